@@ -1,0 +1,303 @@
+"""The paper's activation, its two rival reconstructions, and the registry of activation names.
+
+Equation numbers are those of docs/paper.md. Throughout, ``v`` is the input of an activation, ``a``
+its learned parameter, and gamma = v / (2 exp(a)).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fluidrelu_cli.errors import UsageError, one_line
+
+A_LIMIT = 100.0
+"""exp(a) is evaluated at a clamped to ±A_LIMIT. Beyond it the function has long reached its limits
+(ReLU and the identity), while exp(±a/2) is still far from overflow in float32."""
+
+
+class _Fluid(torch.autograd.Function):
+    """Equation (4) with the derivatives (5) and (6), of every order.
+
+    With n = max(0, -v), c = 2 exp(a) and x = n / c = -gamma, the outputs are
+
+        f = max(0, v) - n c / (n + c),    r = 1 / (1 + x),    y = 1 - r = 1 / (1 + 1/x),
+
+    because df/dv = r**2, df/da = min(0, f) y, dr/da = r y and dr/dv = r / (c + n) for v < 0. As r and y
+    are outputs themselves, the backward pass is made of differentiable quantities.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        dtype = torch.promote_types(torch.promote_types(v.dtype, a.dtype), torch.float32)
+        half = a.to(dtype).clamp(-A_LIMIT, A_LIMIT) / 2
+        n = v.to(dtype).neg().relu_()
+        one = torch.ones((), dtype=dtype, device=v.device)
+        # x = u exp(-a/2): two factors, because exp(-a) alone leaves float32's range before a does.
+        # u may become 0 or inf; 1/inf = 0 and 1/0 = inf then give r and y their exact limits.
+        u = n * (torch.exp(-half) / 2)
+        r = torch.addcmul(one, u, torch.exp(-half)).reciprocal_()
+        y = torch.addcmul(one, u.reciprocal(), torch.exp(half)).reciprocal_()
+        # n c / (n + c) = n r = c y; the smaller factor with the larger ratio never over- or underflows.
+        f = v.relu() - torch.minimum(n, 2 * torch.exp(2 * half)) * torch.maximum(r, y)
+        return f.to(v.dtype), r, y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, ...]) -> None:
+        ctx.save_for_backward(*inputs, *output)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_f: Tensor | None, grad_r: Tensor | None, grad_y: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        v, a, f, r, y = ctx.saved_tensors
+        grad_v = grad_a = torch.zeros_like(r)
+        if grad_f is not None:
+            grad_v = grad_f * r * r
+            grad_a = grad_f * f.clamp(max=0) * y
+        if grad_r is not None or grad_y is not None:  # only a second derivative comes here
+            grad = (0 if grad_r is None else grad_r) - (0 if grad_y is None else grad_y)
+            c = 2 * torch.exp(a.to(r.dtype).clamp(-A_LIMIT, A_LIMIT))
+            grad_v = grad_v + torch.where(v < 0, grad * r / (c - v), 0)
+            grad_a = grad_a + grad * r * y
+        return grad_v.sum_to_size(v.shape).to(v.dtype), grad_a.sum_to_size(a.shape).to(a.dtype)
+
+
+def fluid(v: Tensor, a: Tensor) -> Tensor:
+    """The paper's activation, equation (4): ``v`` for v >= 0, ``v / (1 - v / (2 exp(a)))`` for v < 0.
+
+    Derivatives, equations (5) and (6): df/dv = 1 and df/da = 0 for v >= 0; for v < 0
+    df/dv = 1 / (1 - gamma)**2 and df/da = -v gamma / (1 - gamma)**2. As a -> -inf, f -> ReLU; as
+    a -> +inf, f -> v. It is strictly increasing in v.
+
+    Args:
+        v: input, any shape, any real floating-point type.
+        a: parameter, of a shape that broadcasts against ``v``. Below -100 and above 100 it acts as ±100.
+
+    Returns:
+        A tensor of the broadcast shape and of ``v``'s type (half types are computed in float32),
+        finite with finite gradients wherever ``v`` and ``a`` are finite.
+
+    Raises:
+        TypeError: if ``v`` or ``a`` is not of a real floating-point type.
+    """
+    if not (v.is_floating_point() and a.is_floating_point()):
+        raise TypeError(f"fluid needs floating-point tensors, not {v.dtype} and {a.dtype}")
+    output: Tensor = _Fluid.apply(v, a)[0]
+    return output
+
+
+def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
+    """Rival reconstruction: ``v`` for v >= 0, ``v exp(gamma)`` for v < 0 (docs/paper.md, "Rivals").
+
+    Same limits as :func:`fluid`, but not monotone: it has a minimum at v = -2 exp(a).
+    Shapes and types as in :func:`fluid`.
+    """
+    return v * torch.exp(_gamma(v, a))
+
+
+def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
+    """Rival reconstruction: ``v`` for v >= 0, ``v (1 + coth gamma - 1/gamma)`` for v < 0.
+
+    This is equation (2) with the un-approximated characteristic function (docs/paper.md, "Rivals").
+    Near gamma = 0 the difference of two poles is replaced by its Taylor series. Shapes and types as in
+    :func:`fluid`.
+    """
+    gamma = _gamma(v, a)
+    near = gamma > -0.5
+    g = torch.where(near, gamma, 0)
+    series = sum(coefficient * g**power for power, coefficient in _LANGEVIN_SERIES)
+    # coth g - 1/g = -1 + (1/|g| - 2/(exp(2|g|) - 1)); the replaced branch is kept off its pole.
+    x = torch.where(near, 1, -gamma)
+    return v * torch.where(near, 1 + series, 1 / x - 2 / torch.expm1(2 * x))
+
+
+_LANGEVIN_SERIES = (
+    (1, 1 / 3),
+    (3, -1 / 45),
+    (5, 2 / 945),
+    (7, -1 / 4725),
+    (9, 2 / 93555),
+    (11, -1382 / 638512875),
+    (13, 4 / 18243225),
+)
+"""coth g - 1/g = sum of coefficient * g**power; at |g| = 0.5 the first omitted term is below 1e-12."""
+
+
+def _gamma(v: Tensor, a: Tensor) -> Tensor:
+    """The negative half of v / (2 exp(a)); 0 for v >= 0."""
+    return v.clamp(max=0) * torch.exp(-a.clamp(-A_LIMIT, A_LIMIT)) / 2
+
+
+class ParametricActivation(nn.Module):
+    """An activation with one learned parameter ``a`` per kernel, with :class:`torch.nn.PReLU`'s conventions.
+
+    The training multiplies the gradient of ``a`` by the protocol's beta, equations (7) and (8); a subclass
+    of your own only names its ``function`` of (v, a).
+
+    Args:
+        num_parameters: the number of channels (dimension 1 of the input), or 1 to share ``a`` by all.
+        init: the value that every ``a`` starts from; the paper's is 0.
+
+    Raises:
+        ValueError: if ``num_parameters`` is below 1, or the input's channels do not match it.
+    """
+
+    function: Callable[[Tensor, Tensor], Tensor]
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if num_parameters < 1:
+            raise ValueError(f"num_parameters must be at least 1, not {num_parameters}")
+        self.num_parameters = num_parameters
+        self.init = init
+        self.a = nn.Parameter(torch.full((num_parameters,), float(init), device=device, dtype=dtype))
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Apply the function; ``v`` has shape (N, C, ...) with C = ``num_parameters``, or any if that is 1."""
+        if self.num_parameters == 1:
+            return type(self).function(v, self.a.squeeze(0))
+        if v.ndim < 2 or v.shape[1] != self.num_parameters:
+            raise ValueError(
+                f"{type(self).__name__}(num_parameters={self.num_parameters}) needs an input of shape"
+                f" (N, {self.num_parameters}, ...), not {tuple(v.shape)}"
+            )
+        return type(self).function(v, self.a.view(-1, *[1] * (v.ndim - 2)))
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}, init={self.init}"
+
+
+class FluidReLU(ParametricActivation):
+    """The paper's activation as a module: :func:`fluid` with one learned ``a`` per kernel."""
+
+    function = staticmethod(fluid)
+
+
+class FluidExp(ParametricActivation):
+    """The rival :func:`fluid_exp` as a module."""
+
+    function = staticmethod(fluid_exp)
+
+
+class FluidCoth(ParametricActivation):
+    """The rival :func:`fluid_coth` as a module."""
+
+    function = staticmethod(fluid_coth)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A named activation: what `fluidrelu acts` shows, and how to make one for a layer of C channels."""
+
+    name: str
+    formula: str
+    source: str
+    make: Callable[[int], nn.Module]
+    commutes_with_max_pool: bool = False
+    """Never decreasing in v, for every value its parameters can take: pool(f(v)) = f(pool(v)), values
+    and gradients, so that f may run on the pooled quarter of the values. (PReLU's slope can become negative.)"""
+
+
+_BUILT_IN = (
+    Activation("relu", "max(0, v)", "the paper's baseline", lambda _channels: nn.ReLU(), True),
+    Activation("fluid", "v | v / (1 - γ)", "the paper, eq. (4), as reconstructed here", FluidReLU, True),
+    Activation("prelu", "v | a v, a learned from 0.25", "eq. (1); He et al. 2015", nn.PReLU),
+    Activation("elu", "v | exp(v) - 1", "Clevert et al. 2016", lambda _channels: nn.ELU(), True),
+    Activation("leaky-relu", "v | 0.01 v", "Maas et al. 2013", lambda _channels: nn.LeakyReLU(), True),
+    Activation("sigmoid", "1 / (1 + exp(-v))", "classic", lambda _channels: nn.Sigmoid(), True),
+    Activation("tanh", "tanh(v)", "classic", lambda _channels: nn.Tanh(), True),
+    Activation("fluid-exp", "v | v exp(γ)", "rival reconstruction", FluidExp),
+    Activation("fluid-coth", "v | v (1 + coth γ - 1/γ)", "rival reconstruction", FluidCoth, True),
+)
+
+ACTIVATIONS = {activation.name: activation for activation in _BUILT_IN}
+"""The built-in activations by name. In a formula "v | g(v)" means v for v >= 0 and g(v) for v < 0, and
+γ = v / (2 exp(a)) with a learned from 0."""
+
+
+def resolve(name: str) -> Activation:
+    """The activation called ``name``: a built-in one (in any case), a class of `torch.nn`, or `module:Class`.
+
+    A class whose constructor has a ``num_parameters`` gets the number of channels, as PReLU's; any other is
+    called without arguments. Packages in the current folder can be imported.
+
+    Raises:
+        UsageError: if there is no such activation, or it does not turn a tensor into one of the same shape.
+    """
+    built_in = ACTIVATIONS.get(name.lower())
+    if built_in is not None:
+        return built_in
+    constructor = _imported(name) if ":" in name else getattr(nn, name, None)
+    if not callable(constructor):
+        raise UsageError(f"There is no activation '{name}'.{_suggestion(name)} `fluidrelu acts` lists them.")
+    activation = Activation(name, name, "your own" if ":" in name else "torch.nn", _maker(constructor))
+    _check(activation)
+    return activation
+
+
+def _suggestion(name: str) -> str:
+    known = {known.lower(): known for known in (*nn.modules.activation.__all__, *ACTIVATIONS)}
+    nearest = [known[near] for near in difflib.get_close_matches(name.lower(), known, n=3)]
+    return f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+
+
+def _imported(name: str) -> Any:
+    module_name, _, attribute = name.partition(":")
+    if os.getcwd() not in sys.path:  # a console script does not see the user's folder by itself
+        sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:  # whatever the user's module raises on import
+        raise UsageError(
+            f"The activation '{name}' cannot be imported ({one_line(error)}):"
+            " write it as module:Class, with the module in this folder or installed."
+        ) from error
+
+
+def _maker(constructor: Callable[..., Any]) -> Callable[[int], nn.Module]:
+    def make(channels: int) -> nn.Module:
+        try:
+            per_kernel = "num_parameters" in inspect.signature(constructor).parameters
+        except ValueError:  # a callable without a signature
+            per_kernel = False
+        module: nn.Module = constructor(num_parameters=channels) if per_kernel else constructor()
+        return module
+
+    return make
+
+
+def _check(activation: Activation) -> None:
+    """Refuse what is no activation before an hour is spent on it."""
+    v = torch.linspace(-1, 1, 2 * 4 * 2 * 2).view(2, 4, 2, 2)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            module = activation.make(4)
+            found = "no torch.nn.Module" if not isinstance(module, nn.Module) else None
+            if found is None and module(v).shape != v.shape:
+                found = "a module that changes the shape of its input"
+        except Exception as error:  # whatever the user's constructor or forward raises
+            found = one_line(error)
+    if found is not None:
+        raise UsageError(
+            f"'{activation.name}' cannot serve as an activation ({found}): name a class that can be made without"
+            " arguments, or with num_parameters alone, and keeps the shape of its input."
+        )

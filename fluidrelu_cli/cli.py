@@ -1,0 +1,339 @@
+"""The command line: parse, call, show. The only module that knows Typer; torch is imported where it is needed."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from fluidrelu_cli import __version__
+from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
+from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, Trial
+from fluidrelu_cli.study import DEFAULT_STUDY, Study, open_study, read_study, study_folder
+
+app = typer.Typer(
+    help="Is this activation function really better, or were three seeds lucky?",
+    epilog="Example: fluidrelu repeat -n 3 && fluidrelu report",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _protocol_option(field: str, text: str) -> Any:
+    """An option that sets a field of the protocol; left out, an existing study's value holds."""
+    return typer.Option(help=f"{text} (left out: the study's, or {getattr(Protocol, field)}).", show_default=False)
+
+
+DatasetOption = Annotated[str | None, _protocol_option("dataset", "Data set")]
+ModelOption = Annotated[str | None, _protocol_option("model", "Network")]
+EpochsOption = Annotated[int | None, _protocol_option("epochs", "Passes over the training images")]
+BatchSizeOption = Annotated[int | None, _protocol_option("batch_size", "Images a step")]
+LrOption = Annotated[float | None, _protocol_option("lr", "Learning rate")]
+MomentumOption = Annotated[float | None, _protocol_option("momentum", "Momentum")]
+BetaOption = Annotated[float | None, _protocol_option("beta", "What the gradient of every a is multiplied by")]
+TrainImagesOption = Annotated[
+    int | None, typer.Option(help="Use only the first so many training images, for a quick look.", show_default=False)
+]
+TestImagesOption = Annotated[
+    int | None, typer.Option(help="Use only the first so many test images.", show_default=False)
+]
+DeviceOption = Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda or mps.")]
+DataDirOption = Annotated[
+    Path | None, typer.Option(help="Where unpacked data is kept (left out: the user's cache).", show_default=False)
+]
+ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.")]
+StudyOption = Annotated[str, typer.Option(help="The study: a folder of results with one protocol.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _handled(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn every error into one sentence on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, debug: bool = False, **kwargs: Any) -> None:
+        try:
+            command(*args, debug=debug, **kwargs)
+            sys.stdout.flush()
+        except FluidReluError as error:
+            code, message = error.exit_code, str(error)
+        except KeyboardInterrupt:
+            code, message = 130, f"Stopped; what is finished is kept. Go on with: {_this_command()}"
+        except BrokenPipeError:  # `fluidrelu acts | head`: nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code, message = 1, ""
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            code, message = 1, f"This should not happen: {one_line(error)}. --debug shows where."
+        else:
+            return
+        if debug:
+            traceback.print_exc()
+        if message:
+            _say(message if code == 130 else f"Error: {message}")
+        raise typer.Exit(code)
+
+    return wrapper
+
+
+def _this_command() -> str:
+    name = "python3 -m fluidrelu_cli" if Path(sys.argv[0]).name == "__main__.py" else "fluidrelu"
+    return f"{name} {shlex.join(sys.argv[1:])}"
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fluidrelu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: fluidrelu train --act fluid --seed 1")
+@_handled
+def train(
+    act: Annotated[str, typer.Option(help="The activation; `fluidrelu acts` lists them.")] = "fluid",
+    seed: Annotated[int, typer.Option(help="Determines initial weights and data order.")] = 0,
+    dataset: DatasetOption = None,
+    model: ModelOption = None,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    lr: LrOption = None,
+    momentum: MomentumOption = None,
+    beta: BetaOption = None,
+    train_images: TrainImagesOption = None,
+    test_images: TestImagesOption = None,
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    results: ResultsOption = Path("results"),
+    study: StudyOption = DEFAULT_STUDY,
+    debug: DebugOption = False,
+) -> None:
+    """Train one trial, show each epoch, and write its run CSV."""
+    from fluidrelu_cli.progress import EpochLines
+    from fluidrelu_cli.records import read_run
+    from fluidrelu_cli.tables import epoch_cells, rich_table
+    from fluidrelu_cli.training import run_trial
+
+    requested = _given(
+        dataset=dataset,
+        model=model,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        momentum=momentum,
+        beta=beta,
+        train_images=train_images,
+        test_images=test_images,
+    )
+    opened = open_study(results, study, requested)
+    [name], device_name, data_folder = _checked(opened.protocol, [act], device, data_dir)
+    trial = Trial(opened.protocol, name, seed)
+    files = opened.files(trial.name)
+    with opened.locked():
+        missing, notes = opened.missing([trial])
+        for note in notes:
+            _say(note)
+        if missing:
+            with EpochLines(Console(stderr=True), trial) as progress:
+                opened.write(run_trial(trial, data_folder, device_name, progress.show))
+        else:
+            _say(f"This trial is finished already: {files.csv} (delete it to train again).")
+    run = read_run(files, opened.protocol)
+    _print(rich_table(trial.name, *epoch_cells(run)))
+    _print(f"test accuracy {run['test_accuracy'].iloc[-1]:.4f}   {files.csv}")
+
+
+@app.command(epilog="Example: fluidrelu repeat -n 10 --act relu --act fluid")
+@_handled
+def repeat(
+    n: Annotated[int, typer.Option("-n", help="Seeds of each activation: 0, 1, ..., n - 1.")] = 3,
+    act: Annotated[
+        list[str], typer.Option(help="An activation; repeat the option for several. `fluidrelu acts` lists them.")
+    ] = list(PAPER_PAIR),  # noqa: B006  (Typer copies it)
+    workers: Annotated[
+        int | None, typer.Option(help="Trials at a time (left out: one a core).", show_default=False)
+    ] = None,
+    dataset: DatasetOption = None,
+    model: ModelOption = None,
+    epochs: EpochsOption = None,
+    batch_size: BatchSizeOption = None,
+    lr: LrOption = None,
+    momentum: MomentumOption = None,
+    beta: BetaOption = None,
+    train_images: TrainImagesOption = None,
+    test_images: TestImagesOption = None,
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    results: ResultsOption = Path("results"),
+    study: StudyOption = DEFAULT_STUDY,
+    debug: DebugOption = False,
+) -> None:
+    """Train n seeded trials of each activation, those that are not finished yet."""
+    from fluidrelu_cli.workers import default_workers
+
+    if n < 1:
+        raise UsageError(f"-n must be a whole number from 1, not {n}.")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be a whole number from 1, not {workers}.")
+    requested = _given(
+        dataset=dataset,
+        model=model,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        momentum=momentum,
+        beta=beta,
+        train_images=train_images,
+        test_images=test_images,
+    )
+    opened = open_study(results, study, requested)
+    names, device_name, data_folder = _checked(opened.protocol, act, device, data_dir)
+    with opened.locked():
+        trials = opened.ask(names, n)
+        missing, notes = opened.missing(trials)
+        for note in notes:
+            _say(note)
+        there = len(trials) - len(missing)
+        _say(f"{opened.folder}: {len(trials)} trials asked for, {there} there already, {len(missing)} to train.")
+        failures = _train_missing(opened, missing, workers or default_workers(device_name), data_folder, device_name)
+    _show_summary(opened)
+    if failures:
+        _say(f"Error: {failures} of {len(missing)} trials failed; the same command tries them again.")
+        raise typer.Exit(1)
+
+
+def _train_missing(study: Study, missing: list[Trial], workers: int, data_dir: Path, device_name: str) -> int:
+    """Train trials, write each as it ends, show what happens; how many failed."""
+    from fluidrelu_cli.progress import TrialsProgress
+    from fluidrelu_cli.workers import Failed, Finished, run_trials
+
+    failures = 0
+    events = run_trials(missing, workers, data_dir, device_name)
+    with TrialsProgress(Console(stderr=True), len(missing)) as progress, closing(events):
+        for event in events:
+            if isinstance(event, Finished):
+                study.write(event.result)
+            progress.show(event)
+            if isinstance(event, Failed):
+                failures += 1
+                _say(f"    traceback: {study.write_failure(event.trial, event.details)}")
+    return failures
+
+
+@app.command(epilog="Example: fluidrelu report --against results/paper")
+@_handled
+def report(
+    results: ResultsOption = Path("results"),
+    study: StudyOption = DEFAULT_STUDY,
+    against: Annotated[
+        Path | None, typer.Option(help="The folder of another study, to set beside this one.", show_default=False)
+    ] = None,
+    debug: DebugOption = False,
+) -> None:
+    """Show the paper's table with yours beside it, and write tables and figures, all from the run CSVs."""
+    from fluidrelu_cli.reporting import Report
+
+    made = Report(read_study(study_folder(results, study)), read_study(against) if against is not None else None)
+    for note in made.notes:
+        _say(note)
+    for part in made.parts():
+        _print(part)
+    for path in made.write():
+        _say(f"written: {path}")
+
+
+@app.command(epilog="Example: fluidrelu calibrate calibration/batch-10 calibration/batch-100")
+@_handled
+def calibrate(
+    studies: Annotated[list[str], typer.Argument(help="Studies with ReLU runs, one a batch size.")],
+    results: ResultsOption = Path("results"),
+    debug: DebugOption = False,
+) -> None:
+    """Find the batch size and epochs whose ReLU accuracies are closest to the paper's; only ReLU is looked at.
+
+    The table is also written, as calibration.csv and calibration.md, beside the studies.
+    """
+    from fluidrelu_cli.reporting import Calibration
+
+    made = Calibration([read_study(study_folder(results, name)) for name in studies])
+    for note in made.notes:
+        _say(note)
+    for part in made.parts():
+        _print(part)
+    for path in made.write():
+        _say(f"written: {path}")
+
+
+@app.command(epilog="Example: fluidrelu acts")
+@_handled
+def acts(debug: DebugOption = False) -> None:
+    """List the activations that can be named, with formula and source."""
+    from fluidrelu_cli.activations import ACTIVATIONS
+    from fluidrelu_cli.tables import rich_table
+
+    rows = [[activation.name, activation.formula, activation.source] for activation in ACTIVATIONS.values()]
+    _print(rich_table("Activations", ["name", "formula", "source"], rows))
+    _print(
+        '"v | g" means v for v ≥ 0 and g for v < 0; γ = v / (2 exp(a)), a learned per kernel from 0.\n'
+        "Any class of torch.nn can be named too (--act Mish), and any that can be imported (--act mymodule:MyAct)."
+    )
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """The protocol's fields that the user gave a value for."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _checked(
+    protocol: Protocol, activations: list[str], device: str, data_dir: Path | None
+) -> tuple[list[str], str, Path]:
+    """The activations' names in the registry's spelling, the device and the data folder, all known to be usable."""
+    from fluidrelu_cli.activations import resolve
+    from fluidrelu_cli.datasets import default_data_dir
+    from fluidrelu_cli.models import check_model
+    from fluidrelu_cli.training import load_dataset, pick_device
+
+    names = list(dict.fromkeys(resolve(name).name for name in activations))
+    check_model(protocol.model)
+    device_name = pick_device(device).type
+    folder = data_dir or default_data_dir()
+    load_dataset(protocol, folder)
+    return names, device_name, folder
+
+
+def _show_summary(study: Study) -> None:
+    from fluidrelu_cli.statistics import final_accuracies, summary
+    from fluidrelu_cli.tables import rich_table, summary_cells
+
+    runs, notes = study.read_runs()
+    for note in notes:
+        _say(note)
+    head, rows = summary_cells(summary(final_accuracies(runs), study.asked))
+    _print(rich_table(f"Accuracy after the last epoch: {study.folder}", head, rows))
+
+
+def _print(part: Any) -> None:
+    """Results go to stdout; sentences are not broken into lines."""
+    Console().print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)

@@ -1,0 +1,33 @@
+"""Everything that can go wrong for a user; each message is one sentence that says what to do next."""
+
+import re
+
+
+class FluidReluError(Exception):
+    """A failure that the user can mend; the command line prints its message and exits with 1."""
+
+    exit_code = 1
+
+
+class UsageError(FluidReluError):
+    """The request itself is wrong (an unknown name, a value out of range); exit code 2."""
+
+    exit_code = 2
+
+
+class StorageError(FluidReluError):
+    """A file or folder cannot be read or written."""
+
+
+class DamagedFileError(StorageError):
+    """A file of a study is there, but is not what this program wrote."""
+
+
+class DataError(FluidReluError):
+    """A data set is missing, damaged, or cannot be read."""
+
+
+def one_line(error: BaseException) -> str:
+    """The error's class and message on one line, for a sentence that quotes it."""
+    message = re.sub(r"\s+", " ", str(error)).strip()
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -1,0 +1,227 @@
+"""What a trial gives, and the three files that hold it: their columns, names, writing and checked reading."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fluidrelu_cli.errors import DamagedFileError, StorageError
+from fluidrelu_cli.protocol import Protocol, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUN_COLUMNS = {
+    "activation": "str",
+    "seed": "int64",
+    "epoch": "int64",
+    "train_loss": "float64",
+    "train_accuracy": "float64",
+    "test_loss": "float64",
+    "test_accuracy": "float64",
+    "train_seconds": "float64",
+    "test_seconds": "float64",
+}
+"""Columns of a run CSV, one row an epoch from 1. Losses are mean cross-entropies in nats, accuracies fractions
+in [0, 1]; the train columns are those of the batches as they were trained on, the test columns those of the
+whole test set after the epoch."""
+
+PARAMETER_COLUMNS = {
+    "activation": "str",
+    "seed": "int64",
+    "epoch": "int64",
+    "layer": "str",
+    "parameter": "str",
+    "kernel": "int64",
+    "value": "float64",
+}
+"""Columns of a parameters CSV: the activations' learned parameters, one row a kernel and epoch; epoch 0 is the
+start, kernels count from 0."""
+
+TIMINGS = ("train_seconds", "test_seconds")
+"""The only columns that may differ between two runs of one trial on one machine."""
+
+Parameters = Mapping[tuple[str, str], tuple[float, ...]]
+"""The activations' learned parameters by (layer, parameter): ("activation1", "a") -> one value a kernel."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of one trial: the numbers of a run CSV's row, and the learned parameters after it."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    train_seconds: float
+    test_seconds: float
+    parameters: Parameters
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """All that a finished trial leaves behind."""
+
+    trial: Trial
+    initial_parameters: Parameters
+    epochs: tuple[EpochRecord, ...]
+    provenance: Mapping[str, Any]
+
+    @property
+    def test_accuracy(self) -> float:
+        """The trial's result: the test accuracy after the last epoch."""
+        return self.epochs[-1].test_accuracy
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The paths of one trial's files in a study's `runs` folder."""
+
+    folder: Path
+    name: str
+
+    @property
+    def csv(self) -> Path:
+        return self.folder / f"{self.name}.csv"
+
+    @property
+    def parameters(self) -> Path:
+        return self.folder / f"{self.name}.parameters.csv"
+
+    @property
+    def provenance(self) -> Path:
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def failure(self) -> Path:
+        """The traceback of a trial that raised; it goes when the trial succeeds."""
+        return self.folder / f"{self.name}.failed.txt"
+
+
+def write_run(files: RunFiles, result: TrialResult) -> None:
+    """Write a trial's files, the run CSV last: where it is, the others are.
+
+    Raises StorageError if the folder cannot be written or the disk is full.
+    """
+    import pandas as pd
+
+    trial = result.trial
+    who = {"activation": trial.activation, "seed": trial.seed}
+    runs = [{**who, **{name: getattr(record, name) for name in list(RUN_COLUMNS)[2:]}} for record in result.epochs]
+    states = [(0, result.initial_parameters), *((record.epoch, record.parameters) for record in result.epochs)]
+    parameters = [
+        {**who, "epoch": epoch, "layer": layer, "parameter": parameter, "kernel": kernel, "value": value}
+        for epoch, state in states
+        for (layer, parameter), values in state.items()
+        for kernel, value in enumerate(values)
+    ]
+    provenance = {"activation": trial.activation, "seed": trial.seed, "protocol": trial.protocol.to_dict()}
+    if parameters:
+        write_whole(files.parameters, csv_text(pd.DataFrame(parameters, columns=list(PARAMETER_COLUMNS))))
+    write_whole(files.provenance, json.dumps({**provenance, **result.provenance}, indent=2) + "\n")
+    write_whole(files.csv, csv_text(pd.DataFrame(runs, columns=list(RUN_COLUMNS))))
+    files.failure.unlink(missing_ok=True)
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV: every float with the digits that give it back exactly."""
+    return table.to_csv(index=False, lineterminator="\n", na_rep="nan")
+
+
+def read_run(files: RunFiles, protocol: Protocol) -> pd.DataFrame:
+    """A run CSV as a table of RUN_COLUMNS, checked; a run of another protocol is refused.
+
+    Raises DamagedFileError, naming the file and what is wrong with it.
+    """
+    table = _read_csv(files.csv, RUN_COLUMNS)
+    if table["epoch"].tolist() != list(range(1, protocol.epochs + 1)):
+        raise DamagedFileError(f"{files.csv} does not have one row for each of {protocol.epochs} epochs")
+    # columns with one value only, that of the file's name
+    if table["activation"].nunique() != 1 or table["seed"].nunique() != 1:
+        raise DamagedFileError(f"{files.csv} mixes activations or seeds")
+    if Trial(protocol, str(table["activation"].iloc[0]), int(table["seed"].iloc[0])).name != files.name:
+        raise DamagedFileError(f"{files.csv} holds the run of another activation or seed than its name says")
+    accuracies = table[["train_accuracy", "test_accuracy"]].to_numpy()
+    if not ((accuracies >= 0) & (accuracies <= 1)).all():
+        raise DamagedFileError(f"{files.csv} has an accuracy outside [0, 1]")
+    _check_protocol(files.provenance, protocol)
+    return table
+
+
+def read_parameters(files: RunFiles) -> pd.DataFrame | None:
+    """A parameters CSV as a table of PARAMETER_COLUMNS, or None if the run has none; DamagedFileError."""
+    return _read_csv(files.parameters, PARAMETER_COLUMNS) if files.parameters.exists() else None
+
+
+def _read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(
+            path,
+            dtype={name: kind for name, kind in columns.items() if kind != "str"},
+            converters={name: str for name, kind in columns.items() if kind == "str"},
+            keep_default_na=False,
+            na_values={name: ["nan"] for name, kind in columns.items() if kind == "float64"},
+            float_precision="round_trip",
+        )
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
+    except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DamagedFileError(f"{path} is damaged ({reason})") from error
+    if list(table.columns) != list(columns):
+        raise DamagedFileError(f"{path} is damaged (its columns are not {', '.join(columns)})")
+    return table
+
+
+def _check_protocol(path: Path, protocol: Protocol) -> None:
+    provenance = read_json(path)
+    try:
+        differences = protocol.differences(Protocol.from_dict(provenance["protocol"]))
+    except Exception as error:  # whatever a hand-edited file makes of it
+        raise DamagedFileError(f"{path} is damaged (its protocol cannot be read)") from error
+    if differences:
+        raise DamagedFileError(f"{path} is of another protocol than its study ({', '.join(differences)})")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file's object. StorageError if it cannot be read, DamagedFileError if it holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged ({error})") from error
+    if not isinstance(value, dict):
+        raise DamagedFileError(f"{path} is damaged (it holds no JSON object)")
+    return value
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that it appears whole or not at all; StorageError says what to do if it cannot be."""
+    data = content.encode() if isinstance(content, str) else content
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with scratch.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                scratch.unlink()
+            raise
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written ({error.strerror or error}): make room or make the folder writable,"
+            " or name another with --results, and run the same command again; what is finished is kept."
+        ) from error

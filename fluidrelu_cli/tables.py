@@ -1,0 +1,134 @@
+"""Statistics as tables to read: for the terminal (rich) and for documents (Markdown). No arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from rich.table import Table
+
+from fluidrelu_cli.protocol import PAPER_PAIR
+from fluidrelu_cli.records import RUN_COLUMNS
+from fluidrelu_cli.statistics import ROWS
+
+LABELS = {"relu": "ReLU", "fluid": "FluidReLU"}
+"""How the paper's two activations are called in its table and in figures."""
+
+UNEQUAL_N = (
+    "Best and worst of n grow apart with n: only the expected best and worst of 3 compare with the paper's three runs."
+)
+
+
+def accuracy(value: float, digits: int = 4) -> str:
+    """An accuracy as the paper prints it; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def label(activation: str) -> str:
+    return LABELS.get(activation, activation)
+
+
+def table2_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Table 2's head and rows, from statistics.table2: activations side by side, each with all its sources."""
+    sources = list(dict.fromkeys(table["source"]))
+    cells = table.set_index(["row", "activation", "source"])
+    columns = [(activation, source) for activation in PAPER_PAIR for source in sources]
+    head = ["accuracy"]
+    for activation, source in columns:
+        head.append(f"{label(activation)}, {source} (n = {cells.loc[(ROWS[0], activation, source), 'n']})")
+    rows = [[row, *(accuracy(cells.loc[(row, *column), "accuracy"]) for column in columns)] for row in ROWS]
+    return head, rows
+
+
+def summary_cells(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The head and rows of statistics.summary."""
+    head = ["activation", "n", "mean", "sample SD", "best", "worst", "expected best of 3", "expected worst of 3"]
+    rows = [
+        [
+            label(row["activation"]),
+            f"{row['n']}/{row['asked']}",
+            accuracy(row["mean"], 5),
+            accuracy(row["sd"], 5),
+            accuracy(row["best"]),
+            accuracy(row["worst"]),
+            accuracy(row["expected_best_of_3"], 5),
+            accuracy(row["expected_worst_of_3"], 5),
+        ]
+        for row in summary.to_dict("records")
+    ]
+    return head, rows
+
+
+def calibration_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The head and rows of statistics.calibration; the chosen row is marked."""
+    head = ["batch size", "epochs", "n", "mean", "sample SD", "best of 3", "worst of 3", "distance · 10⁶", ""]
+    rows = [
+        [
+            str(row["batch_size"]),
+            str(row["epochs"]),
+            str(row["n"]),
+            *(
+                accuracy(value, 5)
+                for value in (row["mean"], row["sd"], row["expected_best_of_3"], row["expected_worst_of_3"])
+            ),
+            accuracy(row["distance"] * 1e6, 3),
+            "chosen" if row["chosen"] else "",
+        ]
+        for row in table.to_dict("records")
+    ]
+    return head, rows
+
+
+def epoch_cells(run: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The head and rows of one run's epochs."""
+    head = [name.replace("_", " ") for name in list(RUN_COLUMNS)[2:]]
+    rows = [
+        [
+            str(row["epoch"]),
+            f"{row['train_loss']:.4f}",
+            accuracy(row["train_accuracy"]),
+            f"{row['test_loss']:.4f}",
+            accuracy(row["test_accuracy"]),
+            f"{row['train_seconds']:.1f}",
+            f"{row['test_seconds']:.1f}",
+        ]
+        for row in run.to_dict("records")
+    ]
+    return head, rows
+
+
+def comparison_sentence(comparison: pd.DataFrame, against: str) -> str:
+    """Whether runs equal those of another study digit for digit, or by how much they differ."""
+    n = len(comparison)
+    if n == 0:
+        return f"No run has the activation and seed of one in {against}: nothing to compare."
+    differing = comparison[~comparison["identical"]]
+    if differing.empty:
+        return f"All {n} runs equal those in {against} digit for digit."
+    largest = differing.loc[differing["accuracy_difference"].abs().idxmax()]
+    return (
+        f"{n - len(differing)} of {n} runs equal those in {against} digit for digit; of the others the final accuracy"
+        f" differs by at most {abs(largest['accuracy_difference']):.4f}"
+        f" ({label(largest['activation'])}, seed {largest['seed']}). Another kind of processor, or another version of"
+        " torch, rounds otherwise."
+    )
+
+
+def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for index, name in enumerate(head):
+        table.add_column(name, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [list(head), ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def protocol_line(protocol: Mapping[str, object]) -> str:
+    """A protocol as one line: ``dataset mnist, model paper, ...``; fields that are not set are left out."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.items() if value is not None)
