@@ -294,7 +294,7 @@ def acts(debug: DebugOption = False) -> None:
     from fluidrelu_cli.tables import rich_table
 
     rows = [[activation.name, activation.formula, activation.source] for activation in ACTIVATIONS.values()]
-    _print(rich_table("Activations", ["name", "formula", "source"], rows))
+    _print(rich_table("Activations", ["name", "formula", "source"], rows, left=range(3)))
     _print(
         '"v | g" means v for v ≥ 0 and g for v < 0; γ = v / (2 exp(a)), a learned per kernel from 0.\n'
         "Any class of torch.nn can be named too (--act Mish), and any that can be imported (--act mymodule:MyAct)."

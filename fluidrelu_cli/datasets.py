@@ -139,7 +139,8 @@ def _torchvision() -> ModuleType:
             f"{versions} do not work together ({one_line(error)}):"
             " install a matching pair with `python -m pip install --upgrade --force-reinstall torch torchvision`."
         ) from error
-    return torchvision
+    module: ModuleType = torchvision
+    return module
 
 
 def _installed(distribution: str) -> str:

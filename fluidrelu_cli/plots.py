@@ -15,10 +15,11 @@ import torch
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from fluidrelu_cli.activations import fluid
 from fluidrelu_cli.records import write_whole
+from fluidrelu_cli.statistics import paper_pair_first
 from fluidrelu_cli.tables import label
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
@@ -69,7 +70,7 @@ def figure1(ax: Axes | None = None) -> Axes:
     ax.plot(v, v, color="black", linestyle=":", linewidth=1, label="a → ∞: identity")
     shades = mpl.colormaps["viridis"](np.linspace(0.9, 0.0, len(FIGURE1_A)))
     for a, colour in zip(reversed(FIGURE1_A), reversed(shades), strict=True):
-        ax.plot(v, fluid(v, torch.tensor(a, dtype=torch.float64)), color=colour, label=f"a = {a:g}")
+        ax.plot(v, fluid(v, torch.tensor(a, dtype=torch.float64)), color=colour, label=f"a = {a:g}".replace("-", "−"))
     ax.plot(v, v.relu(), color="black", linestyle="--", linewidth=1, label="a → −∞: ReLU")
     ax.set(xlabel="input v", ylabel="f(v)", title="The paper's activation, equation (4)")
     ax.legend(loc="lower right")
@@ -77,22 +78,23 @@ def figure1(ax: Axes | None = None) -> Axes:
 
 
 def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
-    """Test accuracy and training loss by epoch: a thin line a seed, a thick one for their mean."""
+    """Test error (1 - test accuracy) and training loss by epoch: a thin line a seed, a thick one for their mean."""
     if axes is None:
         left, right = Figure(figsize=(9, 4), layout="constrained").subplots(1, 2)
         axes = (left, right)
-    panels = (("test_accuracy", "test accuracy"), ("train_loss", "training loss (nats)"))
+    errors = runs.assign(test_error=1 - runs["test_accuracy"])
+    panels = (("test_error", "test error (1 − accuracy)"), ("train_loss", "training loss (nats)"))
     for ax, (column, name) in zip(axes, panels, strict=True):
-        for index, (activation, group) in enumerate(runs.groupby("activation")):
-            colour = f"C{index}"
-            curves = group.pivot(index="epoch", columns="seed", values=column)
-            ax.plot(curves.index, curves, color=colour, linewidth=0.7, alpha=0.45)
-            title = f"{label(str(activation))} (n = {curves.shape[1]})"
-            ax.plot(curves.index, curves.mean(axis="columns"), color=colour, linewidth=2, label=title)
-        ax.set(xlabel="epoch", title=name)
+        for index, activation in enumerate(paper_pair_first(runs["activation"])):
+            curves = errors[errors["activation"] == activation].pivot(index="epoch", columns="seed", values=column)
+            ax.plot(curves.index, curves, color=f"C{index}", linewidth=0.7, alpha=0.45)
+            title = f"{label(activation)} (n = {curves.shape[1]})"
+            ax.plot(curves.index, curves.mean(axis="columns"), color=f"C{index}", linewidth=2, label=title)
+        ax.set(xlabel="epoch", title=name, yscale="log")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[1].set_yscale("log")
-    axes[0].legend(loc="lower right", title="thick: mean, thin: each seed")
+        for axis in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
+            axis(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    axes[1].legend(loc="upper right", title="thick: mean, thin: each seed")
     return axes
 
 

@@ -6,7 +6,7 @@ A table of runs has records.RUN_COLUMNS. A run's result is the test accuracy aft
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,9 @@ ROWS = ("best", "worst")
 
 def final_accuracies(runs: pd.DataFrame) -> pd.DataFrame:
     """The last epoch's test accuracy of each run: columns activation, seed, test_accuracy."""
-    last = runs.loc[runs.groupby(["activation", "seed"])["epoch"].idxmax()]
-    return last[["activation", "seed", "test_accuracy"]].reset_index(drop=True)
+    rows = runs.groupby(["activation", "seed"])["epoch"].idxmax()
+    last: pd.DataFrame = runs.loc[rows, ["activation", "seed", "test_accuracy"]].reset_index(drop=True)
+    return last
 
 
 def expected_best_of(values: Sequence[float], k: int) -> float:
@@ -51,7 +52,7 @@ def summary(finals: pd.DataFrame, asked: Mapping[str, int]) -> pd.DataFrame:
         asked: how many seeds, from 0, were asked for by activation.
     """
     rows = []
-    for activation in _paper_pair_first({*finals["activation"], *asked}):
+    for activation in paper_pair_first({*finals["activation"], *asked}):
         mine = finals[finals["activation"] == activation]
         values = mine["test_accuracy"].tolist()
         rows.append(
@@ -68,11 +69,13 @@ def summary(finals: pd.DataFrame, asked: Mapping[str, int]) -> pd.DataFrame:
             }
         )
     columns = ["activation", "n", "asked", "mean", "sd", "best", "worst", "expected_best_of_3", "expected_worst_of_3"]
-    return pd.DataFrame(rows, columns=columns)
+    table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
+    return table
 
 
-def _paper_pair_first(names: set[str]) -> list[str]:
-    return sorted(names, key=lambda name: (name not in PAPER_PAIR, name != PAPER_PAIR[0], name))
+def paper_pair_first(names: Iterable[str]) -> list[str]:
+    """Distinct names in the order of every table and figure: the paper's two, then the others by name."""
+    return sorted(set(names), key=lambda name: (name not in PAPER_PAIR, name != PAPER_PAIR[0], name))
 
 
 def table2(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -85,11 +88,12 @@ def table2(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     for row in ROWS:
         for activation in PAPER_PAIR:
             rows.append((row, activation, "paper", PAPER_TABLE2[row, activation], PAPER_RUNS))
-            for source, table in summaries.items():
-                found = table[table["activation"] == activation]
+            for source, summarised in summaries.items():
+                found = summarised[summarised["activation"] == activation]
                 accuracy = float(found[row].iloc[0]) if len(found) else math.nan
                 rows.append((row, activation, source, accuracy, int(found["n"].iloc[0]) if len(found) else 0))
-    return pd.DataFrame(rows, columns=["row", "activation", "source", "accuracy", "n"])
+    table: pd.DataFrame = pd.DataFrame(rows, columns=["row", "activation", "source", "accuracy", "n"])
+    return table
 
 
 def compare_runs(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
@@ -109,7 +113,9 @@ def compare_runs(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
         difference = float(a["test_accuracy"].iloc[-1] - b["test_accuracy"].iloc[-1])
         first = 0 if same.all() else int(a["epoch"][~same].iloc[0])
         rows.append((*key, bool(same.all()), first, difference))
-    return pd.DataFrame(rows, columns=[*keys, "identical", "first_difference", "accuracy_difference"])
+    columns = [*keys, "identical", "first_difference", "accuracy_difference"]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
+    return table
 
 
 def calibration(runs_by_batch_size: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
@@ -130,7 +136,7 @@ def calibration(runs_by_batch_size: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
             sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
             rows.append((batch_size, epoch, len(values), float(np.mean(values)), sd, best, worst, squares))
     columns = ["batch_size", "epochs", "n", "mean", "sd", "expected_best_of_3", "expected_worst_of_3", "distance"]
-    table = pd.DataFrame(rows, columns=columns)
+    table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
     ranked = table.dropna(subset=["distance"]).sort_values(["distance", "epochs", "batch_size"])
     table["chosen"] = table.index == (ranked.index[0] if len(ranked) else -1)
     return table

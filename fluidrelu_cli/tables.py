@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fluidrelu_cli.protocol import PAPER_PAIR
@@ -36,17 +37,17 @@ def table2_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     columns = [(activation, source) for activation in PAPER_PAIR for source in sources]
     head = ["accuracy"]
     for activation, source in columns:
-        head.append(f"{label(activation)}, {source} (n = {cells.loc[(ROWS[0], activation, source), 'n']})")
+        head.append(f"{label(activation)}\n{source}\n(n = {cells.loc[(ROWS[0], activation, source), 'n']})")
     rows = [[row, *(accuracy(cells.loc[(row, *column), "accuracy"]) for column in columns)] for row in ROWS]
     return head, rows
 
 
 def summary_cells(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """The head and rows of statistics.summary."""
-    head = ["activation", "n", "mean", "sample SD", "best", "worst", "expected best of 3", "expected worst of 3"]
+    head = ["activation", "n", "mean", "sample\nSD", "best", "worst", "expected\nbest of 3", "expected\nworst of 3"]
     rows = [
         [
-            label(row["activation"]),
+            row["activation"],
             f"{row['n']}/{row['asked']}",
             accuracy(row["mean"], 5),
             accuracy(row["sd"], 5),
@@ -62,7 +63,17 @@ def summary_cells(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def calibration_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """The head and rows of statistics.calibration; the chosen row is marked."""
-    head = ["batch size", "epochs", "n", "mean", "sample SD", "best of 3", "worst of 3", "distance · 10⁶", ""]
+    head = [
+        "batch size",
+        "epochs",
+        "n",
+        "mean",
+        "sample\nSD",
+        "expected\nbest of 3",
+        "expected\nworst of 3",
+        "distance\n· 10⁶",
+        "",
+    ]
     rows = [
         [
             str(row["batch_size"]),
@@ -82,7 +93,7 @@ def calibration_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def epoch_cells(run: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """The head and rows of one run's epochs."""
-    head = [name.replace("_", " ") for name in list(RUN_COLUMNS)[2:]]
+    head = [name.replace("_", "\n") for name in list(RUN_COLUMNS)[2:]]
     rows = [
         [
             str(row["epoch"]),
@@ -115,17 +126,19 @@ def comparison_sentence(comparison: pd.DataFrame, against: str) -> str:
     )
 
 
-def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> Table:
+    """A table for the terminal; the columns whose index is in ``left`` hold words, the others numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for index, name in enumerate(head):
-        table.add_column(name, justify="left" if index == 0 else "right")
+        table.add_column(name, justify="left" if index in left else "right", no_wrap=index == 0)
     for row in rows:
         table.add_row(*row)
     return table
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [list(head), ["---", *["---:"] * (len(head) - 1)], *rows]
+    """A table for documents: numbers to the right."""
+    lines = [[name.replace("\n", " ") for name in head], ["---", *["---:"] * (len(head) - 1)], *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -87,7 +87,7 @@ class Training:
         self._order_digest.update(order.numpy().data)
         totals = _Totals(self._device)
         self._model.train()
-        for batch in order.to(self._device).split(self.trial.protocol.batch_size):
+        for batch in torch.split(order.to(self._device), self.trial.protocol.batch_size):
             target = labels[batch]
             logits = self._model(_pixels(images[batch]))
             loss = functional.cross_entropy(logits, target)
@@ -101,7 +101,7 @@ class Training:
     def _test_epoch(self) -> tuple[float, float]:
         totals = _Totals(self._device)
         self._model.eval()
-        for images, target in zip(*(tensor.split(TEST_BATCH_SIZE) for tensor in self._test), strict=True):
+        for images, target in zip(*(torch.split(tensor, TEST_BATCH_SIZE) for tensor in self._test), strict=True):
             logits = self._model(_pixels(images))
             totals.add(logits, target, functional.cross_entropy(logits, target))
         return totals.means()
