@@ -64,26 +64,28 @@ def _handled(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, debug=debug, **kwargs)
             sys.stdout.flush()
-        except FluidReluError as error:
-            code, message = error.exit_code, str(error)
-        except KeyboardInterrupt:
-            code, message = 130, f"Stopped; what is finished is kept. Go on with: {_this_command()}"
+        except typer.Exit:
+            raise
         except BrokenPipeError:  # `fluidrelu acts | head`: nobody reads on
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code, message = 1, ""
-        except (typer.Exit, typer.Abort):
-            raise
-        except Exception as error:
-            code, message = 1, f"This should not happen: {one_line(error)}. --debug shows where."
-        else:
-            return
-        if debug:
-            traceback.print_exc()
-        if message:
-            _say(message if code == 130 else f"Error: {message}")
-        raise typer.Exit(code)
+            raise typer.Exit(1) from None
+        except (Exception, KeyboardInterrupt) as error:
+            if debug:
+                traceback.print_exc()
+            code, message = _answer(error)
+            _say(message)
+            raise typer.Exit(code) from None
 
     return wrapper
+
+
+def _answer(error: BaseException) -> tuple[int, str]:
+    """An error's exit code and the sentence that says what to do next."""
+    if isinstance(error, FluidReluError):
+        return error.exit_code, f"Error: {error}"
+    if isinstance(error, KeyboardInterrupt):
+        return 130, f"Stopped; what is finished is kept. Go on with: {_this_command()}"
+    return 1, f"Error: This should not happen: {one_line(error)}. --debug shows where."
 
 
 def _this_command() -> str:

@@ -16,29 +16,29 @@ from fluidrelu_cli.protocol import Protocol, Trial
 if TYPE_CHECKING:
     import pandas as pd
 
-RUN_COLUMNS = {
-    "activation": "str",
-    "seed": "int64",
-    "epoch": "int64",
-    "train_loss": "float64",
-    "train_accuracy": "float64",
-    "test_loss": "float64",
-    "test_accuracy": "float64",
-    "train_seconds": "float64",
-    "test_seconds": "float64",
+RUN_COLUMNS: Mapping[str, type] = {
+    "activation": str,
+    "seed": int,
+    "epoch": int,
+    "train_loss": float,
+    "train_accuracy": float,
+    "test_loss": float,
+    "test_accuracy": float,
+    "train_seconds": float,
+    "test_seconds": float,
 }
 """Columns of a run CSV, one row an epoch from 1. Losses are mean cross-entropies in nats, accuracies fractions
 in [0, 1]; the train columns are those of the batches as they were trained on, the test columns those of the
 whole test set after the epoch."""
 
-PARAMETER_COLUMNS = {
-    "activation": "str",
-    "seed": "int64",
-    "epoch": "int64",
-    "layer": "str",
-    "parameter": "str",
-    "kernel": "int64",
-    "value": "float64",
+PARAMETER_COLUMNS: Mapping[str, type] = {
+    "activation": str,
+    "seed": int,
+    "epoch": int,
+    "layer": str,
+    "parameter": str,
+    "kernel": int,
+    "value": float,
 }
 """Columns of a parameters CSV: the activations' learned parameters, one row a kernel and epoch; epoch 0 is the
 start, kernels count from 0."""
@@ -159,18 +159,12 @@ def read_parameters(files: RunFiles) -> pd.DataFrame | None:
     return _read_csv(files.parameters, PARAMETER_COLUMNS) if files.parameters.exists() else None
 
 
-def _read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+def _read_csv(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        table = pd.read_csv(
-            path,
-            dtype={name: kind for name, kind in columns.items() if kind != "str"},
-            converters={name: str for name, kind in columns.items() if kind == "str"},
-            keep_default_na=False,
-            na_values={name: ["nan"] for name, kind in columns.items() if kind == "float64"},
-            float_precision="round_trip",
-        )
+        # Python's own conversions: they give back exactly what was written, in every version of pandas.
+        table = pd.read_csv(path, converters=dict(columns))
     except OSError as error:
         raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
     except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors

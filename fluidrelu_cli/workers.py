@@ -118,19 +118,31 @@ def _run_pool(trials: Sequence[Trial], workers: int, data_dir: Path, device_name
         initializer=_start_worker,
         initargs=(events, worker_end),
     )
+    pending: dict[Future[TrialResult | Failed], Trial] = {}
     try:
         with _interrupts_blocked():  # processes inherit it: Ctrl-C is the parent's alone to answer
-            pending = {executor.submit(_work, trial, data_dir, device_name): trial for trial in trials}
+            pending |= {executor.submit(_work, trial, data_dir, device_name): trial for trial in trials}
         while pending:
             with contextlib.suppress(queue.Empty):
                 event = events.get(timeout=POLL_SECONDS)
                 if event.trial in pending.values():  # not a straggler of a trial that has ended
                     yield event
+            broken = None
             for future in [future for future in pending if future.done()]:
-                yield _outcome(future, pending.pop(future))
+                trial = pending.pop(future)
+                try:
+                    outcome = _outcome(future, trial)
+                except BrokenProcessPool as error:  # raised when the results that did arrive are out
+                    broken = error
+                else:
+                    yield outcome
+            if broken is not None:
+                raise broken
     finally:
-        parent_end.close()
+        if pending:  # stopped: end the workers at once instead of letting them finish their trials
+            parent_end.close()
         executor.shutdown(wait=True, cancel_futures=True)
+        parent_end.close()
         worker_end.close()
         events.close()
 

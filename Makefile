@@ -1,0 +1,60 @@
+# Every target works alone on a machine with Python (3.10 or newer) and make; all share one .venv.
+PYTHON ?= python3
+STUDY ?= paper
+N ?= 3
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# batch size:epochs, the epochs well past those at which ReLU does as the paper's did
+CALIBRATED := 10:3 20:5 50:8 100:14
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce test lint format results calibration clean
+
+help:  ## Show these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## Make the environment .venv (about 6 GB: torch comes with its CUDA libraries)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo 'Python 3.10 or newer is needed: name one with make PYTHON=...' >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+reproduce: $(READY)  ## Train the paper's six trials and print its Table 2 beside yours
+	$(BIN)/fluidrelu repeat -n 3
+	$(BIN)/fluidrelu report --against results/paper
+
+test: lint  ## Run linters, type check and tests
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+lint: $(READY)  ## Run linters and type check alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+results: $(READY)  ## For maintainers: make the committed study again (STUDY=paper N=3)
+	rm -rf results/$(STUDY)/runs
+	$(BIN)/fluidrelu repeat -n $(N) --study $(STUDY)
+	$(BIN)/fluidrelu report --study $(STUDY)
+
+calibration: $(READY)  ## For maintainers: go on with the calibration of batch size and epochs (half an hour)
+	for pair in $(CALIBRATED); do \
+		$(BIN)/fluidrelu repeat -n 10 --act relu --study calibration/batch-$${pair%:*} \
+			--batch-size $${pair%:*} --epochs $${pair#*:} || exit; \
+	done
+	$(BIN)/fluidrelu calibrate $(foreach pair,$(CALIBRATED),calibration/batch-$(word 1,$(subst :, ,$(pair))))
+
+clean:  ## Remove the environment and all that tools left; results stay
+	rm -rf $(VENV) build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,397 @@
+"""The command line end to end, on the first images of the real MNIST."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import fluidrelu_cli
+from fluidrelu_cli.cli import app
+from fluidrelu_cli.records import TIMINGS
+
+SMALL = ("--train-images", "300", "--test-images", "100", "--epochs", "2", "--batch-size", "50")
+
+ACTIVATIONS = """
+import os, signal
+from pathlib import Path
+import torch
+
+class Raises(torch.nn.Module):
+    def forward(self, v):
+        if len(v) > 2:  # not in the check before the training
+            raise ArithmeticError("too many\\nimages")
+        return v
+
+class DiesOnce(torch.nn.Module):
+    def forward(self, v):
+        if len(v) > 2 and not Path("died").exists():
+            Path("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return v.relu()
+
+class Dies(torch.nn.Module):
+    def forward(self, v):
+        if len(v) > 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return v
+"""
+
+
+def fluidrelu(*arguments: object, code: int = 0) -> str:
+    """Run a command in this process; what it printed."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.output
+
+
+def words(text: str) -> str:
+    """The text without the line breaks that a narrow terminal puts in."""
+    return " ".join(text.split())
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test works in its own empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def small(data_dir: Path) -> tuple[object, ...]:
+    """Options of a trial that takes a moment."""
+    return (*SMALL, "--data-dir", data_dir, "--device", "cpu")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs folder of an undisturbed `repeat -n 2`."""
+    results = tmp_path_factory.mktemp("undisturbed")
+    fluidrelu("repeat", "-n", 2, *SMALL, "--data-dir", data_dir, "--device", "cpu", "--results", results)
+    return results / "local" / "runs"
+
+
+def numbers(runs: Path) -> dict[str, pd.DataFrame]:
+    """Every CSV of a runs folder without its timings."""
+    tables = {path.name: pd.read_csv(path, dtype=str) for path in runs.glob("*.csv")}
+    return {name: table.drop(columns=[*TIMINGS], errors="ignore") for name, table in tables.items()}
+
+
+def assert_same_numbers(runs: Path, others: Path) -> None:
+    mine, theirs = numbers(runs), numbers(others)
+    assert mine.keys() == theirs.keys()
+    for name, table in mine.items():
+        pd.testing.assert_frame_equal(table, theirs[name])
+
+
+def test_repeat_trains_the_pair_and_shows_the_table(undisturbed: Path) -> None:
+    names = {path.name for path in undisturbed.iterdir()}
+    assert names == {
+        *(f"{act}-seed{seed}{end}" for act in ("relu", "fluid") for seed in (0, 1) for end in (".csv", ".json")),
+        *(f"fluid-seed{seed}.parameters.csv" for seed in (0, 1)),
+    }
+    study = json.loads((undisturbed.parent / "study.json").read_text())
+    assert study["asked"] == {"relu": 2, "fluid": 2}
+    assert study["protocol"]["train_images"] == 300
+
+
+def test_both_activations_of_a_seed_start_alike_and_see_the_same_batches(undisturbed: Path) -> None:
+    def digests(name: str) -> tuple[str, str]:
+        provenance = json.loads((undisturbed / f"{name}.json").read_text())
+        return provenance["initial_weights_sha256"], provenance["data_order_sha256"]
+
+    assert digests("relu-seed0") == digests("fluid-seed0")
+    assert digests("relu-seed1") == digests("fluid-seed1")
+    assert not set(digests("relu-seed0")) & set(digests("relu-seed1"))
+
+
+def test_train_gives_the_numbers_of_repeat_and_is_not_done_twice(
+    undisturbed: Path, small: tuple[object, ...], folder: Path
+) -> None:
+    output = words(fluidrelu("train", "--act", "fluid", "--seed", 1, *small))
+    accuracy = float(numbers(undisturbed)["fluid-seed1.csv"]["test_accuracy"].iloc[-1])
+    assert "fluid seed 1: epoch 2/2" in output
+    assert f"test accuracy {accuracy:.4f} results/local/runs/fluid-seed1.csv" in output
+    runs = folder / "results" / "local" / "runs"
+    for name, table in numbers(runs).items():
+        pd.testing.assert_frame_equal(table, numbers(undisturbed)[name])
+    before = (runs / "fluid-seed1.csv").stat().st_mtime_ns
+    assert "finished already" in fluidrelu("train", "--act", "Fluid", "--seed", 1, *small)
+    assert (runs / "fluid-seed1.csv").stat().st_mtime_ns == before
+
+
+def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[object, ...], folder: Path) -> None:
+    """-n 2 after -n 1; then one deleted CSV; then nothing."""
+    runs = folder / "results" / "local" / "runs"
+    fluidrelu("repeat", "-n", 1, "--workers", 1, *small)
+    times = {path: path.stat().st_mtime_ns for path in runs.iterdir()}
+    output = words(fluidrelu("repeat", "-n", 2, *small))
+    assert "4 trials asked for, 2 there already, 2 to train." in output
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in times.items())
+    assert_same_numbers(runs, undisturbed)
+    (runs / "relu-seed1.csv").unlink()
+    output = words(fluidrelu("repeat", "-n", 2))  # the study knows its protocol
+    assert "4 trials asked for, 3 there already, 1 to train. 1/1 relu seed 1: test accuracy" in output
+    assert_same_numbers(runs, undisturbed)
+    assert "0 to train" in fluidrelu("repeat", "-n", 2)
+
+
+def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
+    results = undisturbed.parent.parent
+    output = fluidrelu("report", "--results", results)
+    for number in ("0.9784", "0.9721", "0.9800", "0.9753"):
+        assert number in output
+    assert "2/2" in output
+    written = {path.name for path in undisturbed.parent.rglob("*") if path.is_file() and path.parent != undisturbed}
+    assert written >= {"table2.csv", "table2.md", "summary.csv", "figure1.png", "figure1.svg"}
+    assert written >= {"learning-curves.png", "learned-fluid.svg"}
+    output = words(fluidrelu("report", "--results", results, "--against", results / "local"))
+    assert "All 4 runs equal those in" in output
+
+
+def test_report_names_an_unreadable_run_and_goes_on(undisturbed: Path, folder: Path) -> None:
+    runs = folder / "results" / "local" / "runs"
+    runs.mkdir(parents=True)
+    for path in (undisturbed.parent / "study.json", *undisturbed.iterdir()):
+        (folder / "results" / "local" / path.relative_to(undisturbed.parent)).write_bytes(path.read_bytes())
+    damaged = runs / "relu-seed1.csv"
+    damaged.write_text(damaged.read_text()[:-20])
+    output = words(fluidrelu("report"))
+    assert "Left out: results/local/runs/relu-seed1.csv" in output
+    assert "1/2" in output
+    output = words(fluidrelu("repeat", "-n", 2))
+    assert "relu-seed1.csv.damaged, and the trial is run again." in output
+    assert_same_numbers(runs, undisturbed)
+    assert (runs / "relu-seed1.csv.damaged").exists()
+
+
+def test_a_trial_that_raises_is_reported_and_the_others_go_on(small: tuple[object, ...], folder: Path) -> None:
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    output = words(fluidrelu("repeat", "-n", 1, "--act", "mine:Raises", "--act", "relu", *small, code=1))
+    assert "mine:Raises seed 0 failed: ArithmeticError: too many images" in output
+    assert "relu seed 0: test accuracy" in output
+    assert "Error: 1 of 2 trials failed" in output
+    assert "0/1" in output
+    failure = folder / "results" / "local" / "runs" / "mine-Raises-seed0.failed.txt"
+    assert "ArithmeticError" in failure.read_text()
+
+
+def test_a_worker_that_dies_costs_only_its_own_trial(small: tuple[object, ...], folder: Path) -> None:
+    """One that dies once is run again, one that always dies is given up, and relu is not touched."""
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    acts = ("--act", "mine:Dies", "--act", "mine:DiesOnce", "--act", "relu")
+    output = words(fluidrelu("repeat", "-n", 1, "--workers", 1, *acts, *small, code=1))
+    assert "mine:Dies seed 0 failed: its worker process died" in output
+    assert "mine:DiesOnce seed 0: test accuracy" in output
+    assert "relu seed 0: test accuracy" in output
+
+
+def start_repeat(folder: Path, data_dir: Path, *more: str) -> subprocess.Popen[str]:
+    """A `repeat -n 2` of its own process group, one worker, long enough to be hit."""
+    command = [sys.executable, "-m", "fluidrelu_cli", "repeat", "-n", "2", "--workers", "1", *SMALL, *more]
+    return subprocess.Popen(
+        [*command, "--data-dir", str(data_dir), "--device", "cpu"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_first_run(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("1/"):
+            return
+    raise AssertionError("no trial finished")
+
+
+def assert_nobody_left(group: int) -> None:
+    """All processes of a process group end within seconds."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("a process was left behind")
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed: Path, data_dir: Path, folder: Path) -> None:
+    process = start_repeat(folder, data_dir)
+    wait_for_first_run(process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"Go on with: python3 -m fluidrelu_cli repeat -n 2 --workers 1 {' '.join(SMALL)}" in errors
+    assert "Traceback" not in output + errors
+    assert_nobody_left(process.pid)
+    runs = folder / "results" / "local" / "runs"
+    assert 1 <= len(list(runs.glob("*[0-9].csv"))) < 4
+    fluidrelu("repeat", "-n", 2, "--data-dir", data_dir)
+    assert_same_numbers(runs, undisturbed)
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Path, folder: Path) -> None:
+    process = start_repeat(folder, data_dir)
+    wait_for_first_run(process)
+    process.kill()
+    process.communicate(timeout=30)
+    assert_nobody_left(process.pid)
+    output = words(fluidrelu("repeat", "-n", 2, "--data-dir", data_dir))
+    assert "4 trials asked for, 0 there already" not in output
+    assert_same_numbers(folder / "results" / "local" / "runs", undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train --act fluide", "There is no activation 'fluide'. Did you mean fluid"),
+        ("train --act Linear", "'Linear' cannot serve as an activation"),
+        ("train --act nowhere:Act", "cannot be imported (ModuleNotFoundError"),
+        ("train --dataset mnits", "There is no data set 'mnits'; use --dataset mnist."),
+        ("train --model big", "There is no model 'big'; use --model paper."),
+        ("train --device tpu", "There is no device 'tpu'; use --device auto, cpu, cuda or mps."),
+        ("train --seed -1", "--seed must be a whole number from 0, not -1."),
+        ("train --epochs 0", "--epochs must be a whole number from 1, not 0."),
+        ("train --batch-size -5", "--batch-size must be a whole number from 1, not -5."),
+        ("train --beta -1", "--beta must be a number from 0, not -1.0."),
+        ("train --beta nan", "--beta must be a number from 0, not nan."),
+        ("train --lr 0", "--lr must be a number above 0, not 0.0."),
+        ("train --momentum 1", "--momentum must be a number from 0 to below 1, not 1.0."),
+        ("train --train-images 60001", "--train-images must be at most 60000, the size of the data set, not 60001."),
+        ("train --study ../elsewhere", "--study '../elsewhere' is no name for a study"),
+        ("repeat -n 0", "-n must be a whole number from 1, not 0."),
+        ("repeat --workers 0", "--workers must be a whole number from 1, not 0."),
+        ("report", "There is no study in results/local (no study.json): run `fluidrelu repeat` first"),
+        ("report --study nosuch", "There is no study in results/nosuch"),
+        ("calibrate nosuch", "There is no study in results/nosuch"),
+        ("train --epochs two", "--epochs"),
+        ("trian", "No such command"),
+    ],
+)
+def test_a_wrong_request_is_answered_with_a_sentence_and_exit_code_2(
+    arguments: str, message: str, data_dir: Path, folder: Path
+) -> None:
+    data = ["--data-dir", data_dir] if arguments.startswith("train ") else []
+    output = fluidrelu(*arguments.split(), *data, code=2)
+    assert message in words(output.replace("│", " "))
+    assert "Traceback" not in output
+    assert not (folder / "results").exists()
+
+
+def test_another_protocol_is_refused_with_both_ways_on(undisturbed: Path) -> None:
+    results = undisturbed.parent.parent
+    output = words(fluidrelu("repeat", "--epochs", 3, "--beta", 1, "--results", results, code=2))
+    assert "has --epochs 2, not 3, --beta 10000.0, not 1.0: leave these options out to go on with it" in output
+    assert "--study NAME" in output
+
+
+def test_a_damaged_study_file_is_named(folder: Path) -> None:
+    study = folder / "results" / "local" / "study.json"
+    study.parent.mkdir(parents=True)
+    study.write_text('{"protocol": {"epochs": 1')
+    for command in ("train", "repeat", "report"):
+        assert "Error: results/local/study.json is damaged" in words(fluidrelu(command, code=1))
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(small: tuple[object, ...], folder: Path) -> None:
+    (folder / "file").touch()  # no folder can be made below a file, not even by root
+    output = words(fluidrelu("repeat", *small, "--results", "file/results", code=1))
+    assert (
+        "Error: file/results/local cannot be written (Not a directory): name another folder with --results." in output
+    )
+
+
+def test_a_full_disk_is_named_and_nothing_half_written_stays(
+    small: tuple[object, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    fluidrelu("train", *small)
+    monkeypatch.setattr(os, "fsync", full)
+    output = words(fluidrelu("train", "--seed", 1, *small, code=1))
+    assert "cannot be written (No space left on device): make room" in output
+    assert not list(folder.rglob("*seed1*"))
+
+
+def test_two_at_work_in_one_study_are_refused(small: tuple[object, ...], folder: Path) -> None:
+    from filelock import FileLock
+
+    study = folder / "results" / "local"
+    study.mkdir(parents=True)
+    with FileLock(study / ".lock"):
+        output = words(fluidrelu("train", *small, code=1))
+    assert "Another fluidrelu is at work in results/local: wait until it is done, or name another --study." in output
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in fluidrelu("report", "--debug", code=2)
+
+
+def test_an_unforeseen_error_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> None:
+        raise RuntimeError("broken\nin two")
+
+    monkeypatch.setattr("fluidrelu_cli.cli.read_study", breaks)
+    output = words(fluidrelu("report", code=1))
+    assert output == "Error: This should not happen: RuntimeError: broken in two. --debug shows where."
+
+
+def test_calibrate_reads_studies_by_batch_size(undisturbed: Path) -> None:
+    results = undisturbed.parent.parent
+    output = fluidrelu("calibrate", "local", "--results", results)
+    assert "ReLU against the paper's ReLU" in output
+    assert (results / "calibration.csv").exists()
+
+
+def test_acts_lists_every_built_in_activation() -> None:
+    output = fluidrelu("acts")
+    for name in ("relu", "fluid", "prelu", "elu", "leaky-relu", "sigmoid", "tanh", "fluid-exp", "fluid-coth"):
+        assert f"  {name} " in output
+
+
+def test_version_and_help() -> None:
+    assert fluidrelu("--version") == f"fluidrelu {fluidrelu_cli.__version__}\n"
+    for command in ("train", "repeat", "report", "calibrate", "acts"):
+        assert fluidrelu(command, "-h") == fluidrelu(command, "--help")
+
+
+def test_help_imports_no_torch() -> None:
+    script = (
+        "import sys\n"
+        "from fluidrelu_cli.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "sys.exit(bool({'torch', 'torchvision', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    root = str(Path(fluidrelu_cli.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL, env=environment)
+
+
+def test_an_output_that_nobody_reads_is_no_error() -> None:
+    root = str(Path(fluidrelu_cli.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fluidrelu_cli", "acts"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate(timeout=60)
+    assert b"Traceback" not in errors
+    assert b"Exception" not in errors
