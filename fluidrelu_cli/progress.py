@@ -96,6 +96,7 @@ def _bars(console: Console) -> Progress:
         console=console,
         # An epoch takes seconds to minutes: estimate the time left from the last ten minutes.
         speed_estimate_period=600,
+        transient=True,
     )
 
 

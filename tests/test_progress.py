@@ -1,0 +1,63 @@
+"""What is shown while trials run: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+
+from rich.console import Console
+
+from fluidrelu_cli.progress import EpochLines, TrialsProgress
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.records import EpochRecord, TrialResult
+from fluidrelu_cli.workers import EpochDone, Failed, Finished, Started
+
+PROTOCOL = Protocol(epochs=2)
+RELU, FLUID = Trial(PROTOCOL, "relu", 0), Trial(PROTOCOL, "fluid", 0)
+RECORD = EpochRecord(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
+EVENTS = (
+    Started(RELU),
+    EpochDone(RELU, EpochRecord(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})),
+    Started(FLUID),
+    Started(FLUID),  # its worker died, and it begins again
+    Finished(TrialResult(RELU, {}, (RECORD, RECORD), {"wall_seconds": 3.2})),
+    Failed(FLUID, "ValueError: no [good]", "traceback"),
+)
+
+
+def shown(terminal: bool) -> str:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
+    with TrialsProgress(console, trials=2) as progress:
+        for event in EVENTS:
+            progress.show(event)
+            if terminal and progress._live is not None:
+                progress._live.refresh()
+    assert isinstance(console.file, io.StringIO)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+
+
+def test_without_a_terminal_there_is_one_plain_line_a_finished_trial() -> None:
+    assert shown(terminal=False).splitlines() == [
+        "1/2 relu seed 0: test accuracy 0.9784 after 2 epochs (3 s)",
+        "2/2 fluid seed 0 failed: ValueError: no [good]",
+    ]
+
+
+def test_a_terminal_shows_all_trials_and_each_running_one() -> None:
+    output = shown(terminal=True)
+    assert "all trials" in output
+    assert "1 of 2 trials done" in output
+    assert re.search(r"relu seed 0 .* 1/2 .*test accuracy 0\.9512", output)
+    assert re.search(r"fluid seed 0 .* 0/2 .*starting", output)
+    assert "2/2 fluid seed 0 failed: ValueError: no [good]" in output
+
+
+def test_a_single_trial_shows_its_epochs() -> None:
+    for terminal in (False, True):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
+        with EpochLines(console, RELU) as progress:
+            progress.show(RECORD)
+        assert isinstance(console.file, io.StringIO)
+        output = console.file.getvalue()
+        assert "relu seed 0" in output
+        assert re.search(r"2/2.*0\.2500.*0\.9784", output)
