@@ -74,20 +74,19 @@ def load(name: str, data_dir: Path) -> Dataset:
 
 
 def _mnist(data_dir: Path) -> Dataset:
-    dataset = _read_mnist(data_dir)
-    if dataset is not None:
-        return dataset
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / "mnist.lock"):
-            # Another process may have unpacked it while this one waited.
-            dataset = _read_mnist(data_dir)
-            if dataset is None:
-                _unpack_mnist(data_dir)
+        dataset = _read_mnist(data_dir)
+        if dataset is None:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            with FileLock(data_dir / "mnist.lock"):
+                # Another process may have unpacked it while this one waited.
                 dataset = _read_mnist(data_dir)
+                if dataset is None:
+                    _unpack_mnist(data_dir)
+                    dataset = _read_mnist(data_dir)
     except OSError as error:
         raise DataError(
-            f"MNIST cannot be unpacked in {data_dir} ({error.strerror or error}):"
+            f"MNIST cannot be kept in {data_dir} ({error.strerror or error}):"
             " name a folder that can be written, with 60 MB free, with --data-dir."
         ) from error
     if dataset is None:

@@ -1,0 +1,118 @@
+"""The documents say what is: commands and options, code that runs, and numbers that stand in committed CSVs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import typer.main
+
+from fluidrelu_cli import activations, cli
+from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.records import PARAMETER_COLUMNS, RUN_COLUMNS
+from fluidrelu_cli.reporting import Calibration, Report
+from fluidrelu_cli.study import read_study
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAPER = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+CALIBRATED = ("batch-10", "batch-20", "batch-50", "batch-100")
+
+
+def options() -> list[tuple[str, str, str]]:
+    """Every command with each of its options and that one's help, which names the default."""
+    group = typer.main.get_command(cli.app)
+    return [
+        (name, option, parameter.help)
+        for name, command in group.commands.items()  # type: ignore[attr-defined]
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("-")
+    ]
+
+
+@pytest.mark.parametrize(("command", "option", "text"), options())
+def test_every_option_stands_in_the_reference(command: str, option: str, text: str) -> None:
+    section = REFERENCE.partition(f"## `fluidrelu {command}`")[2].partition("\n## ")[0]
+    assert re.search(rf"`{option}\b[^`]*`: {re.escape(text)}", section), "make reference"
+
+
+def test_every_command_in_the_readme_is_one() -> None:
+    known = {name for name, *_ in options()}
+    used = set(re.findall(r"^(?:\s*)fluidrelu (\w+)", README, flags=re.MULTILINE))
+    assert used
+    assert used <= known
+
+
+def test_every_column_stands_in_the_readme() -> None:
+    for column in (*RUN_COLUMNS, *PARAMETER_COLUMNS):
+        assert f"`{column}`" in README
+
+
+def test_every_built_in_activation_stands_in_the_reference_or_the_readme() -> None:
+    for name in ("fluid-exp", "fluid-coth"):
+        assert name in activations.ACTIVATIONS
+        assert f"`{name}`" in PAPER
+
+
+def test_every_link_leads_to_a_file() -> None:
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def code_blocks() -> str:
+    """README's Python blocks but the one for a file of the reader's own."""
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    return "\n".join(block for block in blocks if not block.startswith("# mine.py"))
+
+
+def test_the_readme_s_python_runs() -> None:
+    script = f"import sys; sys.path.insert(0, '.')\n{code_blocks()}"
+    finished = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert "FluidReLU(num_parameters=16, init=0.0) torch.Size([16])" in finished.stdout
+
+
+def test_the_readme_s_own_activation_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [module] = re.findall(r"```python\n(# mine.py\n.*?)```", README, flags=re.DOTALL)
+    name = "readme_example"
+    (tmp_path / f"{name}.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = activations.resolve(f"{name}:Soft").make(16)
+    assert isinstance(made, activations.ParametricActivation)
+    assert made.a.shape == (16,)
+
+
+def test_the_readme_shows_the_committed_tables() -> None:
+    for name in ("table2.md", "summary.md"):
+        assert (ROOT / "results" / "paper" / name).read_text(encoding="utf-8") in README
+
+
+def test_the_committed_tables_are_those_of_the_committed_runs() -> None:
+    report = Report(read_study(ROOT / "results" / "paper"))
+    assert not report.notes
+    for name, table in (("table2.csv", report.table2), ("summary.csv", report.summary)):
+        committed = pd.read_csv(ROOT / "results" / "paper" / name)
+        pd.testing.assert_frame_equal(committed, table, check_dtype=False, rtol=1e-12)
+
+
+def test_the_default_protocol_is_the_calibrated_one_and_that_of_the_committed_study() -> None:
+    folder = ROOT / "results" / "calibration"
+    calibration = Calibration([read_study(folder / name) for name in CALIBRATED])
+    assert not calibration.notes
+    assert calibration.table["n"].min() >= 6
+    assert set(calibration.table["batch_size"]) == {10, 20, 50, 100}
+    [chosen] = calibration.table[calibration.table["chosen"]].to_dict("records")
+    assert (Protocol.batch_size, Protocol.epochs) == (chosen["batch_size"], chosen["epochs"])
+    assert read_study(ROOT / "results" / "paper").protocol == Protocol()
+    committed = pd.read_csv(folder / "calibration.csv")
+    pd.testing.assert_frame_equal(committed, calibration.table, check_dtype=False, rtol=1e-12)
+    assert (folder / "calibration.md").read_text(encoding="utf-8") in PAPER
