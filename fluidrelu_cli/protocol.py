@@ -37,9 +37,9 @@ class Protocol:
 
     dataset: str = "mnist"
     model: str = "paper"
-    epochs: int = 10
+    epochs: int = 2
     """Not stated by the paper: calibrated on ReLU alone (docs/paper.md, "Calibration")."""
-    batch_size: int = 100
+    batch_size: int = 20
     """Not stated by the paper: calibrated with ``epochs``."""
     lr: float = 0.001
     """The paper's epsilon."""
@@ -94,7 +94,12 @@ class Trial:
     @property
     def name(self) -> str:
         """The trial's name within its study, also its files' stem: ``relu-seed0``."""
-        return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', self.activation)}-seed{self.seed}"
+        return f"{file_stem(self.activation)}-seed{self.seed}"
+
+
+def file_stem(activation: str) -> str:
+    """An activation's name as part of a file's name: ``mymodule:MyAct`` becomes ``mymodule-MyAct``."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", activation)
 
 
 def option(field_name: str) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fluidrelu_cli import plots, statistics, tables
 from fluidrelu_cli.errors import FluidReluError, UsageError
-from fluidrelu_cli.protocol import PAPER_RUNS
+from fluidrelu_cli.protocol import PAPER_RUNS, file_stem
 from fluidrelu_cli.records import csv_text, write_whole
 from fluidrelu_cli.study import Study
 
@@ -89,7 +89,7 @@ class Report:
                 "learning-curves": plots.learning_curves(self._runs)[0],
             }
             for activation, parameters in self._parameters.groupby("activation"):
-                figures[f"learned-{activation}"] = plots.learned_parameters(parameters)
+                figures[f"learned-{file_stem(str(activation))}"] = plots.learned_parameters(parameters)
             folder = self.study.folder / "figures"
             return [path for name, drawn in figures.items() for path in plots.save(drawn, folder, name)]
 

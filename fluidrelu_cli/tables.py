@@ -62,29 +62,16 @@ def summary_cells(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def calibration_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """The head and rows of statistics.calibration; the chosen row is marked."""
-    head = [
-        "batch size",
-        "epochs",
-        "n",
-        "mean",
-        "sample\nSD",
-        "expected\nbest of 3",
-        "expected\nworst of 3",
-        "distance\n· 10⁶",
-        "",
-    ]
+    """The head and rows of statistics.calibration; an arrow marks the chosen row."""
+    head = ["batch\nsize", "epochs", "n", "mean", "sample\nSD", "best\nof 3", "worst\nof 3", "distance\n· 10⁶", ""]
     rows = [
         [
             str(row["batch_size"]),
             str(row["epochs"]),
             str(row["n"]),
-            *(
-                accuracy(value, 5)
-                for value in (row["mean"], row["sd"], row["expected_best_of_3"], row["expected_worst_of_3"])
-            ),
-            accuracy(row["distance"] * 1e6, 3),
-            "chosen" if row["chosen"] else "",
+            *(accuracy(row[name], 5) for name in ("mean", "sd", "expected_best_of_3", "expected_worst_of_3")),
+            accuracy(row["distance"] * 1e6, 1),
+            "←" if row["chosen"] else "",
         ]
         for row in table.to_dict("records")
     ]
