@@ -40,7 +40,7 @@ class _Fluid(torch.autograd.Function):
 
     @staticmethod
     def forward(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        dtype = torch.promote_types(torch.promote_types(v.dtype, a.dtype), torch.float32)
+        dtype = _working_type(v, a)
         half = a.to(dtype).clamp(-A_LIMIT, A_LIMIT) / 2
         n = v.to(dtype).neg().relu_()
         one = torch.ones((), dtype=dtype, device=v.device)
@@ -93,8 +93,7 @@ def fluid(v: Tensor, a: Tensor) -> Tensor:
     Raises:
         TypeError: if ``v`` or ``a`` is not of a real floating-point type.
     """
-    if not (v.is_floating_point() and a.is_floating_point()):
-        raise TypeError(f"fluid needs floating-point tensors, not {v.dtype} and {a.dtype}")
+    _check_types(v, a)
     output: Tensor = _Fluid.apply(v, a)[0]
     return output
 
@@ -103,25 +102,29 @@ def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
     """Rival reconstruction: ``v`` for v >= 0, ``v exp(gamma)`` for v < 0 (docs/paper.md, "Rivals").
 
     Same limits as :func:`fluid`, but not monotone: it has a minimum at v = -2 exp(a).
-    Shapes and types as in :func:`fluid`.
+    Shapes, types and errors as in :func:`fluid`.
     """
-    return v * torch.exp(_gamma(v, a))
+    wide, x, _ = _widened(v, a)
+    return (wide * torch.exp(-x)).to(v.dtype)
 
 
 def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
     """Rival reconstruction: ``v`` for v >= 0, ``v (1 + coth gamma - 1/gamma)`` for v < 0.
 
     This is equation (2) with the un-approximated characteristic function (docs/paper.md, "Rivals").
-    Near gamma = 0 the difference of two poles is replaced by its Taylor series. Shapes and types as in
-    :func:`fluid`.
+    Near gamma = 0 the difference of two poles is replaced by its Taylor series. Shapes, types and errors
+    as in :func:`fluid`.
     """
-    gamma = _gamma(v, a)
-    near = gamma > -0.5
-    g = torch.where(near, gamma, 0)
-    series = sum(coefficient * g**power for power, coefficient in _LANGEVIN_SERIES)
-    # coth g - 1/g = -1 + (1/|g| - 2/(exp(2|g|) - 1)); the replaced branch is kept off its pole.
-    x = torch.where(near, 1, -gamma)
-    return v * torch.where(near, 1 + series, 1 / x - 2 / torch.expm1(2 * x))
+    wide, x, half = _widened(v, a)
+    near = x < 0.5
+    # Each branch sees only arguments at which its value and derivatives are finite: `where` multiplies the
+    # gradient of the branch that it leaves out by 0, and 0 times infinity is not a number.
+    near_x = torch.where(near, x, 0)
+    series = sum(coefficient * near_x**power for power, coefficient in _LANGEVIN_SERIES)
+    # With c = 2 exp(a) and v = -c x: v (1 - coth x + 1/x) = -c (1 - 2x / (exp(2x) - 1)); exp(-80) is nothing to 1.
+    far_x = 2 * torch.where(near, 1, x.clamp(max=40))
+    c = 2 * torch.exp(2 * torch.where(near, 0, half))
+    return torch.where(near, wide * (1 - series), c * (far_x / torch.expm1(far_x) - 1)).to(v.dtype)
 
 
 _LANGEVIN_SERIES = (
@@ -136,9 +139,23 @@ _LANGEVIN_SERIES = (
 """coth g - 1/g = sum of coefficient * g**power; at |g| = 0.5 the first omitted term is below 1e-12."""
 
 
-def _gamma(v: Tensor, a: Tensor) -> Tensor:
-    """The negative half of v / (2 exp(a)); 0 for v >= 0."""
-    return v.clamp(max=0) * torch.exp(-a.clamp(-A_LIMIT, A_LIMIT)) / 2
+def _widened(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """In float32 at least: v; x = max(0, -gamma); and a / 2. TypeError as in :func:`fluid`."""
+    _check_types(v, a)
+    dtype = _working_type(v, a)
+    wide = v.to(dtype)
+    half = a.to(dtype).clamp(-A_LIMIT, A_LIMIT) / 2
+    # Two factors, because exp(-a) alone leaves float32's range before a does.
+    return wide, wide.neg().relu() * (torch.exp(-half) / 2) * torch.exp(-half), half
+
+
+def _check_types(v: Tensor, a: Tensor) -> None:
+    if not (v.is_floating_point() and a.is_floating_point()):
+        raise TypeError(f"the activation needs floating-point tensors, not {v.dtype} and {a.dtype}")
+
+
+def _working_type(v: Tensor, a: Tensor) -> torch.dtype:
+    return torch.promote_types(torch.promote_types(v.dtype, a.dtype), torch.float32)
 
 
 class ParametricActivation(nn.Module):

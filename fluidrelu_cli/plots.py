@@ -83,6 +83,7 @@ def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -
         left, right = Figure(figsize=(9, 4), layout="constrained").subplots(1, 2)
         axes = (left, right)
     errors = runs.assign(test_error=1 - runs["test_accuracy"])
+    errors = errors.assign(test_error=errors["test_error"].where(errors["test_error"] > 0))  # 0 has no logarithm
     panels = (("test_error", "test error (1 − accuracy)"), ("train_loss", "training loss (nats)"))
     for ax, (column, name) in zip(axes, panels, strict=True):
         for index, activation in enumerate(paper_pair_first(runs["activation"])):
@@ -90,12 +91,21 @@ def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -
             ax.plot(curves.index, curves, color=f"C{index}", linewidth=0.7, alpha=0.45)
             title = f"{label(activation)} (n = {curves.shape[1]})"
             ax.plot(curves.index, curves.mean(axis="columns"), color=f"C{index}", linewidth=2, label=title)
-        ax.set(xlabel="epoch", title=name, yscale="log")
+        ax.set(xlabel="epoch", title=name)
+        if errors[column].notna().any():
+            ax.set_yscale("log")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for axis in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-            axis(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+        ax.yaxis.set_major_formatter(_PlainLogFormatter())
+        ax.yaxis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
     axes[1].legend(loc="upper right", title="thick: mean, thin: each seed")
     return axes
+
+
+class _PlainLogFormatter(LogFormatter):
+    """The ticks of a logarithmic axis that matplotlib would label, as plain numbers: 0.03 instead of 3e-02."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def learned_parameters(parameters: pd.DataFrame) -> Figure:
@@ -111,7 +121,7 @@ def learned_parameters(parameters: pd.DataFrame) -> Figure:
     heights = [max(4, group["kernel"].max() + 1) for _, group in layers]
     figure = Figure(figsize=(2.2 + 2.3 * len(seeds), 1.4 + 0.11 * sum(heights)), layout="constrained")
     grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, height_ratios=heights)
-    limit = float(shown["value"].abs().max()) or 1.0
+    limit = float(shown["value"].abs().replace(np.inf, 0).max()) or 1.0
     image = None
     for row, ((layer, _), group) in enumerate(layers):
         for column, seed in enumerate(seeds):

@@ -5,8 +5,8 @@ This module imports no torch, so that reading a study stays quick.
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -53,6 +53,8 @@ class Protocol:
     """Use only the first so many test images (None: all)."""
 
     def __post_init__(self) -> None:
+        for name in ("dataset", "model"):
+            _require(isinstance(getattr(self, name), str), name, self, "a name")
         for name in ("epochs", "batch_size"):
             _require(_whole(getattr(self, name)) and getattr(self, name) >= 1, name, self, "a whole number from 1")
         _require(_real(self.lr) and self.lr > 0, "lr", self, "a number above 0")
@@ -117,4 +119,4 @@ def _whole(value: object) -> bool:
 
 
 def _real(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -142,11 +143,7 @@ def read_run(files: RunFiles, protocol: Protocol) -> pd.DataFrame:
     table = _read_csv(files.csv, RUN_COLUMNS)
     if table["epoch"].tolist() != list(range(1, protocol.epochs + 1)):
         raise DamagedFileError(f"{files.csv} does not have one row for each of {protocol.epochs} epochs")
-    # columns with one value only, that of the file's name
-    if table["activation"].nunique() != 1 or table["seed"].nunique() != 1:
-        raise DamagedFileError(f"{files.csv} mixes activations or seeds")
-    if Trial(protocol, str(table["activation"].iloc[0]), int(table["seed"].iloc[0])).name != files.name:
-        raise DamagedFileError(f"{files.csv} holds the run of another activation or seed than its name says")
+    _check_trial(files.csv, table, files.name)
     accuracies = table[["train_accuracy", "test_accuracy"]].to_numpy()
     if not ((accuracies >= 0) & (accuracies <= 1)).all():
         raise DamagedFileError(f"{files.csv} has an accuracy outside [0, 1]")
@@ -155,16 +152,21 @@ def read_run(files: RunFiles, protocol: Protocol) -> pd.DataFrame:
 
 
 def read_parameters(files: RunFiles) -> pd.DataFrame | None:
-    """A parameters CSV as a table of PARAMETER_COLUMNS, or None if the run has none; DamagedFileError."""
-    return _read_csv(files.parameters, PARAMETER_COLUMNS) if files.parameters.exists() else None
+    """A parameters CSV as a table of PARAMETER_COLUMNS, checked, or None if the run has none; DamagedFileError."""
+    if not files.parameters.exists():
+        return None
+    table = _read_csv(files.parameters, PARAMETER_COLUMNS)
+    _check_trial(files.parameters, table, files.name)
+    return table
 
 
 def _read_csv(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
     import pandas as pd
 
     try:
+        text = path.read_text(encoding="utf-8")
         # Python's own conversions: they give back exactly what was written, in every version of pandas.
-        table = pd.read_csv(path, converters=dict(columns))
+        table = pd.read_csv(io.StringIO(text), converters=dict(columns), keep_default_na=False)
     except OSError as error:
         raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
     except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
@@ -172,10 +174,23 @@ def _read_csv(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
         raise DamagedFileError(f"{path} is damaged ({reason})") from error
     if list(table.columns) != list(columns):
         raise DamagedFileError(f"{path} is damaged (its columns are not {', '.join(columns)})")
+    if not text.endswith("\n"):
+        raise DamagedFileError(f"{path} is damaged (it ends within a line)")
     return table
 
 
+def _check_trial(path: Path, table: pd.DataFrame, name: str) -> None:
+    """Every row must be of the one trial that the file is named after."""
+    trials = table[["activation", "seed"]].drop_duplicates()
+    if len(trials) != 1:
+        raise DamagedFileError(f"{path} mixes activations or seeds")
+    if Trial(Protocol(), trials["activation"].iloc[0], int(trials["seed"].iloc[0])).name != name:
+        raise DamagedFileError(f"{path} holds the run of another activation or seed than its name says")
+
+
 def _check_protocol(path: Path, protocol: Protocol) -> None:
+    if not path.exists():
+        raise DamagedFileError(f"{path}, which tells the run's protocol, is missing")
     provenance = read_json(path)
     try:
         differences = protocol.differences(Protocol.from_dict(provenance["protocol"]))

@@ -30,7 +30,7 @@ class Report:
         self.study = study
         self.against = against
         self._runs, notes = _read_runs(study)
-        self._parameters, parameter_notes = study.read_parameters()
+        self._parameters, parameter_notes = study.read_parameters(self._runs)
         self.notes = [*notes, *parameter_notes]
         self._others = None
         if against is not None:
@@ -53,7 +53,8 @@ class Report:
         """statistics.table2: the paper, the other study if there is one, and this study."""
         sources = {}
         if self.against is not None and self._others is not None:
-            sources[str(self.against.folder)] = _summary(self._others, self.against)
+            # no folder's name ends in a slash: it cannot be taken for one of the other sources
+            sources[f"{self.against.folder.resolve().name}/"] = _summary(self._others, self.against)
         return statistics.table2({**sources, "yours" if sources else "here": self.summary})
 
     def parts(self) -> Iterator[Table | str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +71,7 @@ class Study:
                 try:
                     read_run(files, self.protocol)
                     continue
-                except (DamagedFileError, StorageError) as error:
+                except DamagedFileError as error:
                     aside = files.csv.with_name(files.csv.name + ".damaged")
                     try:
                         files.csv.replace(aside)
@@ -93,32 +93,34 @@ class Study:
 
     def read_runs(self) -> tuple[pd.DataFrame, list[str]]:
         """All readable runs as one table of RUN_COLUMNS, and a line on each that is left out."""
-        return self._read_all(self._read_run, list(RUN_COLUMNS))
+        paths = self.runs_folder.glob("*-seed*.csv")
+        names = [path.name.removesuffix(".csv") for path in paths if not path.name.endswith(".parameters.csv")]
+        return self._read_all(names, lambda files: read_run(files, self.protocol), RUN_COLUMNS)
 
-    def read_parameters(self) -> tuple[pd.DataFrame, list[str]]:
-        """The learned parameters of all runs as one table of PARAMETER_COLUMNS, and a line on each left out."""
-        return self._read_all(read_parameters, list(PARAMETER_COLUMNS))
+    def read_parameters(self, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+        """The learned parameters of these runs as one table of PARAMETER_COLUMNS, and a line on each left out."""
+        trials = runs[["activation", "seed"]].drop_duplicates().itertuples(index=False)
+        names = [Trial(self.protocol, str(activation), int(seed)).name for activation, seed in trials]
+        return self._read_all(names, read_parameters, PARAMETER_COLUMNS)
 
-    def _read_run(self, files: RunFiles) -> pd.DataFrame:
-        return read_run(files, self.protocol)
-
-    def _read_all(self, read: Any, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    def _read_all(
+        self, names: Sequence[str], read: Callable[[RunFiles], pd.DataFrame | None], columns: Mapping[str, type]
+    ) -> tuple[pd.DataFrame, list[str]]:
         import pandas as pd
 
         tables, notes = [], []
-        for path in sorted(self.runs_folder.glob("*-seed*.csv")):
-            if path.name.endswith(".parameters.csv"):
-                continue
+        for name in sorted(names):
             try:
-                table = read(self.files(path.name.removesuffix(".csv")))
-            except (DamagedFileError, StorageError) as error:
+                table = read(self.files(name))
+            except StorageError as error:  # a damaged file is one too
                 notes.append(f"Left out: {error}.")
                 continue
             if table is not None:
                 tables.append(table)
         if not tables:
-            return pd.DataFrame(columns=columns), notes
-        return pd.concat(tables, ignore_index=True).sort_values(columns[:3], kind="stable", ignore_index=True), notes
+            return pd.DataFrame(columns=list(columns)), notes
+        order = ["activation", "seed", "epoch"]
+        return pd.concat(tables, ignore_index=True).sort_values(order, kind="stable", ignore_index=True), notes
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -141,7 +143,7 @@ class Study:
                 f"{self.folder} cannot be written ({error.strerror or error}): name another folder with --results."
             ) from error
         try:
-            for leftover in self.runs_folder.glob(".*.tmp"):
+            for leftover in (*self.runs_folder.glob(".*.tmp"), *self.folder.glob(".study.json.*.tmp")):
                 leftover.unlink(missing_ok=True)
             if not (self.folder / "study.json").exists():
                 self.save()

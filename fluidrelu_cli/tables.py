@@ -44,7 +44,7 @@ def table2_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def summary_cells(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """The head and rows of statistics.summary."""
-    head = ["activation", "n", "mean", "sample\nSD", "best", "worst", "expected\nbest of 3", "expected\nworst of 3"]
+    head = ["activation", "n", "mean", "sample\nSD", "best", "worst", "expected\nbest\nof 3", "expected\nworst\nof 3"]
     rows = [
         [
             row["activation"],
@@ -115,9 +115,9 @@ def comparison_sentence(comparison: pd.DataFrame, against: str) -> str:
 
 def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> Table:
     """A table for the terminal; the columns whose index is in ``left`` hold words, the others numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(head):
-        table.add_column(name, justify="left" if index in left else "right", no_wrap=index == 0)
+        table.add_column(name, justify="left" if index in left else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
