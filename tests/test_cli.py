@@ -361,7 +361,7 @@ def test_calibrate_reads_studies_by_batch_size(undisturbed: Path) -> None:
 def test_acts_lists_every_built_in_activation() -> None:
     output = fluidrelu("acts")
     for name in ("relu", "fluid", "prelu", "elu", "leaky-relu", "sigmoid", "tanh", "fluid-exp", "fluid-coth"):
-        assert f"  {name} " in output
+        assert f"\n {name} " in output
 
 
 def test_version_and_help() -> None:
