@@ -94,8 +94,8 @@ def fluid(v: Tensor, a: Tensor) -> Tensor:
         TypeError: if ``v`` or ``a`` is not of a real floating-point type.
     """
     _check_types(v, a)
-    output: Tensor = _Fluid.apply(v, a)[0]
-    return output
+    apply: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]] = _Fluid.apply  # torch leaves it untyped
+    return apply(v, a)[0]
 
 
 def fluid_exp(v: Tensor, a: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ def comparison_sentence(comparison: pd.DataFrame, against: str) -> str:
     return (
         f"{n - len(differing)} of {n} runs equal those in {against} digit for digit; of the others the final accuracy"
         f" differs by at most {abs(largest['accuracy_difference']):.4f}"
-        f" ({label(largest['activation'])}, seed {largest['seed']}). Another kind of processor, or another version of"
+        f" ({label(str(largest['activation']))}, seed {largest['seed']}). Another kind of processor, or another version of"
         " torch, rounds otherwise."
     )
 

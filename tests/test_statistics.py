@@ -106,7 +106,7 @@ def test_table2_by_hand(make_runs: MakeRuns) -> None:
     both = summary(final_accuracies(make_runs({"relu": [(0.7,)], "fluid": [(0.6,), (0.5,)]})), {})
     table = table2({"there": relu_alone, "here": both})
     assert list(table.columns) == ["row", "activation", "source", "accuracy", "n"]
-    assert table.astype(object).where(table.notna(), None).to_numpy().tolist() == [
+    assert [[None if value != value else value for value in row] for row in table.to_numpy().tolist()] == [
         ["best", "relu", "paper", 0.9784, 3],
         ["best", "relu", "there", 0.9, 2],
         ["best", "relu", "here", 0.7, 1],
