@@ -108,8 +108,8 @@ def comparison_sentence(comparison: pd.DataFrame, against: str) -> str:
     which = f"{label(str(largest['activation']))}, seed {largest['seed']}"
     return (
         f"{n - len(differing)} of {n} runs equal those in {against} digit for digit; of the others the final accuracy"
-        f" differs by at most {abs(largest['accuracy_difference']):.4f} ({which}). Another kind of processor, or another"
-        " version of torch, rounds otherwise."
+        f" differs by at most {abs(largest['accuracy_difference']):.4f} ({which}). Another kind of processor, or"
+        " another version of torch, rounds otherwise."
     )
 
 
