@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import shlex
 import sys
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,7 +19,11 @@ from rich.console import Console
 from fluidrelu_cli import __version__
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, Trial
+from fluidrelu_cli.records import EpochRecord, TrialResult
 from fluidrelu_cli.study import DEFAULT_STUDY, Study, open_study, read_study, study_folder
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.reporting import Calibration, Report
 
 app = typer.Typer(
     help="Is this activation function really better, or were three seeds lucky?",
@@ -47,7 +52,9 @@ TrainImagesOption = Annotated[
 TestImagesOption = Annotated[
     int | None, typer.Option(help="Use only the first so many test images.", show_default=False)
 ]
-DeviceOption = Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda or mps.")]
+DeviceOption = Annotated[
+    str, typer.Option(help="Where to train: auto (cuda if it is there, else cpu), cpu, cuda or mps.")
+]
 DataDirOption = Annotated[
     Path | None, typer.Option(help="Where unpacked data is kept (left out: the user's cache).", show_default=False)
 ]
@@ -61,6 +68,9 @@ def _handled(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapper(*args: Any, debug: bool = False, **kwargs: Any) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # γ where the encoding has none
         try:
             command(*args, debug=debug, **kwargs)
             sys.stdout.flush()
@@ -136,7 +146,6 @@ def train(
     from fluidrelu_cli.progress import EpochLines
     from fluidrelu_cli.records import read_run
     from fluidrelu_cli.tables import epoch_cells, rich_table
-    from fluidrelu_cli.training import run_trial
 
     requested = _given(
         dataset=dataset,
@@ -149,8 +158,7 @@ def train(
         train_images=train_images,
         test_images=test_images,
     )
-    opened = open_study(results, study, requested)
-    [name], device_name, data_folder = _checked(opened.protocol, [act], device, data_dir)
+    opened, [name], device_name, data_folder = _opened(results, study, requested, [act], device, data_dir)
     trial = Trial(opened.protocol, name, seed)
     files = opened.files(trial.name)
     with opened.locked():
@@ -159,12 +167,26 @@ def train(
             _say(note)
         if missing:
             with EpochLines(Console(stderr=True), trial) as progress:
-                opened.write(run_trial(trial, data_folder, device_name, progress.show))
+                opened.write(_trained(opened, trial, data_folder, device_name, progress.show))
         else:
             _say(f"This trial is finished already: {files.csv} (delete it to train again).")
     run = read_run(files, opened.protocol)
     _print(rich_table(trial.name, *epoch_cells(run)))
     _print(f"test accuracy {run['test_accuracy'].iloc[-1]:.4f}   {files.csv}")
+
+
+def _trained(
+    study: Study, trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[EpochRecord], None]
+) -> TrialResult:
+    from fluidrelu_cli.training import run_trial
+
+    try:
+        return run_trial(trial, data_dir, device_name, on_epoch)
+    except FluidReluError:
+        raise
+    except Exception as error:  # most likely the user's own activation
+        path = study.write_failure(trial, traceback.format_exc())
+        raise FluidReluError(f"{trial.name} failed: {one_line(error)}; its traceback is in {path}.") from error
 
 
 @app.command(epilog="Example: fluidrelu repeat -n 10 --act relu --act fluid")
@@ -210,8 +232,7 @@ def repeat(
         train_images=train_images,
         test_images=test_images,
     )
-    opened = open_study(results, study, requested)
-    names, device_name, data_folder = _checked(opened.protocol, act, device, data_dir)
+    opened, names, device_name, data_folder = _opened(results, study, requested, act, device, data_dir)
     with opened.locked():
         trials = opened.ask(names, n)
         missing, notes = opened.missing(trials)
@@ -258,12 +279,7 @@ def report(
     from fluidrelu_cli.reporting import Report
 
     made = Report(read_study(study_folder(results, study)), read_study(against) if against is not None else None)
-    for note in made.notes:
-        _say(note)
-    for part in made.parts():
-        _print(part)
-    for path in made.write():
-        _say(f"written: {path}")
+    _publish(made)
 
 
 @app.command(epilog="Example: fluidrelu calibrate calibration/batch-10 calibration/batch-100")
@@ -280,19 +296,14 @@ def calibrate(
     from fluidrelu_cli.reporting import Calibration
 
     made = Calibration([read_study(study_folder(results, name)) for name in studies])
-    for note in made.notes:
-        _say(note)
-    for part in made.parts():
-        _print(part)
-    for path in made.write():
-        _say(f"written: {path}")
+    _publish(made)
 
 
 @app.command(epilog="Example: fluidrelu acts")
 @_handled
 def acts(debug: DebugOption = False) -> None:
     """List the activations that can be named, with formula and source."""
-    from fluidrelu_cli.activations import ACTIVATIONS
+    from fluidrelu_cli.registry import ACTIVATIONS
     from fluidrelu_cli.tables import rich_table
 
     rows = [[activation.name, activation.formula, activation.source] for activation in ACTIVATIONS.values()]
@@ -303,26 +314,37 @@ def acts(debug: DebugOption = False) -> None:
     )
 
 
+def _publish(made: Report | Calibration) -> None:
+    """Show on the terminal, then write."""
+    for note in made.notes:
+        _say(note)
+    for part in made.parts():
+        _print(part)
+    for path in made.write():
+        _say(f"written: {path}")
+
+
 def _given(**fields: Any) -> dict[str, Any]:
     """The protocol's fields that the user gave a value for."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _checked(
-    protocol: Protocol, activations: list[str], device: str, data_dir: Path | None
-) -> tuple[list[str], str, Path]:
-    """The activations' names in the registry's spelling, the device and the data folder, all known to be usable."""
-    from fluidrelu_cli.activations import resolve
+def _opened(
+    results: Path, name: str, requested: dict[str, Any], activations: list[str], device: str, data_dir: Path | None
+) -> tuple[Study, list[str], str, Path]:
+    """The study, the activations' names in the registry's spelling, the device and the data folder, all usable."""
     from fluidrelu_cli.datasets import default_data_dir
     from fluidrelu_cli.models import check_model
+    from fluidrelu_cli.registry import resolve
     from fluidrelu_cli.training import load_dataset, pick_device
 
-    names = list(dict.fromkeys(resolve(name).name for name in activations))
-    check_model(protocol.model)
+    study = open_study(results, name, requested)
+    names = list(dict.fromkeys(resolve(activation).name for activation in activations))
+    check_model(study.protocol.model)
     device_name = pick_device(device).type
     folder = data_dir or default_data_dir()
-    load_dataset(protocol, folder)
-    return names, device_name, folder
+    load_dataset(study.protocol, folder)
+    return study, names, device_name, folder
 
 
 def _show_summary(study: Study) -> None:

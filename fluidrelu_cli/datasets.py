@@ -10,6 +10,7 @@ import importlib.resources
 import io
 import os
 import shutil
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -136,7 +137,8 @@ def _torchvision() -> ModuleType:
         versions = " and ".join(f"{name} {_installed(name)}" for name in ("torch", "torchvision"))
         raise DataError(
             f"{versions} do not work together ({one_line(error)}):"
-            " install a matching pair with `python -m pip install --upgrade --force-reinstall torch torchvision`."
+            f" install a matching pair with `{sys.executable} -m pip install --upgrade --force-reinstall"
+            " torch torchvision`."
         ) from error
     module: ModuleType = torchvision
     return module

@@ -23,6 +23,10 @@ class DamagedFileError(StorageError):
     """A file of a study is there, but is not what this program wrote."""
 
 
+class OtherProtocolError(StorageError):
+    """A run lies in a study of another protocol."""
+
+
 class DataError(FluidReluError):
     """A data set is missing, damaged, or cannot be read."""
 

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fluidrelu_cli.activations import Activation, ParametricActivation
+from fluidrelu_cli.activations import ParametricActivation
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.registry import Activation
 from fluidrelu_cli.seeding import stream_seed
 
 

@@ -96,7 +96,12 @@ class Trial:
     @property
     def name(self) -> str:
         """The trial's name within its study, also its files' stem: ``relu-seed0``."""
-        return f"{file_stem(self.activation)}-seed{self.seed}"
+        return trial_name(self.activation, self.seed)
+
+
+def trial_name(activation: str, seed: int) -> str:
+    """A trial's name by its activation and seed."""
+    return f"{file_stem(activation)}-seed{seed}"
 
 
 def file_stem(activation: str) -> str:

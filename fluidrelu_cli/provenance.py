@@ -22,6 +22,7 @@ def conditions(device: torch.device) -> dict[str, Any]:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchvision": importlib.metadata.version("torchvision"),
+            "cuda": torch.version.cuda if device.type == "cuda" else None,
         },
         "source": source_revision(Path(__file__).parent),
         "system": f"{platform.system()} {platform.machine()}",

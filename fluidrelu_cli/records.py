@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluidrelu_cli.errors import DamagedFileError, StorageError
-from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.errors import DamagedFileError, OtherProtocolError, StorageError
+from fluidrelu_cli.protocol import Protocol, Trial, trial_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,12 +122,13 @@ def write_run(files: RunFiles, result: TrialResult) -> None:
         for (layer, parameter), values in state.items()
         for kernel, value in enumerate(values)
     ]
-    provenance = {"activation": trial.activation, "seed": trial.seed, "protocol": trial.protocol.to_dict()}
+    provenance = {**who, "protocol": trial.protocol.to_dict(), "parameter_rows": len(parameters)}
     if parameters:
         write_whole(files.parameters, csv_text(pd.DataFrame(parameters, columns=list(PARAMETER_COLUMNS))))
     write_whole(files.provenance, json.dumps({**provenance, **result.provenance}, indent=2) + "\n")
     write_whole(files.csv, csv_text(pd.DataFrame(runs, columns=list(RUN_COLUMNS))))
-    files.failure.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        files.failure.unlink(missing_ok=True)
 
 
 def csv_text(table: pd.DataFrame) -> str:
@@ -136,18 +137,20 @@ def csv_text(table: pd.DataFrame) -> str:
 
 
 def read_run(files: RunFiles, protocol: Protocol) -> pd.DataFrame:
-    """A run CSV as a table of RUN_COLUMNS, checked; a run of another protocol is refused.
+    """A run CSV as a table of RUN_COLUMNS, checked.
 
-    Raises DamagedFileError, naming the file and what is wrong with it.
+    Raises DamagedFileError, naming the file and what is wrong with it, and OtherProtocolError.
     """
     table = _read_csv(files.csv, RUN_COLUMNS)
+    provenance = _read_provenance(files.provenance, protocol)
     if table["epoch"].tolist() != list(range(1, protocol.epochs + 1)):
         raise DamagedFileError(f"{files.csv} does not have one row for each of {protocol.epochs} epochs")
     _check_trial(files.csv, table, files.name)
     accuracies = table[["train_accuracy", "test_accuracy"]].to_numpy()
     if not ((accuracies >= 0) & (accuracies <= 1)).all():
         raise DamagedFileError(f"{files.csv} has an accuracy outside [0, 1]")
-    _check_protocol(files.provenance, protocol)
+    if provenance.get("parameter_rows") and not files.parameters.exists():
+        raise DamagedFileError(f"{files.parameters}, which belongs to {files.csv.name}, is missing")
     return table
 
 
@@ -157,6 +160,9 @@ def read_parameters(files: RunFiles) -> pd.DataFrame | None:
         return None
     table = _read_csv(files.parameters, PARAMETER_COLUMNS)
     _check_trial(files.parameters, table, files.name)
+    rows = read_json(files.provenance).get("parameter_rows", len(table))
+    if len(table) != rows:
+        raise DamagedFileError(f"{files.parameters} is damaged ({len(table)} rows, not {rows})")
     return table
 
 
@@ -184,11 +190,11 @@ def _check_trial(path: Path, table: pd.DataFrame, name: str) -> None:
     trials = table[["activation", "seed"]].drop_duplicates()
     if len(trials) != 1:
         raise DamagedFileError(f"{path} mixes activations or seeds")
-    if Trial(Protocol(), trials["activation"].iloc[0], int(trials["seed"].iloc[0])).name != name:
+    if trial_name(trials["activation"].iloc[0], trials["seed"].iloc[0]) != name:
         raise DamagedFileError(f"{path} holds the run of another activation or seed than its name says")
 
 
-def _check_protocol(path: Path, protocol: Protocol) -> None:
+def _read_provenance(path: Path, protocol: Protocol) -> dict[str, Any]:
     if not path.exists():
         raise DamagedFileError(f"{path}, which tells the run's protocol, is missing")
     provenance = read_json(path)
@@ -197,7 +203,11 @@ def _check_protocol(path: Path, protocol: Protocol) -> None:
     except Exception as error:  # whatever a hand-edited file makes of it
         raise DamagedFileError(f"{path} is damaged (its protocol cannot be read)") from error
     if differences:
-        raise DamagedFileError(f"{path} is of another protocol than its study ({', '.join(differences)})")
+        raise OtherProtocolError(
+            f"{path} is of another protocol than its study ({', '.join(differences)}):"
+            " restore study.json, or move the run away"
+        )
+    return provenance
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -28,11 +28,10 @@ class Report:
 
     def __init__(self, study: Study, against: Study | None = None) -> None:
         self.study = study
-        self.against = against
         self._runs, notes = _read_runs(study)
         self._parameters, parameter_notes = study.read_parameters(self._runs)
         self.notes = [*notes, *parameter_notes]
-        self._others = None
+        self._against: tuple[Study, pd.DataFrame] | None = None
         if against is not None:
             differences = study.protocol.differences(against.protocol)
             if differences:
@@ -40,7 +39,8 @@ class Report:
                     f"{study.folder} and {against.folder} were trained by different protocols"
                     f" ({', '.join(differences)}): their numbers cannot be set side by side."
                 )
-            self._others, other_notes = _read_runs(against)
+            others, other_notes = _read_runs(against)
+            self._against = against, others
             self.notes += other_notes
 
     @cached_property
@@ -52,9 +52,10 @@ class Report:
     def table2(self) -> pd.DataFrame:
         """statistics.table2: the paper, the other study if there is one, and this study."""
         sources = {}
-        if self.against is not None and self._others is not None:
+        if self._against is not None:
+            against, others = self._against
             # no folder's name ends in a slash: it cannot be taken for one of the other sources
-            sources[f"{self.against.folder.resolve().name}/"] = _summary(self._others, self.against)
+            sources[f"{against.folder.resolve().name}/"] = _summary(others, against)
         return statistics.table2({**sources, "yours" if sources else "here": self.summary})
 
     def parts(self) -> Iterator[Table | str]:
@@ -69,9 +70,9 @@ class Report:
     def _remarks(self) -> Iterator[str]:
         if (self.summary["n"] != PAPER_RUNS).any():
             yield tables.UNEQUAL_N
-        if self.against is not None and self._others is not None:
-            comparison = statistics.compare_runs(self._runs, self._others)
-            yield tables.comparison_sentence(comparison, str(self.against.folder))
+        if self._against is not None:
+            against, others = self._against
+            yield tables.comparison_sentence(statistics.compare_runs(self._runs, others), str(against.folder))
 
     def write(self) -> list[Path]:
         """Write tables and figures into the study's folder; their paths. StorageError if that fails."""

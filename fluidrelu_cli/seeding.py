@@ -30,12 +30,16 @@ def generator(seed: int, stream: Stream) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, stream))
 
 
-def make_deterministic() -> None:
-    """Set this process up so that a trial always computes the same numbers. Call it before training."""
+def make_deterministic(device: torch.device) -> None:
+    """Set this process up so that a trial always computes the same numbers. Call it before training.
+
+    On MPS that cannot be had: its max-pooling has no deterministic gradient.
+    """
     torch.set_num_threads(THREADS)
     # cuBLAS reads this when it starts; without it torch refuses deterministic matrix products on a GPU.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32 on every device
+    torch.use_deterministic_algorithms(device.type != "mps")
     # Deterministic mode would also fill every new tensor; nothing here reads uninitialised memory.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -99,8 +99,8 @@ def table2(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def compare_runs(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     """How far runs of the same activation and seed agree, one row a common run.
 
-    Columns: activation, seed; identical (every number but the timings is equal); first_difference (the first
-    epoch with another number, 0 if none); accuracy_difference (mine minus theirs, after the last epoch).
+    Columns: activation, seed; identical (every number but the timings is equal); accuracy_difference (mine minus
+    theirs, after the last epoch).
     """
     keys = ["activation", "seed"]
     rows = []
@@ -111,9 +111,8 @@ def compare_runs(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
         a, b = (table.drop(columns=[*TIMINGS, *keys]).reset_index(drop=True) for table in (run, others[key]))
         same = ((a == b) | (a.isna() & b.isna())).all(axis="columns")
         difference = float(a["test_accuracy"].iloc[-1] - b["test_accuracy"].iloc[-1])
-        first = 0 if same.all() else int(a["epoch"][~same].iloc[0])
-        rows.append((*key, bool(same.all()), first, difference))
-    columns = [*keys, "identical", "first_difference", "accuracy_difference"]
+        rows.append((*key, bool(same.all()), difference))
+    columns = [*keys, "identical", "accuracy_difference"]
     table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
     return table
 

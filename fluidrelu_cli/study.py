@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,12 +73,7 @@ class Study:
                     read_run(files, self.protocol)
                     continue
                 except DamagedFileError as error:
-                    aside = files.csv.with_name(files.csv.name + ".damaged")
-                    try:
-                        files.csv.replace(aside)
-                    except OSError as cause:
-                        raise StorageError(f"{error}, and it cannot be set aside ({cause.strerror}).") from cause
-                    notes.append(f"{error}; it is now {aside.name}, and the trial is run again.")
+                    notes.append(f"{error}; the run is now {_set_aside(files)}, and the trial is run again.")
             missing.append(trial)
         return missing, notes
 
@@ -92,16 +88,34 @@ class Study:
         return path
 
     def read_runs(self) -> tuple[pd.DataFrame, list[str]]:
-        """All readable runs as one table of RUN_COLUMNS, and a line on each that is left out."""
+        """All readable runs as one table of RUN_COLUMNS, and a line on each that is left out, or stands out."""
         paths = self.runs_folder.glob("*-seed*.csv")
         names = [path.name.removesuffix(".csv") for path in paths if not path.name.endswith(".parameters.csv")]
-        return self._read_all(names, lambda files: read_run(files, self.protocol), RUN_COLUMNS)
+        runs, notes = self._read_all(names, lambda files: read_run(files, self.protocol), RUN_COLUMNS)
+        return runs, [*notes, *self._mixed(runs)]
 
     def read_parameters(self, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         """The learned parameters of these runs as one table of PARAMETER_COLUMNS, and a line on each left out."""
-        trials = runs[["activation", "seed"]].drop_duplicates().itertuples(index=False)
-        names = [Trial(self.protocol, str(activation), int(seed)).name for activation, seed in trials]
-        return self._read_all(names, read_parameters, PARAMETER_COLUMNS)
+        return self._read_all([trial.name for trial in self._trials(runs)], read_parameters, PARAMETER_COLUMNS)
+
+    def _trials(self, runs: pd.DataFrame) -> list[Trial]:
+        pairs = runs[["activation", "seed"]].drop_duplicates().itertuples(index=False)
+        return [Trial(self.protocol, str(activation), int(seed)) for activation, seed in pairs]
+
+    def _mixed(self, runs: pd.DataFrame) -> list[str]:
+        """A line on each condition in which runs differ although it may change their numbers."""
+        found: dict[str, set[str]] = {}
+        for trial in self._trials(runs):
+            provenance = read_json(self.files(trial.name).provenance)
+            found.setdefault("device", set()).add(str(provenance.get("device")))
+            found.setdefault("version of torch", set()).add(str(provenance.get("versions", {}).get("torch")))
+            source = str(provenance.get("activation_sha256"))[:12]
+            found.setdefault(f"source file of {trial.activation} (sha256)", set()).add(source)
+        return [
+            f"The runs in {self.folder} differ in the {what}: {', '.join(sorted(values))}."
+            for what, values in found.items()
+            if len(values) > 1
+        ]
 
     def _read_all(
         self, names: Sequence[str], read: Callable[[RunFiles], pd.DataFrame | None], columns: Mapping[str, type]
@@ -120,7 +134,17 @@ class Study:
         if not tables:
             return pd.DataFrame(columns=list(columns)), notes
         order = ["activation", "seed", "epoch"]
-        return pd.concat(tables, ignore_index=True).sort_values(order, kind="stable", ignore_index=True), notes
+        return pd.concat(tables, ignore_index=True).sort_values(order, ignore_index=True), notes
+
+    def _settle(self) -> None:
+        """Take over what another process may have written since this study was opened, or write study.json."""
+        if not (self.folder / "study.json").exists():
+            self.save()
+            return
+        there = read_study(self.folder)
+        if there.protocol != self.protocol:
+            raise UsageError(f"The protocol of {self.folder} was set by another process just now: try again.")
+        self.asked = there.asked
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -134,6 +158,8 @@ class Study:
         try:
             self.runs_folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
+            for leftover in (*self.runs_folder.glob(".*.tmp"), *self.folder.glob(".study.json.*.tmp")):
+                leftover.unlink(missing_ok=True)
         except Timeout as error:
             raise FluidReluError(
                 f"Another fluidrelu is at work in {self.folder}: wait until it is done, or name another --study."
@@ -143,10 +169,7 @@ class Study:
                 f"{self.folder} cannot be written ({error.strerror or error}): name another folder with --results."
             ) from error
         try:
-            for leftover in (*self.runs_folder.glob(".*.tmp"), *self.folder.glob(".study.json.*.tmp")):
-                leftover.unlink(missing_ok=True)
-            if not (self.folder / "study.json").exists():
-                self.save()
+            self._settle()
             yield
         finally:
             lock.release()
@@ -208,4 +231,18 @@ def read_study(folder: Path) -> Study:
 
 
 def _studies_near(folder: Path) -> list[str]:
-    return sorted(str(path.parent) for path in folder.parent.glob("**/study.json"))
+    found = [*folder.parent.glob("*/study.json"), *folder.parent.glob("*/*/study.json")]
+    return sorted(str(path.parent) for path in found)[:5]
+
+
+def _set_aside(files: RunFiles) -> str:
+    """Give a damaged run's files names that nothing reads; the CSV's."""
+    number = next(n for n in itertools.count(1) if not files.csv.with_name(f"{files.csv.name}.damaged{n}").exists())
+    aside = f".damaged{number}"
+    try:
+        for path in (files.csv, files.parameters, files.provenance):
+            if path.exists():
+                path.replace(path.with_name(path.name + aside))
+    except OSError as error:
+        raise StorageError(f"{files.csv} is damaged and cannot be set aside ({error.strerror or error}).") from error
+    return files.csv.name + aside

@@ -1,4 +1,4 @@
-"""Statistics as tables to read: for the terminal (rich) and for documents (Markdown). No arithmetic."""
+"""Statistics as tables to read: for the terminal (rich) and for documents (Markdown). No statistics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from fluidrelu_cli.protocol import PAPER_PAIR
 from fluidrelu_cli.records import RUN_COLUMNS
@@ -115,11 +116,11 @@ def comparison_sentence(comparison: pd.DataFrame, against: str) -> str:
 
 def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> Table:
     """A table for the terminal; the columns whose index is in ``left`` hold words, the others numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(head):
         table.add_column(name, justify="left" if index in left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))  # a name may look like rich's markup
     return table
 
 

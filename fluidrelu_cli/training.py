@@ -1,4 +1,4 @@
-"""Train one trial. No printing, no files: epoch records come out, and others write and show them."""
+"""Train one trial. No printing, no result files: epoch records come out, and others write and show them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from fluidrelu_cli import datasets
-from fluidrelu_cli.activations import resolve
 from fluidrelu_cli.datasets import Dataset
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.models import activation_parameters, build_model, build_optimizer
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.provenance import conditions
 from fluidrelu_cli.records import EpochRecord, Parameters, TrialResult
+from fluidrelu_cli.registry import resolve
 from fluidrelu_cli.seeding import generator, make_deterministic, stream_seed
 
 TEST_BATCH_SIZE = 1000
@@ -141,8 +141,8 @@ def _sha256(tensors: list[torch.nn.Parameter]) -> str:
 def run_trial(trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[EpochRecord], None]) -> TrialResult:
     """Train a trial from beginning to end in this process, and report each epoch as it is done."""
     start = time.perf_counter()
-    make_deterministic()
     device = pick_device(device_name)
+    make_deterministic(device)
     dataset = load_dataset(trial.protocol, data_dir)
     training = Training(trial, dataset, device)
     initial_parameters = training.parameters()
@@ -152,6 +152,7 @@ def run_trial(trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable
         on_epoch(record)
     provenance = {
         **conditions(device),
+        "activation_sha256": resolve(trial.activation).sha256,
         "data_sha256": dataset.sha256,
         "initial_weights_sha256": training.initial_weights_sha256,
         "data_order_sha256": training.data_order_sha256,
@@ -171,14 +172,17 @@ def _load(name: str, data_dir: Path, train_images: int | None, test_images: int 
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called ``name``; `auto` is the GPU if there is one. UsageError if it is not to be had."""
+    """The device called ``name``; UsageError if it is not to be had.
+
+    `auto` is CUDA if it is there, else the CPU: runs on MPS cannot be repeated to the last digit, so it must be named.
+    """
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        return torch.device(next(device for device, there in available.items() if there))
+        return torch.device("cuda" if available["cuda"] else "cpu")
     if name not in available:
         raise UsageError(f"There is no device '{name}'; use --device auto, cpu, cuda or mps.")
     if not available[name]:

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
 POLL_SECONDS = 0.1
-LIVES = 2
-"""How many times a trial may be in flight when a worker dies before it counts as failed."""
+DEATH = "its worker process died (killed, or out of memory?)"
 
 
 @dataclass(frozen=True)
@@ -78,32 +77,34 @@ def run_trials(trials: Sequence[Trial], workers: int, data_dir: Path, device_nam
     """Train trials, ``workers`` at a time, and yield what happens as it happens.
 
     Every trial ends in exactly one Finished or Failed. When a worker dies (killed, or out of memory) the trials
-    that were in flight are tried once more. Closing the iterator, or the death of this process, ends the workers.
+    that were in flight are run again one by one, so that only the one that kills its worker is given up.
+    Closing the iterator, or the death of this process, ends the workers.
     """
-    waiting = list(trials)
-    deaths: dict[Trial, int] = {}
-    while waiting:
-        started: set[Trial] = set()
-        done: set[Trial] = set()
+    waiting, suspects = list(trials), list[Trial]()
+    heard = False
+    while waiting or suspects:
+        alone = bool(suspects)
+        batch = [suspects.pop(0)] if alone else waiting
+        started, ended = set[Trial](), set[Trial]()
         try:
-            for event in _run_pool(waiting, workers, data_dir, device_name):
-                started.add(event.trial)
-                if isinstance(event, (Finished, Failed)):
-                    done.add(event.trial)
-                yield event
+            with contextlib.closing(_run_pool(batch, 1 if alone else workers, data_dir, device_name)) as events:
+                for event in events:
+                    heard = True
+                    started.add(event.trial)
+                    if isinstance(event, (Finished, Failed)):
+                        ended.add(event.trial)
+                    yield event
         except BrokenProcessPool as error:
-            in_flight = started - done
-            if not started:
-                raise FluidReluError(
-                    f"The worker processes die at the start ({one_line(error)}): try --workers 1."
-                ) from error
-            for trial in sorted(in_flight, key=waiting.index):
-                deaths[trial] = deaths.get(trial, 0) + 1
-                if deaths[trial] == LIVES:
-                    done.add(trial)
-                    message = "its worker process died (killed, or out of memory?)"
-                    yield Failed(trial, message, message)
-        waiting = [trial for trial in waiting if trial not in done]
+            left = [trial for trial in batch if trial not in ended]
+            if not alone:
+                # A worker may die before its first word is heard; then it had one of the first in line.
+                suspects = [trial for trial in left if trial in started] or left[:workers]
+            elif heard:
+                yield Failed(batch[0], DEATH, DEATH)
+            else:
+                raise FluidReluError(f"No worker process gets as far as a trial ({one_line(error)}).") from error
+        if not alone:
+            waiting = [trial for trial in batch if trial not in ended and trial not in suspects]
 
 
 def _run_pool(trials: Sequence[Trial], workers: int, data_dir: Path, device_name: str) -> Generator[Event, None, None]:
@@ -121,7 +122,8 @@ def _run_pool(trials: Sequence[Trial], workers: int, data_dir: Path, device_name
     pending: dict[Future[TrialResult | Failed], Trial] = {}
     try:
         with _interrupts_blocked():  # processes inherit it: Ctrl-C is the parent's alone to answer
-            pending |= {executor.submit(_work, trial, data_dir, device_name): trial for trial in trials}
+            for trial in trials:
+                pending[executor.submit(_work, trial, data_dir, device_name)] = trial
         while pending:
             with contextlib.suppress(queue.Empty):
                 event = events.get(timeout=POLL_SECONDS)
@@ -192,5 +194,5 @@ def _work(trial: Trial, data_dir: Path, device_name: str) -> TrialResult | Faile
         from fluidrelu_cli.training import run_trial
 
         return run_trial(trial, data_dir, device_name, lambda record: _events.put(EpochDone(trial, record)))
-    except Exception as error:  # reported by the parent; the others go on
+    except BaseException as error:  # a SystemExit too: reported by the parent; the others go on
         return Failed(trial, one_line(error), traceback.format_exc())

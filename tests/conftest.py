@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import RUN_COLUMNS, EpochRecord, TrialResult
 from fluidrelu_cli.study import Study
 
-# CSVs must not depend on the machine's settings, and no test may touch the user's cache.
-os.environ.pop("FORCE_COLOR", None)
+# What is printed must not depend on where the tests run (GITHUB_ACTIONS makes typer colour its messages), and no test
+# may touch the user's cache.
+for name in ("CLICOLOR_FORCE", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TTY_COMPATIBLE"):
+    os.environ.pop(name, None)
+os.environ["COLUMNS"] = "80"
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fluidrelu-tests-")
 
 
 @pytest.fixture(scope="session")

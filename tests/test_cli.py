@@ -21,7 +21,7 @@ from fluidrelu_cli.records import TIMINGS
 SMALL = ("--train-images", "300", "--test-images", "100", "--epochs", "2", "--batch-size", "50")
 
 ACTIVATIONS = """
-import os, signal
+import os, signal, time
 from pathlib import Path
 import torch
 
@@ -43,6 +43,18 @@ class Dies(torch.nn.Module):
         if len(v) > 2:
             os.kill(os.getpid(), signal.SIGKILL)
         return v
+
+class Exits(torch.nn.Module):
+    def forward(self, v):
+        if len(v) > 2:
+            raise SystemExit(3)
+        return v
+
+class Slow(torch.nn.Module):
+    def forward(self, v):
+        if len(v) > 2:
+            time.sleep(0.3)
+        return v.relu()
 """
 
 
@@ -138,7 +150,7 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in times.items())
     assert_same_numbers(runs, undisturbed)
     (runs / "relu-seed1.csv").unlink()
-    output = words(fluidrelu("repeat", "-n", 2))  # the study knows its protocol
+    output = words(fluidrelu("repeat", "-n", 2))  # the study knows its protocol; the data is the user's cache's
     assert "4 trials asked for, 3 there already, 1 to train. 1/1 relu seed 1: test accuracy" in output
     assert_same_numbers(runs, undisturbed)
     assert "0 to train" in fluidrelu("repeat", "-n", 2)
@@ -168,35 +180,57 @@ def test_report_names_an_unreadable_run_and_goes_on(undisturbed: Path, folder: P
     assert "Left out: results/local/runs/relu-seed1.csv" in output
     assert "1/2" in output
     output = words(fluidrelu("repeat", "-n", 2))
-    assert "relu-seed1.csv.damaged, and the trial is run again." in output
+    assert "relu-seed1.csv.damaged1, and the trial is run again." in output
     assert_same_numbers(runs, undisturbed)
-    assert (runs / "relu-seed1.csv.damaged").exists()
+    assert (runs / "relu-seed1.csv.damaged1").exists()
 
 
 def test_a_trial_that_raises_is_reported_and_the_others_go_on(small: tuple[object, ...], folder: Path) -> None:
     (folder / "mine.py").write_text(ACTIVATIONS)
-    output = words(fluidrelu("repeat", "-n", 1, "--act", "mine:Raises", "--act", "relu", *small, code=1))
+    acts = ("--act", "mine:Raises", "--act", "mine:Exits", "--act", "relu")
+    output = words(fluidrelu("repeat", "-n", 1, *acts, *small, code=1))
     assert "mine:Raises seed 0 failed: ArithmeticError: too many images" in output
+    assert "mine:Exits seed 0 failed: SystemExit: 3" in output
     assert "relu seed 0: test accuracy" in output
-    assert "Error: 1 of 2 trials failed" in output
+    assert "Error: 2 of 3 trials failed" in output
     assert "0/1" in output
     failure = folder / "results" / "local" / "runs" / "mine-Raises-seed0.failed.txt"
     assert "ArithmeticError" in failure.read_text()
 
 
 def test_a_worker_that_dies_costs_only_its_own_trial(small: tuple[object, ...], folder: Path) -> None:
-    """One that dies once is run again, one that always dies is given up, and relu is not touched."""
+    """One that dies once is run again, one that always dies is given up; their neighbours are not touched."""
     (folder / "mine.py").write_text(ACTIVATIONS)
-    acts = ("--act", "mine:Dies", "--act", "mine:DiesOnce", "--act", "relu")
-    output = words(fluidrelu("repeat", "-n", 1, "--workers", 1, *acts, *small, code=1))
+    acts = ("--act", "mine:Slow", "--act", "mine:Dies", "--act", "mine:DiesOnce", "--act", "relu")
+    output = words(fluidrelu("repeat", "-n", 1, "--workers", 2, *acts, *small, code=1))
     assert "mine:Dies seed 0 failed: its worker process died" in output
-    assert "mine:DiesOnce seed 0: test accuracy" in output
-    assert "relu seed 0: test accuracy" in output
+    for name in ("mine:Slow", "mine:DiesOnce", "relu"):
+        assert f"{name} seed 0: test accuracy" in output
+    assert "Error: 1 of 4 trials failed" in output
+
+
+def test_workers_that_never_start_are_an_error(
+    small: tuple[object, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sitecustomize.py").write_text("import sys\nif '--multiprocessing-fork' in sys.argv: sys.exit('no')\n")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    output = words(fluidrelu("repeat", "-n", 1, "--act", "relu", *small, code=1))
+    assert "Error: No worker process gets as far as a trial" in output
+
+
+def test_train_keeps_the_traceback_of_a_trial_that_raises(small: tuple[object, ...], folder: Path) -> None:
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    output = words(fluidrelu("train", "--act", "mine:Raises", *small, code=1))
+    failure = "results/local/runs/mine-Raises-seed0.failed.txt"
+    assert f"Error: mine-Raises-seed0 failed: ArithmeticError: too many images; its traceback is in {failure}" in output
+    assert "Traceback" in Path(failure).read_text()
 
 
 def start_repeat(folder: Path, data_dir: Path, *more: str) -> subprocess.Popen[str]:
-    """A `repeat -n 2` of its own process group, one worker, long enough to be hit."""
-    command = [sys.executable, "-m", "fluidrelu_cli", "repeat", "-n", "2", "--workers", "1", *SMALL, *more]
+    """A `repeat` of relu and then a slow activation, in a process group of its own, long enough to be hit."""
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    acts = ("--act", "relu", "--act", "mine:Slow")
+    command = [sys.executable, "-m", "fluidrelu_cli", "repeat", "-n", "1", "--workers", "1", *acts, *SMALL, *more]
     return subprocess.Popen(
         [*command, "--data-dir", str(data_dir), "--device", "cpu"],
         cwd=folder,
@@ -217,11 +251,11 @@ def wait_for_first_run(process: subprocess.Popen[str]) -> None:
 
 
 def assert_nobody_left(group: int) -> None:
-    """All processes of a process group end within seconds."""
+    """All processes of a process group end within seconds; one that nobody reaps has ended."""
     for _ in range(100):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
+        listed = subprocess.run(["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
+        states = [line.split()[1] for line in listed.splitlines() if line.split()[0] == str(group)]
+        if all(state.startswith("Z") for state in states):
             return
         time.sleep(0.1)
     raise AssertionError("a process was left behind")
@@ -229,17 +263,19 @@ def assert_nobody_left(group: int) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed: Path, data_dir: Path, folder: Path) -> None:
+    """Right after relu's trial ended, while the slow one runs."""
     process = start_repeat(folder, data_dir)
     wait_for_first_run(process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"Go on with: python3 -m fluidrelu_cli repeat -n 2 --workers 1 {' '.join(SMALL)}" in errors
+    assert "Go on with: python3 -m fluidrelu_cli repeat -n 1 --workers 1 --act relu --act mine:Slow" in errors
     assert "Traceback" not in output + errors
     assert_nobody_left(process.pid)
     runs = folder / "results" / "local" / "runs"
-    assert 1 <= len(list(runs.glob("*[0-9].csv"))) < 4
-    fluidrelu("repeat", "-n", 2, "--data-dir", data_dir)
+    assert [path.name for path in runs.glob("*.csv")] == ["relu-seed0.csv"]
+    output = words(fluidrelu("repeat", "-n", 2, "--data-dir", data_dir))
+    assert "4 trials asked for, 1 there already, 3 to train." in output
     assert_same_numbers(runs, undisturbed)
 
 
@@ -251,7 +287,7 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
     process.communicate(timeout=30)
     assert_nobody_left(process.pid)
     output = words(fluidrelu("repeat", "-n", 2, "--data-dir", data_dir))
-    assert "4 trials asked for, 0 there already" not in output
+    assert "4 trials asked for, 1 there already, 3 to train." in output
     assert_same_numbers(folder / "results" / "local" / "runs", undisturbed)
 
 
@@ -356,6 +392,17 @@ def test_calibrate_reads_studies_by_batch_size(undisturbed: Path) -> None:
     output = fluidrelu("calibrate", "local", "--results", results)
     assert "ReLU against the paper's ReLU" in output
     assert (results / "calibration.csv").exists()
+
+
+def test_a_terminal_without_greek_letters_gets_the_list_too() -> None:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1]),
+        "PYTHONIOENCODING": "ascii",
+    }
+    command = [sys.executable, "-m", "fluidrelu_cli", "acts"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "v | v / (1 - ?)" in finished.stdout
 
 
 def test_acts_lists_every_built_in_activation() -> None:

@@ -235,7 +235,8 @@ def test_torch_and_torchvision_that_do_not_match(cause: Exception, data_dir: Pat
             datasets.load("mnist", data_dir)
     assert str(error.value) == (
         f"torch {versions[0]} and torchvision {versions[1]} do not work together ({type(cause).__name__}: {cause}):"
-        " install a matching pair with `python -m pip install --upgrade --force-reinstall torch torchvision`."
+        f" install a matching pair with `{sys.executable} -m pip install --upgrade --force-reinstall"
+        " torch torchvision`."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -9,13 +10,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import typer.main
 
-from fluidrelu_cli import activations, cli
-from fluidrelu_cli.protocol import Protocol
-from fluidrelu_cli.records import PARAMETER_COLUMNS, RUN_COLUMNS
+from fluidrelu_cli import cli
+from fluidrelu_cli.activations import ParametricActivation
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.records import PARAMETER_COLUMNS, RUN_COLUMNS, read_json
+from fluidrelu_cli.registry import resolve
 from fluidrelu_cli.reporting import Calibration, Report
+from fluidrelu_cli.seeding import generator
 from fluidrelu_cli.study import read_study
+from fluidrelu_cli.tables import calibration_cells, markdown, summary_cells, table2_cells
+from fluidrelu_cli.training import Training, load_dataset
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,12 +61,6 @@ def test_every_column_stands_in_the_readme() -> None:
         assert f"`{column}`" in README
 
 
-def test_every_built_in_activation_stands_in_the_reference_or_the_readme() -> None:
-    for name in ("fluid-exp", "fluid-coth"):
-        assert name in activations.ACTIVATIONS
-        assert f"`{name}`" in PAPER
-
-
 def test_every_link_leads_to_a_file() -> None:
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
@@ -86,8 +87,8 @@ def test_the_readme_s_own_activation_can_be_named(tmp_path: Path, monkeypatch: p
     (tmp_path / f"{name}.py").write_text(module)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    made = activations.resolve(f"{name}:Soft").make(16)
-    assert isinstance(made, activations.ParametricActivation)
+    made = resolve(f"{name}:Soft").make(16)
+    assert isinstance(made, ParametricActivation)
     assert made.a.shape == (16,)
 
 
@@ -102,6 +103,21 @@ def test_the_committed_tables_are_those_of_the_committed_runs() -> None:
     for name, table in (("table2.csv", report.table2), ("summary.csv", report.summary)):
         committed = pd.read_csv(ROOT / "results" / "paper" / name)
         pd.testing.assert_frame_equal(committed, table, check_dtype=False, rtol=1e-12)
+    for name, cells in (("table2.md", table2_cells(report.table2)), ("summary.md", summary_cells(report.summary))):
+        assert (ROOT / "results" / "paper" / name).read_text(encoding="utf-8") == markdown(*cells)
+
+
+def test_the_committed_runs_start_as_runs_start_today(data_dir: Path) -> None:
+    """The weights and the first order of the data of seed 0; training itself depends on the processor."""
+    provenance = read_json(ROOT / "results" / "paper" / "runs" / "fluid-seed0.json")
+    dataset = load_dataset(Protocol(), data_dir)
+    training = Training(Trial(Protocol(), "fluid", 0), dataset, torch.device("cpu"))
+    assert provenance["initial_weights_sha256"] == training.initial_weights_sha256
+    assert provenance["data_sha256"] == dataset.sha256
+    order, digest = generator(0, "data order"), hashlib.sha256()
+    for _ in range(Protocol.epochs):
+        digest.update(torch.randperm(60_000, generator=order).numpy().data)
+    assert provenance["data_order_sha256"] == digest.hexdigest()
 
 
 def test_the_default_protocol_is_the_calibrated_one_and_that_of_the_committed_study() -> None:
@@ -115,4 +131,6 @@ def test_the_default_protocol_is_the_calibrated_one_and_that_of_the_committed_st
     assert read_study(ROOT / "results" / "paper").protocol == Protocol()
     committed = pd.read_csv(folder / "calibration.csv")
     pd.testing.assert_frame_equal(committed, calibration.table, check_dtype=False, rtol=1e-12)
-    assert (folder / "calibration.md").read_text(encoding="utf-8") in PAPER
+    table = markdown(*calibration_cells(calibration.table))
+    assert (folder / "calibration.md").read_text(encoding="utf-8") == table
+    assert table in PAPER

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fluidrelu_cli.activations import ACTIVATIONS, Activation, resolve
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.models import PaperCNN, activation_parameters, build_model, build_optimizer
 from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.registry import ACTIVATIONS, Activation, resolve
 
 SEEDED = ("conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "fc.weight", "fc.bias")
 

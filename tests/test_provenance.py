@@ -84,7 +84,7 @@ def test_conditions_of_this_process() -> None:
     assert list(found) == [
         *("versions", "source", "system", "cpu", "cpu_capability", "device", "gpu", "threads"),
     ]
-    assert list(found["versions"]) == ["fluidrelu-cli", "python", "torch", "torchvision"]
+    assert list(found["versions"]) == ["fluidrelu-cli", "python", "torch", "torchvision", "cuda"]
     assert found["versions"]["fluidrelu-cli"] == __version__
     assert found["versions"]["python"] == platform.python_version()
     assert found["versions"]["torch"] == torch.__version__

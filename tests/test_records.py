@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluidrelu_cli.errors import DamagedFileError, StorageError
+from fluidrelu_cli.errors import DamagedFileError, OtherProtocolError, StorageError
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import (
     EpochRecord,
@@ -104,6 +104,7 @@ def test_the_files_to_the_letter(tmp_path: Path, make_result: MakeResult) -> Non
             "train_images": None,
             "test_images": None,
         },
+        "parameter_rows": 12,
         "wall_seconds": 6.0,
     }
     names = {"fluid-seed3.csv", "fluid-seed3.parameters.csv", "fluid-seed3.json"}
@@ -241,12 +242,7 @@ CSV, PROVENANCE = "fluid-seed0.csv", "fluid-seed0.json"
             "its protocol cannot be read",
             id="unknown protocol field",
         ),
-        pytest.param(
-            PROVENANCE,
-            lambda text: text.replace('"lr": 0.001', '"lr": 0.1'),
-            "is of another protocol than its study (lr)",
-            id="other protocol",
-        ),
+        pytest.param("fluid-seed0.parameters.csv", None, "is missing", id="no parameters"),
     ],
 )
 def test_damaged_run_is_refused(
@@ -280,3 +276,29 @@ def test_diverged_run_is_no_damaged_one(tmp_path: Path, make_result: MakeResult)
     run = read_run(files, good.trial.protocol)
     assert run["train_loss"].isna().all()
     assert run["test_loss"].tolist() == [math.inf, math.inf]
+
+
+def test_run_of_another_protocol_is_not_called_damaged(tmp_path: Path, make_result: MakeResult) -> None:
+    """Nothing may move it aside: it is study.json that does not fit."""
+    result, files = make_result(), RunFiles(tmp_path, "fluid-seed0")
+    write_run(files, result)
+    with pytest.raises(OtherProtocolError, match=r"than its study \(epochs\): restore study\.json") as raised:
+        read_run(files, dataclasses.replace(result.trial.protocol, epochs=3))
+    assert not isinstance(raised.value, DamagedFileError)
+
+
+def test_parameters_cut_between_two_lines_are_damaged(tmp_path: Path, make_result: MakeResult) -> None:
+    files = RunFiles(tmp_path, "fluid-seed0")
+    write_run(files, make_result())
+    lines = files.parameters.read_text().splitlines(keepends=True)
+    files.parameters.write_text("".join(lines[:-1]))
+    with pytest.raises(DamagedFileError, match=r"11 rows, not 12"):
+        read_parameters(files)
+
+
+def test_a_seed_that_cannot_be_is_damage(tmp_path: Path, make_result: MakeResult) -> None:
+    files = RunFiles(tmp_path, "fluid-seed0")
+    write_run(files, make_result())
+    files.csv.write_text(files.csv.read_text().replace("fluid,0,", "fluid,-1,"))
+    with pytest.raises(DamagedFileError, match="another activation or seed than its name says"):
+        read_run(files, make_result().trial.protocol)

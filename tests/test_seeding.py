@@ -64,7 +64,7 @@ def process_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_make_deterministic() -> None:
     torch.set_num_threads(2)
     torch.use_deterministic_algorithms(False)
-    make_deterministic()
+    make_deterministic(torch.device("cpu"))
     assert torch.get_num_threads() == 1
     assert torch.are_deterministic_algorithms_enabled()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
@@ -73,5 +73,5 @@ def test_make_deterministic() -> None:
 @pytest.mark.usefixtures("process_settings")
 def test_make_deterministic_keeps_a_workspace_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    make_deterministic()
+    make_deterministic(torch.device("cpu"))
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from fluidrelu_cli.errors import DamagedFileError, FluidReluError, StorageError, UsageError
+from fluidrelu_cli.errors import DamagedFileError, FluidReluError, OtherProtocolError, StorageError, UsageError
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import PARAMETER_COLUMNS, RUN_COLUMNS, TrialResult
 from fluidrelu_cli.study import Study, open_study, read_study, study_folder
@@ -72,9 +73,9 @@ def test_damaged_run_is_set_aside_and_listed(tmp_path: Path, make_study: MakeStu
     assert names(missing) == ["relu-seed1"]
     [note] = notes
     assert note.startswith(f"{csv} is damaged (")
-    assert note.endswith("; it is now relu-seed1.csv.damaged, and the trial is run again.")
+    assert note.endswith("; the run is now relu-seed1.csv.damaged1, and the trial is run again.")
     assert not csv.exists()
-    assert csv.with_name("relu-seed1.csv.damaged").read_text() == "damaged"
+    assert csv.with_name("relu-seed1.csv.damaged1").read_text() == "damaged"
     runs, notes = study.read_runs()
     assert ids(runs) == [("relu", 0)]
     assert notes == []
@@ -277,3 +278,50 @@ def test_failure_is_kept_until_the_trial_succeeds(tmp_path: Path, make_result: M
     study.write(result)
     assert not path.exists()
     assert study.missing([result.trial]) == ([], [])
+
+
+def test_a_second_damaged_run_does_not_overwrite_the_first(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path, {"fluid": [(0.5,)]})
+    for number in (1, 2):
+        study.files("fluid-seed0").csv.write_text(f"damaged {number}")
+        study.missing(study.ask(["fluid"], 1))
+    assert (study.runs_folder / "fluid-seed0.csv.damaged1").read_text() == "damaged 1"
+    assert (study.runs_folder / "fluid-seed0.csv.damaged2").read_text() == "damaged 2"
+    assert (study.runs_folder / "fluid-seed0.json.damaged1").exists()
+
+
+def test_runs_of_another_protocol_stay_where_they_are(tmp_path: Path, make_study: MakeStudy) -> None:
+    """Somebody edited study.json: that is to be mended, not the runs."""
+    study = make_study(tmp_path, {"relu": [(0.5,)]})
+    edited = Study(tmp_path, dataclasses.replace(study.protocol, epochs=2))
+    with pytest.raises(OtherProtocolError, match=r"restore study\.json"):
+        edited.missing(edited.ask(["relu"], 1))
+    assert study.files("relu-seed0").csv.exists()
+
+
+def test_what_another_process_wrote_since_opening_holds(tmp_path: Path) -> None:
+    """Both opened a study that was not there; the first to lock it sets its protocol."""
+    first, second = Study(tmp_path, Protocol()), Study(tmp_path, Protocol())
+    third = Study(tmp_path, Protocol(epochs=7))
+    with first.locked():
+        first.ask(["relu"], 10)
+    with second.locked():
+        assert second.asked == {"relu": 10}
+        second.ask(["relu", "fluid"], 1)
+    assert read_study(tmp_path).asked == {"relu": 10, "fluid": 1}
+    with pytest.raises(UsageError, match="set by another process just now: try again"), third.locked():
+        pass
+    assert read_study(tmp_path).protocol == Protocol()
+
+
+def test_runs_made_under_different_conditions_are_noted(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5,)] * 2, "mine:Act": [(0.5,)] * 2})
+    for seed in (0, 1):
+        for name in ("relu", "mine-Act"):
+            path = study.files(f"{name}-seed{seed}").provenance
+            made = json.loads(path.read_text()) | {"device": "cpu", "versions": {"torch": f"2.1{seed}"}}
+            path.write_text(json.dumps(made | {"activation_sha256": None if name == "relu" else str(seed) * 64}))
+    assert study.read_runs()[1] == [
+        f"The runs in {tmp_path} differ in the version of torch: 2.10, 2.11.",
+        f"The runs in {tmp_path} differ in the source file of mine:Act (sha256): 000000000000, 111111111111.",
+    ]

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fluidrelu_cli.activations import resolve
 from fluidrelu_cli.datasets import Dataset
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.models import build_model
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import EpochRecord
+from fluidrelu_cli.registry import resolve
 from fluidrelu_cli.seeding import generator
 from fluidrelu_cli.training import Training, load_dataset, pick_device, run_trial
 
@@ -122,10 +122,12 @@ def test_run_trial_reports_each_epoch_and_its_conditions(data_dir: Path) -> None
 
 
 def test_auto_takes_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cuda, mps, expected in ((True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")):
+    """Not MPS: its runs cannot be repeated to the last digit."""
+    for cuda, mps, expected in ((True, True, "cuda"), (False, True, "cpu"), (False, False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
         assert pick_device("auto").type == expected
+        assert not mps or pick_device("mps").type == "mps"
     assert pick_device("cpu").type == "cpu"
     with pytest.raises(UsageError, match="no cuda device; use --device auto"):
         pick_device("cuda")
