@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -253,15 +255,21 @@ def wait_for_first_run(process: subprocess.Popen[str]) -> None:
 def assert_nobody_left(group: int) -> None:
     """All processes of a process group end within seconds; one that nobody reaps has ended."""
     for _ in range(100):
-        listed = subprocess.run(["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
-        states = [line.split()[1] for line in listed.splitlines() if line.split()[0] == str(group)]
-        if all(state.startswith("Z") for state in states):
+        if not any(state != "Z" for state, its_group in states() if its_group == group):
             return
         time.sleep(0.1)
     raise AssertionError("a process was left behind")
 
 
-@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def states() -> Iterator[tuple[str, int]]:
+    """The state and group of every process."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended just now
+            state, _, group, *_ = stat.read_text().rpartition(")")[2].split()
+            yield state, int(group)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed: Path, data_dir: Path, folder: Path) -> None:
     """Right after relu's trial ended, while the slow one runs."""
     process = start_repeat(folder, data_dir)
@@ -279,7 +287,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed: Path, 
     assert_same_numbers(runs, undisturbed)
 
 
-@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Path, folder: Path) -> None:
     process = start_repeat(folder, data_dir)
     wait_for_first_run(process)
