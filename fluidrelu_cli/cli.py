@@ -6,6 +6,7 @@ import functools
 import io
 import os
 import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -99,7 +100,11 @@ def _answer(error: BaseException) -> tuple[int, str]:
 
 
 def _this_command() -> str:
-    name = "python3 -m fluidrelu_cli" if Path(sys.argv[0]).name == "__main__.py" else "fluidrelu"
+    """The command as it can be typed again."""
+    if Path(sys.argv[0]).name == "__main__.py":
+        name = "python3 -m fluidrelu_cli"
+    else:
+        name = "fluidrelu" if shutil.which("fluidrelu") else shlex.quote(sys.argv[0])
     return f"{name} {shlex.join(sys.argv[1:])}"
 
 
@@ -359,5 +364,7 @@ def _show_summary(study: Study) -> None:
 
 
 def _print(part: Any) -> None:
-    """Results go to stdout; sentences are not broken into lines."""
-    Console().print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
+    """Results go to stdout; sentences are not broken into lines, and a narrow terminal does not break numbers."""
+    console = Console()
+    console.width = max(console.width, 80)
+    console.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)

@@ -72,7 +72,7 @@ def figure1(ax: Axes | None = None) -> Axes:
     for a, colour in zip(reversed(FIGURE1_A), reversed(shades), strict=True):
         ax.plot(v, fluid(v, torch.tensor(a, dtype=torch.float64)), color=colour, label=f"a = {a:g}".replace("-", "−"))
     ax.plot(v, v.relu(), color="black", linestyle="--", linewidth=1, label="a → −∞: ReLU")
-    ax.set(xlabel="input v", ylabel="f(v)", title="The paper's activation, equation (4)")
+    ax.set(xlabel="input v", ylabel="f(v)", title="The paper's activation as reconstructed, equation (4)")
     ax.legend(loc="lower right")
     return ax
 
@@ -83,7 +83,6 @@ def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -
         left, right = Figure(figsize=(9, 4), layout="constrained").subplots(1, 2)
         axes = (left, right)
     errors = runs.assign(test_error=1 - runs["test_accuracy"])
-    errors = errors.assign(test_error=errors["test_error"].where(errors["test_error"] > 0))  # 0 has no logarithm
     panels = (("test_error", "test error (1 − accuracy)"), ("train_loss", "training loss (nats)"))
     for ax, (column, name) in zip(axes, panels, strict=True):
         for index, activation in enumerate(paper_pair_first(runs["activation"])):
@@ -92,11 +91,13 @@ def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -
             title = f"{label(activation)} (n = {curves.shape[1]})"
             ax.plot(curves.index, curves.mean(axis="columns"), color=f"C{index}", linewidth=2, label=title)
         ax.set(xlabel="epoch", title=name)
-        if errors[column].notna().any():
-            ax.set_yscale("log")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.yaxis.set_major_formatter(_PlainLogFormatter())
-        ax.yaxis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
+        # Within a decade the ticks of a linear axis are the better ones.
+        values = errors[column][np.isfinite(errors[column])]
+        if not values.empty and 0 < 10 * values.min() <= values.max():
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter(_PlainLogFormatter())
+            ax.yaxis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
     axes[1].legend(loc="upper right", title="thick: mean, thin: each seed")
     return axes
 
@@ -139,5 +140,7 @@ def learned_parameters(parameters: pd.DataFrame) -> Figure:
                 ax.set_xlabel("epoch (0: start)")
     assert image is not None  # there is at least one layer and one seed
     figure.colorbar(image, ax=grid, label=f"learned {parameters['parameter'].iloc[0]}")
-    figure.suptitle(f"What {label(activation)} learned", x=0.01, ha="left")
+    n = parameters["seed"].nunique()
+    which = f" (the first {len(seeds)} of {n} seeds)" if n > len(seeds) else ""
+    figure.suptitle(f"What {label(activation)} learned{which}", x=0.01, ha="left")
     return figure

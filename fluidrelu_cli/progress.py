@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 
 from rich.console import Console
@@ -106,10 +107,10 @@ def trial_label(trial: Trial) -> str:
 
 def finished_line(result: TrialResult) -> str:
     seconds = result.provenance["wall_seconds"]
-    return (
-        f"{trial_label(result.trial)}: test accuracy {result.test_accuracy:.4f}"
-        f" after {len(result.epochs)} epochs ({seconds:.0f} s)"
-    )
+    epochs = f"{len(result.epochs)} epoch{'s' if len(result.epochs) > 1 else ''}"
+    diverged = "" if math.isfinite(result.epochs[-1].train_loss) else "; it diverged (its loss is not finite)"
+    accuracy = f"test accuracy {result.test_accuracy:.4f}"
+    return f"{trial_label(result.trial)}: {accuracy} after {epochs} ({seconds:.0f} s){diverged}"
 
 
 class EpochLines:

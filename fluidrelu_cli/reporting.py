@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fluidrelu_cli import plots, statistics, tables
 from fluidrelu_cli.errors import FluidReluError, UsageError
-from fluidrelu_cli.protocol import PAPER_RUNS, file_stem
+from fluidrelu_cli.protocol import PAPER_RUNS, Protocol, file_stem
 from fluidrelu_cli.records import csv_text, write_whole
 from fluidrelu_cli.study import Study
 
@@ -37,7 +37,8 @@ class Report:
             if differences:
                 raise UsageError(
                     f"{study.folder} and {against.folder} were trained by different protocols"
-                    f" ({', '.join(differences)}): their numbers cannot be set side by side."
+                    f" ({', '.join(differences)}), so that their numbers cannot be set side by side:"
+                    f" move {study.folder} away, or name another --study."
                 )
             others, other_notes = _read_runs(against)
             self._against = against, others
@@ -70,6 +71,12 @@ class Report:
     def _remarks(self) -> Iterator[str]:
         if (self.summary["n"] != PAPER_RUNS).any():
             yield tables.UNEQUAL_N
+        differences = self.study.protocol.differences(Protocol())
+        if differences:
+            yield tables.other_protocol_sentence(differences)
+        diverged = statistics.diverged(self._runs)
+        if diverged:
+            yield f"Diverged, with a loss that is not finite, but counted: {', '.join(diverged)}."
         if self._against is not None:
             against, others = self._against
             yield tables.comparison_sentence(statistics.compare_runs(self._runs, others), str(against.folder))

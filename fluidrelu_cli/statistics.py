@@ -87,7 +87,7 @@ def table2(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for row in ROWS:
         for activation in PAPER_PAIR:
-            rows.append((row, activation, "paper", PAPER_TABLE2[row, activation], PAPER_RUNS))
+            rows.append((row, activation, "published", PAPER_TABLE2[row, activation], PAPER_RUNS))
             for source, summarised in summaries.items():
                 found = summarised[summarised["activation"] == activation]
                 accuracy = float(found[row].iloc[0]) if len(found) else math.nan
@@ -115,6 +115,16 @@ def compare_runs(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     columns = [*keys, "identical", "accuracy_difference"]
     table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
     return table
+
+
+def diverged(runs: pd.DataFrame) -> list[str]:
+    """The runs whose training loss is not finite after the last epoch, by name."""
+    last = runs.loc[runs.groupby(["activation", "seed"])["epoch"].idxmax()]
+    return [
+        f"{row['activation']} seed {row['seed']}"
+        for row in last.to_dict("records")
+        if not math.isfinite(row["train_loss"])
+    ]
 
 
 def calibration(runs_by_batch_size: Mapping[int, pd.DataFrame]) -> pd.DataFrame:

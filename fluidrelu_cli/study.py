@@ -218,21 +218,24 @@ def read_study(folder: Path) -> Study:
     if not path.exists():
         raise UsageError(
             f"There is no study in {folder} (no study.json): run `fluidrelu repeat` first, or name one that is there"
-            f" ({', '.join(_studies_near(folder)) or 'none so far'})."
+            f" in {folder.parent} ({', '.join(_studies_in(folder.parent)) or 'none so far'})."
         )
-    content = read_json(path)
     try:
+        content = read_json(path)
         asked = {str(name): int(n) for name, n in content["asked"].items()}
         return Study(folder, Protocol.from_dict(content["protocol"]), asked)
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{error}: restore it, or move {folder} away to start again.") from error
     except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
         raise DamagedFileError(
             f"{path} is damaged ({error}): restore it, or move {folder} away to start again."
         ) from error
 
 
-def _studies_near(folder: Path) -> list[str]:
-    found = [*folder.parent.glob("*/study.json"), *folder.parent.glob("*/*/study.json")]
-    return sorted(str(path.parent) for path in found)[:5]
+def _studies_in(results: Path) -> list[str]:
+    """The names of the first few studies in a folder of studies."""
+    found = [*results.glob("*/study.json"), *results.glob("*/*/study.json")]
+    return sorted(path.parent.relative_to(results).as_posix() for path in found)[:5]
 
 
 def _set_aside(files: RunFiles) -> str:

@@ -97,6 +97,12 @@ def epoch_cells(run: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
+def other_protocol_sentence(differences: Mapping[str, tuple[object, object]]) -> str:
+    """That a study is not comparable with the paper's numbers, and in what."""
+    found = ", ".join(f"{name.replace('_', ' ')} {mine}" for name, (mine, _) in differences.items())
+    return f"This is not the protocol that stands for the paper's ({found}): do not compare with the published numbers."
+
+
 def comparison_sentence(comparison: pd.DataFrame, against: str) -> str:
     """Whether runs equal those of another study digit for digit, or by how much they differ."""
     n = len(comparison)
@@ -104,13 +110,13 @@ def comparison_sentence(comparison: pd.DataFrame, against: str) -> str:
         return f"No run has the activation and seed of one in {against}: nothing to compare."
     differing = comparison[~comparison["identical"]]
     if differing.empty:
-        return f"All {n} runs equal those in {against} digit for digit."
+        return f"All {n} runs in common with {against} are equal digit for digit."
     largest = differing.loc[differing["accuracy_difference"].abs().idxmax()]
     which = f"{label(str(largest['activation']))}, seed {largest['seed']}"
     return (
-        f"{n - len(differing)} of {n} runs equal those in {against} digit for digit; of the others the final accuracy"
-        f" differs by at most {abs(largest['accuracy_difference']):.4f} ({which}). Another kind of processor, or"
-        " another version of torch, rounds otherwise."
+        f"{n - len(differing)} of {n} runs in common with {against} are equal digit for digit; of the others the final"
+        f" accuracy differs by at most {abs(largest['accuracy_difference']):.4f} ({which}). Their .json files tell the"
+        " processor, the versions and the source of each: another processor or torch rounds otherwise."
     )
 
 

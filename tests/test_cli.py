@@ -168,7 +168,7 @@ def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     assert written >= {"table2.csv", "table2.md", "summary.csv", "figure1.png", "figure1.svg"}
     assert written >= {"learning-curves.png", "learned-fluid.svg"}
     output = words(fluidrelu("report", "--results", results, "--against", results / "local"))
-    assert "All 4 runs equal those in" in output
+    assert "All 4 runs in common with" in output
 
 
 def test_report_names_an_unreadable_run_and_goes_on(undisturbed: Path, folder: Path) -> None:

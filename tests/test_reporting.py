@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +26,18 @@ BOTH = {"relu": RELU, "fluid": FLUID}
 
 TABLE2_CSV = """\
 row,activation,source,accuracy,n
-best,relu,paper,0.9784,3
+best,relu,published,0.9784,3
 best,relu,here,0.98,3
-best,fluid,paper,0.98,3
+best,fluid,published,0.98,3
 best,fluid,here,0.981,3
-worst,relu,paper,0.9721,3
+worst,relu,published,0.9721,3
 worst,relu,here,0.97,3
-worst,fluid,paper,0.9753,3
+worst,fluid,published,0.9753,3
 worst,fluid,here,0.9715,3
 """
 
 TABLE2_MD = """\
-| accuracy | ReLU paper (n = 3) | ReLU here (n = 3) | FluidReLU paper (n = 3) | FluidReLU here (n = 3) |
+| accuracy | ReLU published (n = 3) | ReLU here (n = 3) | FluidReLU published (n = 3) | FluidReLU here (n = 3) |
 | --- | ---: | ---: | ---: | ---: |
 | best | 0.9784 | 0.9800 | 0.9800 | 0.9810 |
 | worst | 0.9721 | 0.9700 | 0.9753 | 0.9715 |
@@ -141,8 +142,8 @@ def test_report_against_a_study_that_it_equals(tmp_path: Path, make_study: MakeS
     mine, theirs = make_study(tmp_path / "mine", {"relu": RELU}), make_study(tmp_path / "theirs", BOTH)
     report = Report(mine, theirs)
     text = shown(report)
-    assert f"All 3 runs equal those in {theirs.folder} digit for digit." in text
-    sources = ["paper", "theirs/", "yours"]
+    assert f"All 3 runs in common with {theirs.folder} are equal digit for digit." in text
+    sources = ["published", "theirs/", "yours"]
     assert list(dict.fromkeys(report.table2["source"])) == sources
 
 
@@ -151,8 +152,8 @@ def test_report_against_a_study_that_differs(tmp_path: Path, make_study: MakeStu
     theirs = make_study(tmp_path / "theirs", BOTH)
     damage(theirs, "relu-seed0")
     report = Report(mine, theirs)
-    sentence = f"4 of 5 runs equal those in {theirs.folder} digit for digit; of the others the final accuracy differs"
-    assert f"{sentence} by at most 0.0005 (FluidReLU, seed 2)." in shown(report)
+    sentence = f"4 of 5 runs in common with {theirs.folder} are equal digit for digit; of the others the final accuracy"
+    assert f"{sentence} differs by at most 0.0005 (FluidReLU, seed 2)." in shown(report)
     [note] = report.notes
     assert str(theirs.files("relu-seed0").csv) in note
 
@@ -238,3 +239,12 @@ def test_calibration_of_studies_that_do_not_belong_together_is_refused(
 def test_calibration_of_a_study_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FluidReluError, match="has no finished run"):
         Calibration([Study(tmp_path, Protocol())])
+
+
+def test_report_says_where_numbers_are_not_the_paper_s_to_compare(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5, 0.6)]}, train_images=500)
+    path = study.files("relu-seed0").csv
+    path.write_text(re.sub(r"^(relu,0,2),[^,]+", r"\1,nan", path.read_text(), flags=re.MULTILINE))
+    text = shown(Report(study))
+    assert "This is not the protocol that stands for the paper's (train images 500)" in text
+    assert "Diverged, with a loss that is not finite, but counted: relu seed 0." in text

@@ -107,16 +107,16 @@ def test_table2_by_hand(make_runs: MakeRuns) -> None:
     table = table2({"there": relu_alone, "here": both})
     assert list(table.columns) == ["row", "activation", "source", "accuracy", "n"]
     assert [[None if value != value else value for value in row] for row in table.to_numpy().tolist()] == [
-        ["best", "relu", "paper", 0.9784, 3],
+        ["best", "relu", "published", 0.9784, 3],
         ["best", "relu", "there", 0.9, 2],
         ["best", "relu", "here", 0.7, 1],
-        ["best", "fluid", "paper", 0.98, 3],
+        ["best", "fluid", "published", 0.98, 3],
         ["best", "fluid", "there", None, 0],
         ["best", "fluid", "here", 0.6, 2],
-        ["worst", "relu", "paper", 0.9721, 3],
+        ["worst", "relu", "published", 0.9721, 3],
         ["worst", "relu", "there", 0.8, 2],
         ["worst", "relu", "here", 0.7, 1],
-        ["worst", "fluid", "paper", 0.9753, 3],
+        ["worst", "fluid", "published", 0.9753, 3],
         ["worst", "fluid", "there", None, 0],
         ["worst", "fluid", "here", 0.5, 2],
     ]

@@ -210,8 +210,8 @@ def test_study_that_is_not_there_names_those_near(tmp_path: Path, make_study: Ma
         make_study(tmp_path / name, {"relu": [(0.5,)]})
     with pytest.raises(UsageError) as error:
         read_study(tmp_path / "locl")
-    near = ", ".join(str(tmp_path / name) for name in ("calibration/batch-10", "local", "paper"))
-    assert str(error.value).endswith(f"or name one that is there ({near}).")
+    there = "calibration/batch-10, local, paper"
+    assert str(error.value).endswith(f"or name one that is there in {tmp_path} ({there}).")
 
 
 def test_runs_are_read_in_order_and_damaged_ones_named(tmp_path: Path, make_study: MakeStudy) -> None:

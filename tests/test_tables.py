@@ -56,13 +56,13 @@ COMPARED = ["activation", "seed", "identical", "first_difference", "accuracy_dif
         ([], "No run has the activation and seed of one in results/paper: nothing to compare."),
         (
             [("relu", 0, True, 0, 0.0), ("fluid", 0, True, 0, 0.0)],
-            "All 2 runs equal those in results/paper digit for digit.",
+            "All 2 runs in common with results/paper are equal digit for digit.",
         ),
         (
             [("relu", 0, True, 0, 0.0), ("relu", 1, False, 3, 0.0001), ("fluid", 2, False, 1, -0.0025)],
-            "1 of 3 runs equal those in results/paper digit for digit; of the others the final accuracy differs by at"
-            " most 0.0025 (FluidReLU, seed 2). Another kind of processor, or another version of torch, rounds"
-            " otherwise.",
+            "1 of 3 runs in common with results/paper are equal digit for digit; of the others the final accuracy differs"
+            " by at most 0.0025 (FluidReLU, seed 2). Their .json files tell the processor, the versions and the source"
+            " of each: another processor or torch rounds otherwise.",
         ),
     ],
 )
@@ -78,9 +78,9 @@ def test_table2_cells(make_runs: MakeRuns) -> None:
     head, rows = tables.table2_cells(statistics.table2({"here": summarised(make_runs({"relu": [(0.9,)]}), 1)}))
     assert head == [
         "accuracy",
-        "ReLU\npaper\n(n = 3)",
+        "ReLU\npublished\n(n = 3)",
         "ReLU\nhere\n(n = 1)",
-        "FluidReLU\npaper\n(n = 3)",
+        "FluidReLU\npublished\n(n = 3)",
         "FluidReLU\nhere\n(n = 0)",
     ]
     assert rows == [["best", "0.9784", "0.9000", "0.9800", "–"], ["worst", "0.9721", "0.9000", "0.9753", "–"]]
