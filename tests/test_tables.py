@@ -60,9 +60,9 @@ COMPARED = ["activation", "seed", "identical", "first_difference", "accuracy_dif
         ),
         (
             [("relu", 0, True, 0, 0.0), ("relu", 1, False, 3, 0.0001), ("fluid", 2, False, 1, -0.0025)],
-            "1 of 3 runs in common with results/paper are equal digit for digit; of the others the final accuracy differs"
-            " by at most 0.0025 (FluidReLU, seed 2). Their .json files tell the processor, the versions and the source"
-            " of each: another processor or torch rounds otherwise.",
+            "1 of 3 runs in common with results/paper are equal digit for digit; of the others the final accuracy"
+            " differs by at most 0.0025 (FluidReLU, seed 2). Their .json files tell the processor, the versions"
+            " and the source of each: another processor or torch rounds otherwise.",
         ),
     ],
 )
