@@ -134,3 +134,6 @@ def test_the_default_protocol_is_the_calibrated_one_and_that_of_the_committed_st
     table = markdown(*calibration_cells(calibration.table))
     assert (folder / "calibration.md").read_text(encoding="utf-8") == table
     assert table in PAPER
+    for document in (README, PAPER):
+        assert f"{chosen['mean']:.5f}" in document  # of all ten, beside the three of results/paper
+    assert f"{Report(read_study(ROOT / 'results' / 'paper')).summary['mean'][0]:.5f}" in PAPER
