@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import os
@@ -130,6 +131,7 @@ def _main(
 @app.command(epilog="Example: fluidrelu train --act fluid --seed 1")
 @_handled
 def train(
+    context: typer.Context,
     act: Annotated[str, typer.Option(help="The activation; `fluidrelu acts` lists them.")] = "fluid",
     seed: Annotated[int, typer.Option(help="Determines initial weights and data order.")] = 0,
     dataset: DatasetOption = None,
@@ -152,18 +154,7 @@ def train(
     from fluidrelu_cli.records import read_run
     from fluidrelu_cli.tables import epoch_cells, rich_table
 
-    requested = _given(
-        dataset=dataset,
-        model=model,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        momentum=momentum,
-        beta=beta,
-        train_images=train_images,
-        test_images=test_images,
-    )
-    opened, [name], device_name, data_folder = _opened(results, study, requested, [act], device, data_dir)
+    opened, [name], device_name, data_folder = _opened(results, study, _requested(context), [act], device, data_dir)
     trial = Trial(opened.protocol, name, seed)
     files = opened.files(trial.name)
     with opened.locked():
@@ -197,6 +188,7 @@ def _trained(
 @app.command(epilog="Example: fluidrelu repeat -n 10 --act relu --act fluid")
 @_handled
 def repeat(
+    context: typer.Context,
     n: Annotated[int, typer.Option("-n", help="Seeds of each activation: 0, 1, ..., n - 1.")] = 3,
     act: Annotated[
         list[str], typer.Option(help="An activation; repeat the option for several. `fluidrelu acts` lists them.")
@@ -226,18 +218,7 @@ def repeat(
         raise UsageError(f"-n must be a whole number from 1, not {n}.")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be a whole number from 1, not {workers}.")
-    requested = _given(
-        dataset=dataset,
-        model=model,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        momentum=momentum,
-        beta=beta,
-        train_images=train_images,
-        test_images=test_images,
-    )
-    opened, names, device_name, data_folder = _opened(results, study, requested, act, device, data_dir)
+    opened, names, device_name, data_folder = _opened(results, study, _requested(context), act, device, data_dir)
     with opened.locked():
         trials = opened.ask(names, n)
         missing, notes = opened.missing(trials)
@@ -329,9 +310,10 @@ def _publish(made: Report | Calibration) -> None:
         _say(f"written: {path}")
 
 
-def _given(**fields: Any) -> dict[str, Any]:
-    """The protocol's fields that the user gave a value for."""
-    return {name: value for name, value in fields.items() if value is not None}
+def _requested(context: typer.Context) -> dict[str, Any]:
+    """The protocol's fields that the user gave a value for; every one has an option of its name."""
+    names = {field.name for field in dataclasses.fields(Protocol)}
+    return {name: value for name, value in context.params.items() if name in names and value is not None}
 
 
 def _opened(
