@@ -235,7 +235,7 @@ def read_study(folder: Path) -> Study:
 def _studies_in(results: Path) -> list[str]:
     """The names of the first few studies in a folder of studies."""
     found = [*results.glob("*/study.json"), *results.glob("*/*/study.json")]
-    return sorted(path.parent.relative_to(results).as_posix() for path in found)[:5]
+    return sorted(path.parent.relative_to(results).as_posix() for path in found)[:20]
 
 
 def _set_aside(files: RunFiles) -> str:

@@ -241,6 +241,8 @@ def start_repeat(folder: Path, data_dir: Path, *more: str) -> subprocess.Popen[s
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Tests that run in the background have inherited that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
