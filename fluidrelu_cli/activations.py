@@ -43,7 +43,7 @@ class _Fluid(torch.autograd.Function):
         y = torch.addcmul(one, u.reciprocal(), torch.exp(half)).reciprocal_()
         # n c / (n + c) = n r = c y; the smaller factor with the larger ratio never over- or underflows.
         f = v.relu() - torch.minimum(n, 2 * torch.exp(2 * half)) * torch.maximum(r, y)
-        return f.to(v.dtype), r, y
+        return f, r, y
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, ...]) -> None:
@@ -87,7 +87,8 @@ def fluid(v: Tensor, a: Tensor) -> Tensor:
     """
     _check_types(v, a)
     apply: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]] = _Fluid.apply  # torch leaves it untyped
-    return apply(v, a)[0]
+    # The cast stands here because within the Function it made torch.compile of torch 2.11 return zero gradients.
+    return apply(v, a)[0].to(v.dtype)
 
 
 def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
