@@ -6,65 +6,68 @@ its learned parameter, and gamma = v / (2 exp(a)).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-A_LIMIT = 100.0
-"""exp(a) is evaluated at a clamped to ±A_LIMIT. Beyond it the function has long reached its limits
-(ReLU and the identity), while exp(±a/2) is still far from overflow in float32."""
+A_LIMIT = 88.5
+"""a acts as clamped to ±A_LIMIT, within which exp(-a) is a float32 number. At the ends the function has reached
+its limits (ReLU and the identity) to 1e-38."""
 
 
 class _Fluid(torch.autograd.Function):
-    """Equation (4) with the derivatives (5) and (6), of every order.
+    """Equation (4) and its derivatives (5) and (6) in few passes over memory; :func:`_formula` does for higher orders.
 
-    With n = max(0, -v), c = 2 exp(a) and x = n / c = -gamma, the outputs are
-
-        f = max(0, v) - n c / (n + c),    r = 1 / (1 + x),    y = 1 - r = 1 / (1 + 1/x),
-
-    because df/dv = r**2, df/da = min(0, f) y, dr/da = r y and dr/dv = r / (c + n) for v < 0. As r and y
-    are outputs themselves, the backward pass is made of differentiable quantities.
+    With k = exp(-a) / 2 and d = max(1, 1 - k v), the function is f = v / d, df/dv = 1 / d**2 and
+    df/da = -k min(0, f)**2. The second output, d, is there for the backward pass alone.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        dtype = _working_type(v, a)
-        half = a.to(dtype).clamp(-A_LIMIT, A_LIMIT) / 2
-        n = v.to(dtype).neg().relu_()
-        one = torch.ones((), dtype=dtype, device=v.device)
-        # x = u exp(-a/2): two factors, because exp(-a) alone leaves float32's range before a does.
-        # u may become 0 or inf; 1/inf = 0 and 1/0 = inf then give r and y their exact limits.
-        u = n * (torch.exp(-half) / 2)
-        r = torch.addcmul(one, u, torch.exp(-half)).reciprocal_()
-        y = torch.addcmul(one, u.reciprocal(), torch.exp(half)).reciprocal_()
-        # n c / (n + c) = n r = c y; the smaller factor with the larger ratio never over- or underflows.
-        f = v.relu() - torch.minimum(n, 2 * torch.exp(2 * half)) * torch.maximum(r, y)
-        return f, r, y
+    def forward(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+        one = torch.ones((), dtype=v.dtype, device=v.device)
+        d = torch.addcmul(one, v, _k(a), value=-1).clamp_min_(1)
+        return v / d, d
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, ...]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
         ctx.save_for_backward(*inputs, *output)
+        ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(
-        ctx: Any, grad_f: Tensor | None, grad_r: Tensor | None, grad_y: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        v, a, f, r, y = ctx.saved_tensors
-        grad_v = grad_a = torch.zeros_like(r)
-        if grad_f is not None:
-            grad_v = grad_f * r * r
-            grad_a = grad_f * f.clamp(max=0) * y
-        if grad_r is not None or grad_y is not None:  # only a second derivative comes here
-            grad = (0 if grad_r is None else grad_r) - (0 if grad_y is None else grad_y)
-            c = 2 * torch.exp(a.to(r.dtype).clamp(-A_LIMIT, A_LIMIT))
-            grad_v = grad_v + torch.where(v < 0, grad * r / (c - v), 0)
-            grad_a = grad_a + grad * r * y
-        return grad_v.sum_to_size(v.shape).to(v.dtype), grad_a.sum_to_size(a.shape).to(a.dtype)
+    def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, Tensor | None]:
+        v, a, f, d = ctx.saved_tensors
+        if grad is None:
+            return None, None
+        if torch.is_grad_enabled():  # these derivatives will be differentiated in their turn
+            v, a = v.view_as(v), a.view_as(a)  # partial derivatives, even if one came from the other
+            needed = [x for x, needs in zip((v, a), ctx.needs_input_grad, strict=True) if needs]
+            found = iter(torch.autograd.grad(_formula(v, a), needed, grad, create_graph=True))
+            grad_v, grad_a = (next(found) if needs else None for needs in ctx.needs_input_grad)
+            return grad_v, grad_a
+        negative_f = f.clamp(max=0)
+        # k f is in [-1, 0], also where k or f**2 is out of range.
+        grad_a = (negative_f * -_k(a)).mul_(negative_f).mul_(grad)
+        return (grad / d).div_(d).sum_to_size(v.shape), grad_a.sum_to_size(a.shape)
+
+
+# torch asks for it at every call; found anew each time it would take longer than the function does on a small batch.
+_Fluid.forward.__signature__ = inspect.signature(_Fluid.forward)  # type: ignore[attr-defined]
+
+
+def _formula(v: Tensor, a: Tensor) -> Tensor:
+    """Equation (4) as torch differentiates it, as often as one likes."""
+    return v / (1 + v.neg().relu() * _k(a))
+
+
+def _k(a: Tensor) -> Tensor:
+    """1 / (2 exp(a)): -gamma is k max(0, -v)."""
+    return a.clamp(-A_LIMIT, A_LIMIT).neg().exp() / 2
 
 
 def fluid(v: Tensor, a: Tensor) -> Tensor:
@@ -76,19 +79,19 @@ def fluid(v: Tensor, a: Tensor) -> Tensor:
 
     Args:
         v: input, any shape, any real floating-point type.
-        a: parameter, of a shape that broadcasts against ``v``. Below -100 and above 100 it acts as ±100.
+        a: parameter, of a shape that broadcasts against ``v``; beyond ±``A_LIMIT`` it acts as that.
 
     Returns:
-        A tensor of the broadcast shape and of ``v``'s type (half types are computed in float32),
-        finite with finite gradients wherever ``v`` and ``a`` are finite.
+        A tensor of the broadcast shape and of ``v``'s type (half types are computed in float32), finite
+        with finite gradients wherever ``v`` and ``a`` are finite; in float32 exact to rounding, and to
+        1e-38 max(1, abs(v)).
 
     Raises:
         TypeError: if ``v`` or ``a`` is not of a real floating-point type.
     """
-    _check_types(v, a)
-    apply: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]] = _Fluid.apply  # torch leaves it untyped
-    # The cast stands here because within the Function it made torch.compile of torch 2.11 return zero gradients.
-    return apply(v, a)[0].to(v.dtype)
+    apply: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = _Fluid.apply  # torch leaves it untyped
+    # The casts stand here because within the Function they made torch.compile of torch 2.11 return zero gradients.
+    return apply(*_widened(v, a))[0].to(v.dtype)
 
 
 def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
@@ -97,8 +100,8 @@ def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
     Same limits as :func:`fluid`, but not monotone: it has a minimum at v = -2 exp(a).
     Shapes, types and errors as in :func:`fluid`.
     """
-    wide, x, _ = _widened(v, a)
-    return (wide * torch.exp(-x)).to(v.dtype)
+    wide, a = _widened(v, a)
+    return (wide * torch.exp(wide.clamp(max=0) * _k(a))).to(v.dtype)
 
 
 def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
@@ -108,16 +111,18 @@ def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
     Near gamma = 0 the difference of two poles is replaced by its Taylor series. Shapes, types and errors
     as in :func:`fluid`.
     """
-    wide, x, half = _widened(v, a)
+    wide, a = _widened(v, a)
+    k = _k(a)
+    x = wide.neg().relu() * k
     near = x < 0.5
     # Each branch sees only arguments at which its value and derivatives are finite: `where` multiplies the
     # gradient of the branch that it leaves out by 0, and 0 times infinity is not a number.
     near_x = torch.where(near, x, 0)
     series = sum(coefficient * near_x**power for power, coefficient in _LANGEVIN_SERIES)
-    # With c = 2 exp(a) and v = -c x: v (1 - coth x + 1/x) = -c (1 - 2x / (exp(2x) - 1)); exp(-80) is nothing to 1.
+    # With c = 1 / k and v = -c x: v (1 - coth x + 1/x) = -c (1 - 2x / (exp(2x) - 1)); exp(-80) is nothing to 1.
     far_x = 2 * torch.where(near, 1, x.clamp(max=40))
-    c = 2 * torch.exp(2 * torch.where(near, 0, half))
-    return torch.where(near, wide * (1 - series), c * (far_x / torch.expm1(far_x) - 1)).to(v.dtype)
+    far_k = torch.where(near, 1, k)
+    return torch.where(near, wide * (1 - series), (far_x / torch.expm1(far_x) - 1) / far_k).to(v.dtype)
 
 
 _LANGEVIN_SERIES = (
@@ -132,23 +137,12 @@ _LANGEVIN_SERIES = (
 """coth g - 1/g = sum of coefficient * g**power; at |g| = 0.5 the first omitted term is below 1e-12."""
 
 
-def _widened(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """In float32 at least: v; x = max(0, -gamma); and a / 2. TypeError as in :func:`fluid`."""
-    _check_types(v, a)
-    dtype = _working_type(v, a)
-    wide = v.to(dtype)
-    half = a.to(dtype).clamp(-A_LIMIT, A_LIMIT) / 2
-    # Two factors, because exp(-a) alone leaves float32's range before a does.
-    return wide, wide.neg().relu() * (torch.exp(-half) / 2) * torch.exp(-half), half
-
-
-def _check_types(v: Tensor, a: Tensor) -> None:
+def _widened(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in their common type, float32 at least; TypeError as in :func:`fluid`."""
     if not (v.is_floating_point() and a.is_floating_point()):
         raise TypeError(f"the activation needs floating-point tensors, not {v.dtype} and {a.dtype}")
-
-
-def _working_type(v: Tensor, a: Tensor) -> torch.dtype:
-    return torch.promote_types(torch.promote_types(v.dtype, a.dtype), torch.float32)
+    dtype = torch.promote_types(torch.promote_types(v.dtype, a.dtype), torch.float32)
+    return v.to(dtype), a.to(dtype)
 
 
 class ParametricActivation(nn.Module):

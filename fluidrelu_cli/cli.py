@@ -163,7 +163,7 @@ def train(
             _say(note)
         if missing:
             with EpochLines(Console(stderr=True), trial) as progress:
-                opened.write(_trained(opened, trial, data_folder, device_name, progress.show))
+                opened.write(_trained(opened, trial, data_folder, device_name, lambda _, record: progress.show(record)))
         else:
             _say(f"This trial is finished already: {files.csv} (delete it to train again).")
     run = read_run(files, opened.protocol)
@@ -172,7 +172,7 @@ def train(
 
 
 def _trained(
-    study: Study, trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[EpochRecord], None]
+    study: Study, trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[Trial, EpochRecord], None]
 ) -> TrialResult:
     from fluidrelu_cli.training import run_trial
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fluidrelu_cli.activations import ParametricActivation
 from fluidrelu_cli.errors import UsageError
@@ -45,8 +47,10 @@ class PaperCNN(nn.Module):
         """Logits of shape (N, 10) of images of shape (N, 1, 28, 28) with pixels in [0, 1]."""
         hidden = self._activate(self.conv1(images), self.activation1)
         hidden = self._activate(self.conv2(hidden), self.activation2)
-        logits: Tensor = self.fc(hidden.flatten(1))
-        return logits
+        # The linear layer takes the pixels in the order that a channels-last tensor has in memory: flattened channels
+        # first, hidden would be copied, and its gradient would come back in another order than the activation's values.
+        weight = self.fc.weight.view(-1, *hidden.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+        return functional.linear(hidden.permute(0, 2, 3, 1).flatten(1), weight, self.fc.bias)
 
     def _activate(self, v: Tensor, activation: nn.Module) -> Tensor:
         hidden: Tensor = activation(self.pool(v)) if self.pool_first else self.pool(activation(v))
@@ -83,17 +87,17 @@ def activation_parameters(model: nn.Module) -> dict[tuple[str, str], nn.Paramete
     }
 
 
-def build_optimizer(model: nn.Module, protocol: Protocol) -> torch.optim.SGD:
-    """Momentum SGD; for every ``a`` of a ParametricActivation the gradient is multiplied by beta.
+def build_optimizer(model: nn.Module, parameters: Mapping[str, Tensor], protocol: Protocol) -> torch.optim.SGD:
+    """Momentum SGD for a network's ``parameters`` by name; for every ``a`` of a ParametricActivation the gradient is
+    multiplied by beta.
 
     Equations (7) and (8): delta_a <- mu delta_a - eps beta sum dE/da, a <- a + delta_a. Multiplying the
     gradient by beta or the rate eps by beta is the same update, and the rate is torch's own knob for it.
     PReLU's slopes and other learned parameters have the plain rate; nothing has weight decay.
     """
-    multiplied = [module.a for module in model.modules() if isinstance(module, ParametricActivation)]
-    identities = {id(parameter) for parameter in multiplied}
-    plain = [parameter for parameter in model.parameters() if id(parameter) not in identities]
-    groups: list[dict[str, Any]] = [{"params": plain}]
+    multiplied = {f"{name}.a" for name, module in model.named_modules() if isinstance(module, ParametricActivation)}
+    groups: list[dict[str, Any]] = [{"params": [parameters[name] for name in parameters if name not in multiplied]}]
     if multiplied:
-        groups.append({"params": multiplied, "lr": protocol.lr * protocol.beta})
-    return torch.optim.SGD(groups, lr=protocol.lr, momentum=protocol.momentum)
+        learned = [parameters[name] for name in parameters if name in multiplied]
+        groups.append({"params": learned, "lr": protocol.lr * protocol.beta})
+    return torch.optim.SGD(groups, lr=protocol.lr, momentum=protocol.momentum, fused=True)

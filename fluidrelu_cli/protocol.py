@@ -28,6 +28,12 @@ PAPER_RUNS = 3
 """The number of runs of each activation behind Table 2."""
 
 
+PRECISIONS = ("fp32", "bf16")
+
+_YOUNGER_FIELDS = {"precision": "fp32"}
+"""Fields that the first studies lack, with the value that held for them."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How every trial of a study is trained; the defaults are the paper's, or chosen as docs/paper.md tells.
@@ -51,10 +57,13 @@ class Protocol:
     """Use only the first so many training images (None: all)."""
     test_images: int | None = None
     """Use only the first so many test images (None: all)."""
+    precision: str = "fp32"
+    """fp32, or bf16: convolutions and the linear layer in bfloat16 (torch.autocast), weights in float32."""
 
     def __post_init__(self) -> None:
         for name in ("dataset", "model"):
             _require(isinstance(getattr(self, name), str), name, self, "a name")
+        _require(self.precision in PRECISIONS, "precision", self, " or ".join(PRECISIONS))
         for name in ("epochs", "batch_size"):
             _require(_whole(getattr(self, name)) and getattr(self, name) >= 1, name, self, "a whole number from 1")
         _require(_real(self.lr) and self.lr > 0, "lr", self, "a number above 0")
@@ -67,6 +76,7 @@ class Protocol:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Protocol:
         """The protocol with exactly these fields; ValueError if some are missing or unknown."""
+        values = _YOUNGER_FIELDS | dict(values)
         names = {field.name for field in fields(cls)}
         if values.keys() != names:
             raise ValueError(f"fields that are missing or unknown: {', '.join(sorted(names ^ values.keys()))}")

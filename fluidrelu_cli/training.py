@@ -1,11 +1,13 @@
-"""Train one trial. No printing, no result files: epoch records come out, and others write and show them."""
+"""Train trials. No printing, no result files: epoch records come out, and others write and show them."""
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -14,116 +16,112 @@ from torch.nn import functional
 
 from fluidrelu_cli import datasets
 from fluidrelu_cli.datasets import Dataset
+from fluidrelu_cli.ensemble import Ensemble
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.models import activation_parameters, build_model, build_optimizer
+from fluidrelu_cli.models import build_optimizer
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.provenance import conditions
 from fluidrelu_cli.records import EpochRecord, Parameters, TrialResult
 from fluidrelu_cli.registry import resolve
 from fluidrelu_cli.seeding import generator, make_deterministic, stream_seed
 
-TEST_BATCH_SIZE = 1000
+TEST_BATCH_SIZE = 200
+"""Images tested at a time: more fall out of a core's cache, which takes twice as long."""
 
 
 class Training:
-    """A trial being trained: iterate over :meth:`epochs`, once.
+    """One trial being trained, or several of other seeds side by side: iterate over :meth:`epochs`, once.
 
     Args:
-        trial: what to train.
+        trials: what to train; they differ in their seeds alone.
         dataset: the data, uint8 images in memory; it is moved to the device once.
         device: where to train.
     """
 
-    def __init__(self, trial: Trial, dataset: Dataset, device: torch.device) -> None:
-        self.trial = trial
-        activation = resolve(trial.activation)
-        model = build_model(trial.protocol.model, activation, trial.seed)
-        learned = {id(parameter) for parameter in activation_parameters(model).values()}
-        weights = [parameter for parameter in model.parameters() if id(parameter) not in learned]
-        self.initial_weights_sha256 = _sha256(weights)
-        self._model = model.to(device)
-        self._optimizer = build_optimizer(self._model, trial.protocol)
+    def __init__(self, trials: Sequence[Trial], dataset: Dataset, device: torch.device) -> None:
+        self.trials = tuple(trials)
+        self._protocol = trials[0].protocol
+        self._ensemble = Ensemble(trials, device)
+        self._optimizer = build_optimizer(self._ensemble.network, self._ensemble.parameters, self._protocol)
         self._train = dataset.train_images.to(device), dataset.train_labels.to(device)
         self._test = dataset.test_images.to(device), dataset.test_labels.to(device)
-        self._order = generator(trial.seed, "data order")
-        self._order_digest = hashlib.sha256()
+        self._orders = [generator(trial.seed, "data order") for trial in trials]
+        self._order_digests = [hashlib.sha256() for _ in trials]
         self._device = device
 
-    def epochs(self) -> Iterator[EpochRecord]:
-        """Train epoch by epoch; each record has the losses and accuracies of its epoch and its test afterwards."""
-        torch.manual_seed(stream_seed(self.trial.seed, "training"))  # for an activation that draws numbers
-        for epoch in range(1, self.trial.protocol.epochs + 1):
+    def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[EpochRecord, ...]]:
+        """Train epoch by epoch; each trial's record has the losses and accuracies of its epoch and its test afterwards.
+
+        The seconds are those of all trials together. ``on_step`` is called after every step, and may raise to stop.
+        """
+        torch.manual_seed(stream_seed(self.trials[0].seed, "training"))  # for an activation that draws numbers
+        for epoch in range(1, self._protocol.epochs + 1):
             start = time.perf_counter()
-            train_loss, train_accuracy = self._train_epoch()
+            train = self._train_epoch(on_step)
             middle = time.perf_counter()
-            test_loss, test_accuracy = self._test_epoch()
+            test = self._test_epoch()
             end = time.perf_counter()
-            yield EpochRecord(
-                epoch,
-                train_loss,
-                train_accuracy,
-                test_loss,
-                test_accuracy,
-                train_seconds=round(middle - start, 4),
-                test_seconds=round(end - middle, 4),
-                parameters=self.parameters(),
+            yield tuple(
+                EpochRecord(
+                    epoch,
+                    *train_means,
+                    *test_means,
+                    train_seconds=round(middle - start, 4),
+                    test_seconds=round(end - middle, 4),
+                    parameters=parameters,
+                )
+                for train_means, test_means, parameters in zip(train, test, self.parameters(), strict=True)
             )
 
-    def parameters(self) -> Parameters:
-        """The activations' learned parameters as they are now."""
-        return {
-            name: tuple(parameter.detach().flatten().tolist())
-            for name, parameter in activation_parameters(self._model).items()
-        }
+    def parameters(self) -> list[Parameters]:
+        """Each trial's learned parameters of the activations as they are now."""
+        return self._ensemble.learned()
 
-    @property
-    def data_order_sha256(self) -> str:
-        """The digest of the order in which the training images were used so far."""
-        return self._order_digest.hexdigest()
+    def digests(self) -> list[dict[str, str]]:
+        """Each trial's digests of its initial weights, and of the order in which it used the images so far."""
+        return [
+            {"initial_weights_sha256": _sha256(weights), "data_order_sha256": order.hexdigest()}
+            for weights, order in zip(self._ensemble.initial_weights, self._order_digests, strict=True)
+        ]
 
-    def _train_epoch(self) -> tuple[float, float]:
+    def _train_epoch(self, on_step: Callable[[], None]) -> list[tuple[float, float]]:
         images, labels = self._train
-        order = torch.randperm(len(images), generator=self._order)
-        self._order_digest.update(order.numpy().data)
-        totals = _Totals(self._device)
-        self._model.train()
-        for batch in torch.split(order.to(self._device), self.trial.protocol.batch_size):
-            target = labels[batch]
-            logits = self._model(_pixels(images[batch]))
-            loss = functional.cross_entropy(logits, target)
+        orders = [torch.randperm(len(images), generator=generator) for generator in self._orders]
+        for digest, order in zip(self._order_digests, orders, strict=True):
+            digest.update(order.numpy().data)
+        order = torch.stack(orders).to(self._device)
+        targets = labels[order]
+        size = self._protocol.batch_size
+        self._ensemble.network.train()
+        outputs = []
+        for batch, target in zip(torch.split(order, size, 1), torch.split(targets, size, 1), strict=True):
+            shown = images.index_select(0, batch.flatten()).view(*batch.shape, *images.shape[1:])
+            logits = self._ensemble.logits(_pixels(shown))
+            # Each trial's loss is its batch's mean; that of their sum has each one's own gradient.
+            loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum") / batch.shape[1]
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
-            totals.add(logits.detach(), target, loss.detach())
-        return totals.means()
+            outputs.append(logits.detach())
+            on_step()
+        return _means(torch.cat(outputs, 1), targets)
 
     @torch.inference_mode()
-    def _test_epoch(self) -> tuple[float, float]:
-        totals = _Totals(self._device)
-        self._model.eval()
-        for images, target in zip(*(torch.split(tensor, TEST_BATCH_SIZE) for tensor in self._test), strict=True):
-            logits = self._model(_pixels(images))
-            totals.add(logits, target, functional.cross_entropy(logits, target))
-        return totals.means()
+    def _test_epoch(self) -> list[tuple[float, float]]:
+        images, labels = self._test
+        self._ensemble.network.eval()
+        all_networks = self._ensemble.size, -1, -1, -1, -1
+        batches = torch.split(images, TEST_BATCH_SIZE)
+        outputs = [self._ensemble.logits(_pixels(batch).expand(all_networks)) for batch in batches]
+        return _means(torch.cat(outputs, 1), labels.expand(self._ensemble.size, -1))
 
 
-class _Totals:
-    """Sums over images, kept on the device so that a GPU is not waited for at every step."""
-
-    def __init__(self, device: torch.device) -> None:
-        precise = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
-        self._loss = torch.zeros((), dtype=precise, device=device)
-        self._correct = torch.zeros((), dtype=torch.int64, device=device)
-        self._images = 0
-
-    def add(self, logits: Tensor, target: Tensor, mean_loss: Tensor) -> None:
-        self._loss += mean_loss * len(target)
-        self._correct += (logits.argmax(1) == target).sum()
-        self._images += len(target)
-
-    def means(self) -> tuple[float, float]:
-        """Mean loss and accuracy over all images added."""
-        return self._loss.item() / self._images, self._correct.item() / self._images
+def _means(logits: Tensor, targets: Tensor) -> list[tuple[float, float]]:
+    """Mean loss and accuracy over N images for each of S trials: logits (S, N, classes), targets (S, N)."""
+    losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
+    mean_losses = losses.cpu().double().mean(1).tolist()  # on the host, for MPS has no float64
+    correct = (logits.argmax(2) == targets).sum(1).tolist()
+    return [(loss, count / targets.shape[1]) for loss, count in zip(mean_losses, correct, strict=True)]
 
 
 def _pixels(images: Tensor) -> Tensor:
@@ -131,34 +129,70 @@ def _pixels(images: Tensor) -> Tensor:
     return images.float().div_(255)
 
 
-def _sha256(tensors: list[torch.nn.Parameter]) -> str:
+def _sha256(tensors: Sequence[Tensor]) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.detach().numpy().data)
+        digest.update(tensor.cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
-def run_trial(trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[EpochRecord], None]) -> TrialResult:
-    """Train a trial from beginning to end in this process, and report each epoch as it is done."""
+def run_together(
+    trials: Sequence[Trial],
+    data_dir: Path,
+    device_name: str,
+    on_epoch: Callable[[Trial, EpochRecord], None],
+    on_step: Callable[[], None] = lambda: None,
+) -> list[TrialResult]:
+    """Train trials side by side from beginning to end in this process, and report each epoch as it is done.
+
+    The trials differ in their seeds alone. ``on_step`` is called after every step, and may raise to stop.
+    """
     start = time.perf_counter()
     device = pick_device(device_name)
     make_deterministic(device)
-    dataset = load_dataset(trial.protocol, data_dir)
-    training = Training(trial, dataset, device)
+    _keep_freed_memory()
+    dataset = load_dataset(trials[0].protocol, data_dir)
+    training = Training(trials, dataset, device)
     initial_parameters = training.parameters()
     epochs = []
-    for record in training.epochs():
-        epochs.append(record)
-        on_epoch(record)
-    provenance = {
+    for records in training.epochs(on_step):
+        epochs.append(records)
+        for trial, record in zip(trials, records, strict=True):
+            on_epoch(trial, record)
+    shared = {
         **conditions(device),
-        "activation_sha256": resolve(trial.activation).sha256,
+        "batched_seeds": len(trials),
+        "activation_sha256": resolve(trials[0].activation).sha256,
         "data_sha256": dataset.sha256,
-        "initial_weights_sha256": training.initial_weights_sha256,
-        "data_order_sha256": training.data_order_sha256,
         "wall_seconds": round(time.perf_counter() - start, 4),
     }
-    return TrialResult(trial, initial_parameters, tuple(epochs), provenance)
+    return [
+        TrialResult(trial, initial, records, {**shared, **digests})
+        for trial, initial, records, digests in zip(
+            trials, initial_parameters, zip(*epochs, strict=True), training.digests(), strict=True
+        )
+    ]
+
+
+def run_trial(
+    trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[Trial, EpochRecord], None]
+) -> TrialResult:
+    """Train a single trial, as :func:`run_together` does."""
+    [result] = run_together([trial], data_dir, device_name, on_epoch)
+    return result
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let glibc keep what a step frees for the next one.
+
+    By default it gives large tensors back to the kernel, and a step at batch 100 may spend half its time on fetching
+    fresh pages.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # other C libraries have none
+        mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD, at its largest: below it memory comes from the heap
+        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: the heap's free end to keep
 
 
 def load_dataset(protocol: Protocol, data_dir: Path) -> Dataset:

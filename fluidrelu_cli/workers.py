@@ -193,6 +193,6 @@ def _work(trial: Trial, data_dir: Path, device_name: str) -> TrialResult | Faile
     try:
         from fluidrelu_cli.training import run_trial
 
-        return run_trial(trial, data_dir, device_name, lambda record: _events.put(EpochDone(trial, record)))
+        return run_trial(trial, data_dir, device_name, lambda trial, record: _events.put(EpochDone(trial, record)))
     except BaseException as error:  # a SystemExit too: reported by the parent; the others go on
         return Failed(trial, one_line(error), traceback.format_exc())

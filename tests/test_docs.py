@@ -111,8 +111,8 @@ def test_the_committed_runs_start_as_runs_start_today(data_dir: Path) -> None:
     """The weights and the first order of the data of seed 0; training itself depends on the processor."""
     provenance = read_json(ROOT / "results" / "paper" / "runs" / "fluid-seed0.json")
     dataset = load_dataset(Protocol(), data_dir)
-    training = Training(Trial(Protocol(), "fluid", 0), dataset, torch.device("cpu"))
-    assert provenance["initial_weights_sha256"] == training.initial_weights_sha256
+    [digests] = Training([Trial(Protocol(), "fluid", 0)], dataset, torch.device("cpu")).digests()
+    assert provenance["initial_weights_sha256"] == digests["initial_weights_sha256"]
     assert provenance["data_sha256"] == dataset.sha256
     order, digest = generator(0, "data order"), hashlib.sha256()
     for _ in range(Protocol.epochs):

@@ -65,17 +65,25 @@ def test_shapes_after_each_layer(name: str, activated: list[tuple[int, ...]]) ->
 
     for layer, module in model.named_children():
         module.register_forward_hook(lambda _module, _inputs, output, layer=layer: record(layer, output))
-    model.fc.register_forward_pre_hook(lambda _module, inputs: record("flattened", inputs[0]))
-    model(torch.rand(2, 1, 28, 28))
+    assert model(torch.rand(2, 1, 28, 28)).shape == (2, 10)
     assert shapes == {
         "conv1": [(16, 24, 24)],
         "conv2": [(32, 8, 8)],
         "pool": [(16, 12, 12), (32, 4, 4)],
         "activation1": activated[:1],
         "activation2": activated[1:],
-        "flattened": [(512,)],
-        "fc": [(10,)],
     }
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_linear_layer_takes_its_inputs_channel_by_channel(memory_format: torch.memory_format) -> None:
+    """As torch flattens them and as `fc.weight` is stored, whatever the order in memory."""
+    model = lively_model("relu").to(memory_format=memory_format)
+    flat: list[Tensor] = []
+    model.activation2.register_forward_hook(lambda _module, _inputs, output: flat.append(output.flatten(1)))
+    images, _ = some_digits(3)
+    logits = model(images)
+    torch.testing.assert_close(logits, model.fc(flat[0]), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize(("name", "learned"), [("relu", 0), ("fluid", 16 + 32), ("prelu", 16 + 32)])
@@ -154,7 +162,7 @@ def test_the_update_rule_by_hand(name: str) -> None:
     """Equations (7), (8): beta multiplies the gradient of a alone; no parameter has weight decay."""
     mu, eps, beta = 0.8, 0.02, 100.0
     model = lively_model(name)
-    optimizer = build_optimizer(model, Protocol(lr=eps, momentum=mu, beta=beta))
+    optimizer = build_optimizer(model, dict(model.named_parameters()), Protocol(lr=eps, momentum=mu, beta=beta))
     actual = dict(model.named_parameters())
     by_hand = {key: value.detach().clone() for key, value in actual.items()}
     delta = {key: torch.zeros_like(value) for key, value in by_hand.items()}
@@ -174,7 +182,7 @@ def test_the_update_rule_by_hand(name: str) -> None:
 
 def test_beta_zero_keeps_a_fixed_while_the_weights_move() -> None:
     model = lively_model("fluid")
-    optimizer = build_optimizer(model, Protocol(beta=0))
+    optimizer = build_optimizer(model, dict(model.named_parameters()), Protocol(beta=0))
     before = {key: value.detach().clone() for key, value in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)

@@ -29,8 +29,8 @@ def dataset(data_dir: Path) -> Dataset:
 
 def records(trial: Trial, dataset: Dataset) -> list[EpochRecord]:
     """A trial's epochs without their timings."""
-    epochs = Training(trial, dataset, torch.device("cpu")).epochs()
-    return [dataclasses.replace(record, train_seconds=0, test_seconds=0) for record in epochs]
+    epochs = Training([trial], dataset, torch.device("cpu")).epochs()
+    return [dataclasses.replace(record, train_seconds=0, test_seconds=0) for (record,) in epochs]
 
 
 @pytest.mark.parametrize("activation", ["relu", "fluid"])
@@ -107,11 +107,12 @@ def test_a_diverging_trial_is_a_result_too(dataset: Dataset) -> None:
 
 
 def test_run_trial_reports_each_epoch_and_its_conditions(data_dir: Path) -> None:
-    seen: list[EpochRecord] = []
-    result = run_trial(Trial(PROTOCOL, "prelu", 0), data_dir, "cpu", seen.append)
-    assert tuple(seen) == result.epochs
-    assert [record.epoch for record in seen] == [1, 2]
-    assert result.test_accuracy == seen[-1].test_accuracy
+    seen: list[tuple[Trial, EpochRecord]] = []
+    trial = Trial(PROTOCOL, "prelu", 0)
+    result = run_trial(trial, data_dir, "cpu", lambda reported, record: seen.append((reported, record)))
+    assert seen == [(trial, record) for record in result.epochs]
+    assert [record.epoch for record in result.epochs] == [1, 2]
+    assert result.test_accuracy == result.epochs[-1].test_accuracy
     assert result.initial_parameters == {
         ("activation1", "weight"): (0.25,) * 16,
         ("activation2", "weight"): (0.25,) * 32,
