@@ -25,7 +25,10 @@ from fluidrelu_cli.records import EpochRecord, TrialResult
 from fluidrelu_cli.study import DEFAULT_STUDY, Study, open_study, read_study, study_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from fluidrelu_cli.reporting import Calibration, Report
+    from fluidrelu_cli.workers import Event, Job
 
 app = typer.Typer(
     help="Is this activation function really better, or were three seeds lucky?",
@@ -54,6 +57,7 @@ TrainImagesOption = Annotated[
 TestImagesOption = Annotated[
     int | None, typer.Option(help="Use only the first so many test images.", show_default=False)
 ]
+PrecisionOption = Annotated[str | None, _protocol_option("precision", "fp32, or bf16 by torch.autocast")]
 DeviceOption = Annotated[
     str, typer.Option(help="Where to train: auto (cuda if it is there, else cpu), cpu, cuda or mps.")
 ]
@@ -143,6 +147,7 @@ def train(
     beta: BetaOption = None,
     train_images: TrainImagesOption = None,
     test_images: TestImagesOption = None,
+    precision: PrecisionOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
     results: ResultsOption = Path("results"),
@@ -163,7 +168,7 @@ def train(
             _say(note)
         if missing:
             with EpochLines(Console(stderr=True), trial) as progress:
-                opened.write(_trained(opened, trial, data_folder, device_name, lambda _, record: progress.show(record)))
+                opened.write(_trained(opened, trial, data_folder, device_name, progress.show))
         else:
             _say(f"This trial is finished already: {files.csv} (delete it to train again).")
     run = read_run(files, opened.protocol)
@@ -172,17 +177,18 @@ def train(
 
 
 def _trained(
-    study: Study, trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[Trial, EpochRecord], None]
+    study: Study, trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[EpochRecord], None]
 ) -> TrialResult:
-    from fluidrelu_cli.training import run_trial
+    from fluidrelu_cli.training import run_together
 
     try:
-        return run_trial(trial, data_dir, device_name, on_epoch)
+        [result] = run_together([trial], data_dir, device_name, lambda records: on_epoch(records[0]))
     except FluidReluError:
         raise
     except Exception as error:  # most likely the user's own activation
         path = study.write_failure(trial, traceback.format_exc())
         raise FluidReluError(f"{trial.name} failed: {one_line(error)}; its traceback is in {path}.") from error
+    return result
 
 
 @app.command(epilog="Example: fluidrelu repeat -n 10 --act relu --act fluid")
@@ -194,7 +200,18 @@ def repeat(
         list[str], typer.Option(help="An activation; repeat the option for several. `fluidrelu acts` lists them.")
     ] = list(PAPER_PAIR),  # noqa: B006  (Typer copies it)
     workers: Annotated[
-        int | None, typer.Option(help="Trials at a time (left out: one a core).", show_default=False)
+        int | None, typer.Option(help="Worker processes (left out: one a core, or one for a GPU).", show_default=False)
+    ] = None,
+    batch_seeds: Annotated[
+        str, typer.Option(help="Seeds that a worker trains together: a number, or auto (1 on a CPU, 64 on a GPU).")
+    ] = "auto",
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Train on the Dask cluster whose scheduler is at this address (tcp://host:8786).",
+            show_default=False,
+        ),
     ] = None,
     dataset: DatasetOption = None,
     model: ModelOption = None,
@@ -205,6 +222,7 @@ def repeat(
     beta: BetaOption = None,
     train_images: TrainImagesOption = None,
     test_images: TestImagesOption = None,
+    precision: PrecisionOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
     results: ResultsOption = Path("results"),
@@ -212,13 +230,18 @@ def repeat(
     debug: DebugOption = False,
 ) -> None:
     """Train n seeded trials of each activation, those that are not finished yet."""
-    from fluidrelu_cli.workers import default_workers
+    from fluidrelu_cli.workers import default_workers, jobs_of, run_on_this_machine
 
     if n < 1:
         raise UsageError(f"-n must be a whole number from 1, not {n}.")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be a whole number from 1, not {workers}.")
-    opened, names, device_name, data_folder = _opened(results, study, _requested(context), act, device, data_dir)
+    if workers is not None and dask is not None:
+        raise UsageError("--workers is for this machine; a Dask cluster has its own: leave one of the two out.")
+    opened, names, device_name, data_folder = _opened(
+        results, study, _requested(context), act, device, data_dir, elsewhere=dask is not None
+    )
+    seeds = _batch_seeds(batch_seeds, device_name)
     with opened.locked():
         trials = opened.ask(names, n)
         missing, notes = opened.missing(trials)
@@ -226,24 +249,48 @@ def repeat(
             _say(note)
         there = len(trials) - len(missing)
         _say(f"{opened.folder}: {len(trials)} trials asked for, {there} there already, {len(missing)} to train.")
-        failures = _train_missing(opened, missing, workers or default_workers(device_name), data_folder, device_name)
+        jobs = jobs_of(missing, seeds)
+        if dask is not None and jobs:
+            events = _on_cluster(jobs, dask, data_dir, device_name)
+        else:
+            events = run_on_this_machine(jobs, workers or default_workers(device_name), data_folder, device_name)
+        failures = _write_as_they_end(opened, len(missing), events)
     _show_summary(opened)
     if failures:
         _say(f"Error: {failures} of {len(missing)} trials failed; the same command tries them again.")
         raise typer.Exit(1)
 
 
-def _train_missing(study: Study, missing: list[Trial], workers: int, data_dir: Path, device_name: str) -> int:
-    """Train trials, write each as it ends, show what happens; how many failed."""
+def _batch_seeds(value: str, device_name: str) -> int:
+    from fluidrelu_cli.workers import BATCH_SEEDS_ON_CUDA
+
+    if value == "auto":
+        return BATCH_SEEDS_ON_CUDA if device_name == "cuda" else 1
+    if not value.isdecimal() or int(value) < 1:
+        raise UsageError(f"--batch-seeds must be auto or a whole number from 1, not {value}.")
+    return int(value)
+
+
+def _on_cluster(jobs: list[Job], address: str, data_dir: Path | None, device_name: str) -> Generator[Event, None, None]:
+    from fluidrelu_cli.cluster import DaskPool
+    from fluidrelu_cli.workers import follow
+
+    pool = DaskPool(address, data_dir, device_name)
+    _say(f"{address}: {pool.workers or 'no'} workers{'' if pool.workers else ' yet: waiting for some (Ctrl-C stops)'}.")
+    return follow(pool, jobs)
+
+
+def _write_as_they_end(study: Study, trials: int, events: Generator[Event, None, None]) -> int:
+    """Write each trial as it ends, show what happens; how many failed."""
     from fluidrelu_cli.progress import TrialsProgress
-    from fluidrelu_cli.workers import Failed, Finished, run_trials
+    from fluidrelu_cli.workers import Failed, Finished
 
     failures = 0
-    events = run_trials(missing, workers, data_dir, device_name)
-    with TrialsProgress(Console(stderr=True), len(missing)) as progress, closing(events):
+    with TrialsProgress(Console(stderr=True), trials) as progress, closing(events):
         for event in events:
             if isinstance(event, Finished):
-                study.write(event.result)
+                for result in event.results:
+                    study.write(result)
             progress.show(event)
             if isinstance(event, Failed):
                 failures += 1
@@ -317,9 +364,19 @@ def _requested(context: typer.Context) -> dict[str, Any]:
 
 
 def _opened(
-    results: Path, name: str, requested: dict[str, Any], activations: list[str], device: str, data_dir: Path | None
+    results: Path,
+    name: str,
+    requested: dict[str, Any],
+    activations: list[str],
+    device: str,
+    data_dir: Path | None,
+    *,
+    elsewhere: bool = False,
 ) -> tuple[Study, list[str], str, Path]:
-    """The study, the activations' names in the registry's spelling, the device and the data folder, all usable."""
+    """The study, the activations' names in the registry's spelling, the device and the data folder, all usable.
+
+    What is trained elsewhere has its device there: the name is left as it is.
+    """
     from fluidrelu_cli.datasets import default_data_dir
     from fluidrelu_cli.models import check_model
     from fluidrelu_cli.registry import resolve
@@ -328,7 +385,7 @@ def _opened(
     study = open_study(results, name, requested)
     names = list(dict.fromkeys(resolve(activation).name for activation in activations))
     check_model(study.protocol.model)
-    device_name = pick_device(device).type
+    device_name = device if elsewhere else pick_device(device).type
     folder = data_dir or default_data_dir()
     load_dataset(study.protocol, folder)
     return study, names, device_name, folder

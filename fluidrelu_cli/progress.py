@@ -20,13 +20,13 @@ from rich.table import Table
 
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.records import EpochRecord, TrialResult
-from fluidrelu_cli.workers import EpochDone, Event, Failed, Finished, Started
+from fluidrelu_cli.workers import EpochDone, Event, Failed, Finished, Job, Split, Started
 
 
 class TrialsProgress:
     """The progress of several trials: hand every event to :meth:`show`.
 
-    On a terminal one overall bar with the time left, and a line a running trial with its epoch and latest test
+    On a terminal one overall bar with the time left, and a line a running job with its epoch and latest (mean) test
     accuracy; a line that stays for each trial that ended. Elsewhere only the latter.
     """
 
@@ -36,7 +36,7 @@ class TrialsProgress:
         self._ended = 0
         self._live = _bars(console) if console.is_terminal and not console.is_dumb_terminal else None
         self._overall: TaskID | None = None
-        self._running: dict[Trial, TaskID] = {}
+        self._running: dict[Job, TaskID] = {}
 
     def __enter__(self) -> TrialsProgress:
         if self._live is not None:
@@ -51,36 +51,45 @@ class TrialsProgress:
 
     def show(self, event: Event) -> None:
         if isinstance(event, Finished):
-            self._end(finished_line(event.result))
+            for result in event.results:
+                self._end(finished_line(result))
         elif isinstance(event, Failed):
             self._end(f"{trial_label(event.trial)} failed: {event.error}")
+        elif isinstance(event, Split):
+            sizes = " and ".join(str(len(half)) for half in event.halves)
+            self._say(f"{job_label(event.job)} cannot be trained together ({event.error}): going on with {sizes}")
         if self._live is not None:
             self._move(self._live, event)
 
     def _end(self, line: str) -> None:
         self._ended += 1
+        self._say(f"{self._ended}/{self._trials} {line}")
+
+    def _say(self, line: str) -> None:
         # soft_wrap: a line of a log file is one line
-        self._console.print(f"{self._ended}/{self._trials} {line}", soft_wrap=True, markup=False, highlight=False)
+        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     def _move(self, live: Progress, event: Event) -> None:
-        epochs = event.trial.protocol.epochs
+        epochs = event.job[0].protocol.epochs
         if self._overall is None:
             self._overall = live.add_task("all trials", total=self._trials * epochs, note="")
         if isinstance(event, Started):
-            # A trial whose worker died begins again.
-            self._forget(live, event.trial)
-            self._running[event.trial] = live.add_task(trial_label(event.trial), total=epochs, note="starting")
+            # A job whose worker died begins again.
+            self._forget(live, event.job)
+            self._running[event.job] = live.add_task(job_label(event.job), total=epochs, note="starting")
         elif isinstance(event, EpochDone):
-            note = f"test accuracy {event.record.test_accuracy:.4f}"
-            live.update(self._running[event.trial], completed=event.record.epoch, note=note)
+            accuracy = sum(record.test_accuracy for record in event.records) / len(event.records)
+            note = f"{'mean ' if len(event.job) > 1 else ''}test accuracy {accuracy:.4f}"
+            live.update(self._running[event.job], completed=event.records[0].epoch, note=note)
         else:
-            self._forget(live, event.trial)
-        in_flight = sum(task.completed for task in live.tasks if task.id != self._overall)
+            self._forget(live, event.job)
+        done = {task.id: task.completed for task in live.tasks}
+        in_flight = sum(done[task] * len(job) for job, task in self._running.items())
         note = f"{self._ended} of {self._trials} trials done"
         live.update(self._overall, completed=self._ended * epochs + in_flight, note=note)
 
-    def _forget(self, live: Progress, trial: Trial) -> None:
-        task = self._running.pop(trial, None)
+    def _forget(self, live: Progress, job: Job) -> None:
+        task = self._running.pop(job, None)
         if task is not None:
             live.remove_task(task)
 
@@ -105,12 +114,18 @@ def trial_label(trial: Trial) -> str:
     return f"{trial.activation} seed {trial.seed}"
 
 
+def job_label(job: Job) -> str:
+    return trial_label(job[0]) if len(job) == 1 else f"{job[0].activation}, {len(job)} seeds from {job[0].seed}"
+
+
 def finished_line(result: TrialResult) -> str:
     seconds = result.provenance["wall_seconds"]
+    together = result.provenance.get("batched_seeds", 1)
     epochs = f"{len(result.epochs)} epoch{'s' if len(result.epochs) > 1 else ''}"
     diverged = "" if math.isfinite(result.epochs[-1].train_loss) else "; it diverged (its loss is not finite)"
     accuracy = f"test accuracy {result.test_accuracy:.4f}"
-    return f"{trial_label(result.trial)}: {accuracy} after {epochs} ({seconds:.0f} s){diverged}"
+    wall = f"{seconds:.0f} s" if together == 1 else f"{seconds:.0f} s, {together} seeds together"
+    return f"{trial_label(result.trial)}: {accuracy} after {epochs} ({wall}){diverged}"
 
 
 class EpochLines:

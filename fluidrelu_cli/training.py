@@ -140,12 +140,13 @@ def run_together(
     trials: Sequence[Trial],
     data_dir: Path,
     device_name: str,
-    on_epoch: Callable[[Trial, EpochRecord], None],
+    on_epoch: Callable[[Sequence[EpochRecord]], None],
     on_step: Callable[[], None] = lambda: None,
 ) -> list[TrialResult]:
-    """Train trials side by side from beginning to end in this process, and report each epoch as it is done.
+    """Train trials side by side from beginning to end in this process.
 
-    The trials differ in their seeds alone. ``on_step`` is called after every step, and may raise to stop.
+    The trials differ in their seeds alone. ``on_epoch`` gets a record for each after every epoch; ``on_step`` is
+    called after every step. Both may raise to stop.
     """
     start = time.perf_counter()
     device = pick_device(device_name)
@@ -157,8 +158,7 @@ def run_together(
     epochs = []
     for records in training.epochs(on_step):
         epochs.append(records)
-        for trial, record in zip(trials, records, strict=True):
-            on_epoch(trial, record)
+        on_epoch(records)
     shared = {
         **conditions(device),
         "batched_seeds": len(trials),
@@ -172,14 +172,6 @@ def run_together(
             trials, initial_parameters, zip(*epochs, strict=True), training.digests(), strict=True
         )
     ]
-
-
-def run_trial(
-    trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[Trial, EpochRecord], None]
-) -> TrialResult:
-    """Train a single trial, as :func:`run_together` does."""
-    [result] = run_together([trial], data_dir, device_name, on_epoch)
-    return result
 
 
 @functools.cache

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 from rich.console import Console
 
 from fluidrelu_cli.progress import EpochLines, TrialsProgress
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import EpochRecord, TrialResult
-from fluidrelu_cli.workers import EpochDone, Failed, Finished, Started
+from fluidrelu_cli.workers import EpochDone, Failed, Finished, Split, Started
 
 PROTOCOL = Protocol(epochs=2)
 RELU, FLUID = Trial(PROTOCOL, "relu", 0), Trial(PROTOCOL, "fluid", 0)
+ELU = tuple(Trial(PROTOCOL, "elu", seed) for seed in range(3))
 RECORD = EpochRecord(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
+FIRST = EpochRecord(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})
 EVENTS = (
-    Started(RELU),
-    EpochDone(RELU, EpochRecord(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})),
-    Started(FLUID),
-    Started(FLUID),  # its worker died, and it begins again
-    Finished(TrialResult(RELU, {}, (RECORD, RECORD), {"wall_seconds": 3.2})),
-    Failed(FLUID, "ValueError: no [good]", "traceback"),
+    Started((RELU,)),
+    EpochDone((RELU,), [FIRST]),
+    Started((FLUID,)),
+    Started((FLUID,)),  # its worker died, and it begins again
+    Finished((RELU,), [TrialResult(RELU, {}, (RECORD, RECORD), {"wall_seconds": 3.2})]),
+    Failed((FLUID,), "ValueError: no [good]", "traceback"),
+    Started(ELU),
+    Split(ELU, "out of memory"),
+    Started(ELU[1:]),
+    EpochDone(ELU[1:], [FIRST, replace(FIRST, test_accuracy=0.9514)]),
+    Finished(
+        ELU[1:],
+        [TrialResult(trial, {}, (RECORD,), {"wall_seconds": 3.2, "batched_seeds": 2}) for trial in ELU[1:]],
+    ),
 )
 
 
 def shown(terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
-    with TrialsProgress(console, trials=2) as progress:
+    with TrialsProgress(console, trials=5) as progress:
         for event in EVENTS:
             progress.show(event)
             if terminal and progress._live is not None:
@@ -38,18 +49,22 @@ def shown(terminal: bool) -> str:
 
 def test_without_a_terminal_there_is_one_plain_line_a_finished_trial() -> None:
     assert shown(terminal=False).splitlines() == [
-        "1/2 relu seed 0: test accuracy 0.9784 after 2 epochs (3 s)",
-        "2/2 fluid seed 0 failed: ValueError: no [good]",
+        "1/5 relu seed 0: test accuracy 0.9784 after 2 epochs (3 s)",
+        "2/5 fluid seed 0 failed: ValueError: no [good]",
+        "elu, 3 seeds from 0 cannot be trained together (out of memory): going on with 1 and 2",
+        "3/5 elu seed 1: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
+        "4/5 elu seed 2: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
     ]
 
 
 def test_a_terminal_shows_all_trials_and_each_running_one() -> None:
     output = shown(terminal=True)
     assert "all trials" in output
-    assert "1 of 2 trials done" in output
+    assert "1 of 5 trials done" in output
     assert re.search(r"relu seed 0 .* 1/2 .*test accuracy 0\.9512", output)
     assert re.search(r"fluid seed 0 .* 0/2 .*starting", output)
-    assert "2/2 fluid seed 0 failed: ValueError: no [good]" in output
+    assert "2/5 fluid seed 0 failed: ValueError: no [good]" in output
+    assert re.search(r"elu, 2 seeds from 1 .* 1/2 .*mean test accuracy 0\.9513", output)
 
 
 def test_a_single_trial_shows_its_epochs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import EpochRecord
 from fluidrelu_cli.registry import resolve
 from fluidrelu_cli.seeding import generator
-from fluidrelu_cli.training import Training, load_dataset, pick_device, run_trial
+from fluidrelu_cli.training import Training, load_dataset, pick_device, run_together
 
 PROTOCOL = Protocol(epochs=2, batch_size=32, lr=0.01, beta=300.0, train_images=100, test_images=50)
 # 100 is no multiple of 32: the last batch is smaller.
@@ -106,11 +107,10 @@ def test_a_diverging_trial_is_a_result_too(dataset: Dataset) -> None:
     assert 0 <= last.test_accuracy <= 1
 
 
-def test_run_trial_reports_each_epoch_and_its_conditions(data_dir: Path) -> None:
-    seen: list[tuple[Trial, EpochRecord]] = []
-    trial = Trial(PROTOCOL, "prelu", 0)
-    result = run_trial(trial, data_dir, "cpu", lambda reported, record: seen.append((reported, record)))
-    assert seen == [(trial, record) for record in result.epochs]
+def test_run_together_reports_each_epoch_and_its_conditions(data_dir: Path) -> None:
+    seen: list[Sequence[EpochRecord]] = []
+    [result] = run_together([Trial(PROTOCOL, "prelu", 0)], data_dir, "cpu", seen.append)
+    assert seen == [(record,) for record in result.epochs]
     assert [record.epoch for record in result.epochs] == [1, 2]
     assert result.test_accuracy == result.epochs[-1].test_accuracy
     assert result.initial_parameters == {

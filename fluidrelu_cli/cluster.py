@@ -1,0 +1,154 @@
+"""Run trials on an existing Dask cluster: the same jobs, sent to its workers; results come back over the wire.
+
+Needs the extra `dask`. Nothing but the package is needed on the workers: no shared folder, for the data comes with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import queue
+import threading
+import uuid
+import warnings
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
+from fluidrelu_cli.workers import POLL_SECONDS, Job, Outcome, Progress, attempt
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_SECONDS = 5
+GPU_RESOURCE = "GPU"
+"""The resource of which a job takes one, where workers declare it: `dask worker ... --resources "GPU=1"`."""
+
+
+class DaskPool:
+    """The workers of a Dask cluster.
+
+    A worker that is lost costs nothing but time: the scheduler gives its jobs to others (up to three times, its
+    setting `distributed.scheduler.allowed-failures`).
+
+    Args:
+        address: of the scheduler, as `tcp://host:8786`.
+        data_dir: where the workers keep unpacked data; None: each its own user's cache.
+        device_name: where they train.
+
+    Raises:
+        UsageError: if dask.distributed is not installed here.
+        FluidReluError: if the scheduler does not answer, or the cluster's versions do not fit these.
+    """
+
+    def __init__(self, address: str, data_dir: Path | None, device_name: str) -> None:
+        self._address = address
+        self._arguments = data_dir, device_name, f"fluidrelu-{uuid.uuid4().hex}"
+        self._client = _connected(address)
+        try:
+            _check_versions(self._client, address)
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            self.workers = len(workers)
+            gpus = device_name != "cpu" and any(GPU_RESOURCE in worker["resources"] for worker in workers)
+            self._executor = self._client.get_executor(pure=False, resources={GPU_RESOURCE: 1} if gpus else None)
+            self._events: queue.SimpleQueue[Progress] = queue.SimpleQueue()
+            self._client.subscribe_topic(self._arguments[2], lambda event: self._events.put(pickle.loads(event[1])))
+        except BaseException:
+            self._client.close()
+            raise
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        future: Future[Outcome] = self._executor.submit(_work, job, *self._arguments)
+        return future
+
+    def next_event(self) -> Progress | None:
+        with contextlib.suppress(queue.Empty):
+            return self._events.get(timeout=POLL_SECONDS)
+        if self._client.status not in ("running", "connecting"):
+            raise FluidReluError(
+                f"The connection to the Dask scheduler at {self._address} is lost; what is finished is kept:"
+                " the same command goes on."
+            )
+        return None
+
+    def close(self, *, abandon: bool) -> None:
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            if abandon:
+                self._executor.shutdown(wait=False)  # cancels: a running job notices at its next step
+            self._client.close(timeout=CONNECT_SECONDS)
+
+
+def _connected(address: str) -> Client:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError(
+            f"--dask needs dask.distributed ({one_line(error)}): install it with `pip install 'fluidrelu-cli[dask]'`."
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # versions that differ are told in a sentence
+            return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except Exception as error:  # each transport raises what it likes
+        raise FluidReluError(
+            f"No Dask scheduler of this version answers at {address} ({one_line(error)}):"
+            " start one with `dask scheduler`, or correct the address of --dask."
+        ) from error
+
+
+def _check_versions(client: Client, address: str) -> None:
+    """Raise FluidReluError unless scheduler and workers have what the trials and their pickles need."""
+
+    def packages() -> dict[str, str]:  # within this function, so that it travels to a worker without this package
+        import importlib.metadata
+        import platform
+
+        try:
+            import fluidrelu_cli
+        except ImportError:
+            ours = "not installed"
+        else:
+            ours = fluidrelu_cli.__version__
+        python = ".".join(platform.python_version_tuple()[:2])
+        return {"distributed": importlib.metadata.version("distributed"), "python": python, "fluidrelu-cli": ours}
+
+    here = packages()
+    found: dict[str, dict[str, str]] = {"scheduler": client.run_on_scheduler(packages), **client.run(packages)}
+    for who, versions in found.items():
+        for package in here:
+            if versions[package] != here[package] and not (who == "scheduler" and package == "fluidrelu-cli"):
+                raise FluidReluError(
+                    f"The Dask cluster at {address} does not fit: {who} has {package} {versions[package]},"
+                    f" this machine {here[package]}. Install the same on both."
+                )
+
+
+class _Abandoned(BaseException):
+    """The job was cancelled."""
+
+
+_one_at_a_time = threading.Lock()
+"""Trials set up random numbers and threads for a whole process: of a worker's threads, one trains at a time."""
+
+
+def _work(job: Job, data_dir: Path | None, device_name: str, topic: str) -> Outcome:
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def stop_if_cancelled() -> None:
+        task = worker.state.tasks.get(key)
+        if task is None or task.state not in ("executing", "long-running"):
+            raise _Abandoned
+
+    def tell(progress: Progress) -> None:
+        worker.log_event(topic, pickle.dumps(progress))
+
+    while not _one_at_a_time.acquire(timeout=1):
+        stop_if_cancelled()
+    try:
+        return attempt(job, data_dir, device_name, tell, stop_if_cancelled)
+    finally:
+        _one_at_a_time.release()
