@@ -155,6 +155,8 @@ def train(
     debug: DebugOption = False,
 ) -> None:
     """Train one trial, show each epoch, and write its run CSV."""
+    import pandas as pd
+
     from fluidrelu_cli.progress import EpochLines
     from fluidrelu_cli.records import read_run
     from fluidrelu_cli.tables import epoch_cells, rich_table
@@ -171,7 +173,7 @@ def train(
                 opened.write(_trained(opened, trial, data_folder, device_name, progress.show))
         else:
             _say(f"This trial is finished already: {files.csv} (delete it to train again).")
-    run = read_run(files, opened.protocol)
+    run = pd.DataFrame(read_run(files, opened.protocol))
     _print(rich_table(trial.name, *epoch_cells(run)))
     _print(f"test accuracy {run['test_accuracy'].iloc[-1]:.4f}   {files.csv}")
 

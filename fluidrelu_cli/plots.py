@@ -86,10 +86,13 @@ def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -
     panels = (("test_error", "test error (1 − accuracy)"), ("train_loss", "training loss (nats)"))
     for ax, (column, name) in zip(axes, panels, strict=True):
         for index, activation in enumerate(paper_pair_first(runs["activation"])):
-            curves = errors[errors["activation"] == activation].pivot(index="epoch", columns="seed", values=column)
-            ax.plot(curves.index, curves, color=f"C{index}", linewidth=0.7, alpha=0.45)
-            title = f"{label(activation)} (n = {curves.shape[1]})"
-            ax.plot(curves.index, curves.mean(axis="columns"), color=f"C{index}", linewidth=2, label=title)
+            curves = errors[errors["activation"] == activation].pivot(index="seed", columns="epoch", values=column)
+            # All seeds are one line with gaps: hundreds are drawn as fast as one, and are no darker where they overlap.
+            gaps = curves.reindex(columns=[*curves.columns, np.nan])
+            epochs = np.tile(gaps.columns, len(gaps))
+            ax.plot(epochs, gaps.to_numpy().ravel(), color=f"C{index}", linewidth=0.7, alpha=0.45)
+            title = f"{label(activation)} (n = {len(curves)})"
+            ax.plot(curves.columns, curves.mean(), color=f"C{index}", linewidth=2, label=title, zorder=3)  # above all
         ax.set(xlabel="epoch", title=name)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         # Within a decade the ticks of a linear axis are the better ones.

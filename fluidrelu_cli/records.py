@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,9 @@ start, kernels count from 0."""
 
 TIMINGS = ("train_seconds", "test_seconds")
 """The only columns that may differ between two runs of one trial on one machine."""
+
+Columns = dict[str, list[Any]]
+"""A CSV's columns by name: as lists, for a data frame for each of a thousand small files takes seconds."""
 
 Parameters = Mapping[tuple[str, str], tuple[float, ...]]
 """The activations' learned parameters by (layer, parameter): ("activation1", "a") -> one value a kernel."""
@@ -136,61 +141,61 @@ def csv_text(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, lineterminator="\n", na_rep="nan")
 
 
-def read_run(files: RunFiles, protocol: Protocol) -> pd.DataFrame:
-    """A run CSV as a table of RUN_COLUMNS, checked.
+def read_run(files: RunFiles, protocol: Protocol) -> Columns:
+    """A run CSV's RUN_COLUMNS, checked.
 
     Raises DamagedFileError, naming the file and what is wrong with it, and OtherProtocolError.
     """
-    table = _read_csv(files.csv, RUN_COLUMNS)
+    run = _read_csv(files.csv, RUN_COLUMNS)
     provenance = _read_provenance(files.provenance, protocol)
-    if table["epoch"].tolist() != list(range(1, protocol.epochs + 1)):
+    if run["epoch"] != list(range(1, protocol.epochs + 1)):
         raise DamagedFileError(f"{files.csv} does not have one row for each of {protocol.epochs} epochs")
-    _check_trial(files.csv, table, files.name)
-    accuracies = table[["train_accuracy", "test_accuracy"]].to_numpy()
-    if not ((accuracies >= 0) & (accuracies <= 1)).all():
+    _check_trial(files.csv, run, files.name)
+    if not all(0 <= accuracy <= 1 for accuracy in (*run["train_accuracy"], *run["test_accuracy"])):
         raise DamagedFileError(f"{files.csv} has an accuracy outside [0, 1]")
     if provenance.get("parameter_rows") and not files.parameters.exists():
         raise DamagedFileError(f"{files.parameters}, which belongs to {files.csv.name}, is missing")
-    return table
+    return run
 
 
-def read_parameters(files: RunFiles) -> pd.DataFrame | None:
-    """A parameters CSV as a table of PARAMETER_COLUMNS, checked, or None if the run has none; DamagedFileError."""
+def read_parameters(files: RunFiles) -> Columns | None:
+    """A parameters CSV's PARAMETER_COLUMNS, checked, or None if the run has none; DamagedFileError."""
     if not files.parameters.exists():
         return None
-    table = _read_csv(files.parameters, PARAMETER_COLUMNS)
-    _check_trial(files.parameters, table, files.name)
-    rows = read_json(files.provenance).get("parameter_rows", len(table))
-    if len(table) != rows:
-        raise DamagedFileError(f"{files.parameters} is damaged ({len(table)} rows, not {rows})")
-    return table
+    parameters = _read_csv(files.parameters, PARAMETER_COLUMNS)
+    _check_trial(files.parameters, parameters, files.name)
+    found = len(parameters["value"])
+    rows = read_json(files.provenance).get("parameter_rows", found)
+    if found != rows:
+        raise DamagedFileError(f"{files.parameters} is damaged ({found} rows, not {rows})")
+    return parameters
 
 
-def _read_csv(path: Path, columns: Mapping[str, type]) -> pd.DataFrame:
-    import pandas as pd
-
+def _read_csv(path: Path, columns: Mapping[str, type]) -> Columns:
     try:
-        text = path.read_text(encoding="utf-8")
-        # Python's own conversions: they give back exactly what was written, in every version of pandas.
-        table = pd.read_csv(io.StringIO(text), converters=dict(columns), keep_default_na=False)
+        text = path.read_text(encoding="utf-8-sig")  # a spreadsheet may have put a mark before the text
+        rows = filter(None, csv.reader(io.StringIO(text), strict=True))
+        # What a short row lacks is "", no number; what a long one has too much is a column without a name.
+        table = [(name, values) for name, *values in zip_longest(*rows, fillvalue="")]
+        if [name for name, _ in table] != list(columns):
+            raise DamagedFileError(f"{path} is damaged (its columns are not {', '.join(columns)})")
+        # Python's own conversions: they give back exactly what was written.
+        converted = {name: list(map(columns[name], values)) for name, values in table}
     except OSError as error:
         raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
-    except ValueError as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DamagedFileError(f"{path} is damaged ({reason})") from error
-    if list(table.columns) != list(columns):
-        raise DamagedFileError(f"{path} is damaged (its columns are not {', '.join(columns)})")
+    except (ValueError, csv.Error) as error:  # a UnicodeDecodeError is a ValueError
+        raise DamagedFileError(f"{path} is damaged ({error})") from error
     if not text.endswith("\n"):
         raise DamagedFileError(f"{path} is damaged (it ends within a line)")
-    return table
+    return converted
 
 
-def _check_trial(path: Path, table: pd.DataFrame, name: str) -> None:
+def _check_trial(path: Path, table: Columns, name: str) -> None:
     """Every row must be of the one trial that the file is named after."""
-    trials = table[["activation", "seed"]].drop_duplicates()
+    trials = set(zip(table["activation"], table["seed"], strict=True))
     if len(trials) != 1:
         raise DamagedFileError(f"{path} mixes activations or seeds")
-    if trial_name(trials["activation"].iloc[0], trials["seed"].iloc[0]) != name:
+    if trial_name(*trials.pop()) != name:
         raise DamagedFileError(f"{path} holds the run of another activation or seed than its name says")
 
 

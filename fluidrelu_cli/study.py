@@ -16,6 +16,7 @@ from fluidrelu_cli.protocol import Protocol, Trial, option
 from fluidrelu_cli.records import (
     PARAMETER_COLUMNS,
     RUN_COLUMNS,
+    Columns,
     RunFiles,
     TrialResult,
     read_json,
@@ -120,23 +121,21 @@ class Study:
         ]
 
     def _read_all(
-        self, names: Sequence[str], read: Callable[[RunFiles], pd.DataFrame | None], columns: Mapping[str, type]
+        self, names: Sequence[str], read: Callable[[RunFiles], Columns | None], columns: Mapping[str, type]
     ) -> tuple[pd.DataFrame, list[str]]:
         import pandas as pd
 
-        tables, notes = [], []
+        found, notes = [], []
         for name in sorted(names):
             try:
-                table = read(self.files(name))
+                run = read(self.files(name))
             except StorageError as error:  # a damaged file is one too
                 notes.append(f"Left out: {error}.")
                 continue
-            if table is not None:
-                tables.append(table)
-        if not tables:
-            return pd.DataFrame(columns=list(columns)), notes
-        order = ["activation", "seed", "epoch"]
-        return pd.concat(tables, ignore_index=True).sort_values(order, ignore_index=True), notes
+            if run is not None:
+                found.append(run)
+        table = pd.DataFrame({column: [value for run in found for value in run[column]] for column in columns})
+        return table.sort_values(["activation", "seed", "epoch"], ignore_index=True), notes
 
     def _settle(self) -> None:
         """Take over what another process may have written since this study was opened, or write study.json."""

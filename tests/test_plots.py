@@ -57,18 +57,21 @@ def test_figure1_says_what_it_shows() -> None:
     assert ax.get_legend() is not None
 
 
-def test_learning_curves_have_a_line_a_seed_and_one_for_the_mean(make_runs: MakeRuns) -> None:
+def test_learning_curves_are_a_line_for_all_seeds_and_one_above_for_the_mean(make_runs: MakeRuns) -> None:
     runs = make_runs({"fluid": [(0.5, 0.75)], "relu": [(0.5, 0.75), (0.25, 0.875)]})
     runs.loc[runs["seed"] == 1, "train_loss"] = [0.125, 0.0625]
     error, loss = plots.learning_curves(runs)
+    gap = math.nan
+    epochs = [[1, 2, gap, 1, 2, gap], [1, 2], [1, 2, gap], [1, 2]]
     for ax, expected in (
-        (error, [[0.5, 0.25], [0.75, 0.125], [0.625, 0.1875], [0.5, 0.25], [0.5, 0.25]]),
-        (loss, [[1 / 3, 0.25], [0.125, 0.0625], [11 / 48, 0.15625], [1 / 3, 0.25], [1 / 3, 0.25]]),
+        (error, [[0.5, 0.25, gap, 0.75, 0.125, gap], [0.625, 0.1875], [0.5, 0.25, gap], [0.5, 0.25]]),
+        (loss, [[1 / 3, 0.25, gap, 0.125, 0.0625, gap], [11 / 48, 0.15625], [1 / 3, 0.25, gap], [1 / 3, 0.25]]),
     ):
-        assert [np.asarray(line.get_xdata()).tolist() for line in ax.get_lines()] == [[1, 2]] * 5
-        assert [np.asarray(line.get_ydata()).tolist() for line in ax.get_lines()] == [
-            pytest.approx(values) for values in expected
-        ]
+        for line, x, y in zip(ax.get_lines(), epochs, expected, strict=True):
+            assert np.asarray(line.get_xdata()).tolist() == pytest.approx(x, nan_ok=True)
+            assert np.asarray(line.get_ydata()).tolist() == pytest.approx(y, nan_ok=True)
+        relu_seeds, relu_mean, fluid_seeds, fluid_mean = (line.get_zorder() for line in ax.get_lines())
+        assert max(relu_seeds, fluid_seeds) < min(relu_mean, fluid_mean)
         assert ax.get_xlabel() == "epoch"
     _, labels = loss.get_legend_handles_labels()
     assert labels == ["ReLU (n = 2)", "FluidReLU (n = 1)"]

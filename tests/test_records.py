@@ -77,11 +77,11 @@ def test_every_number_comes_back_exactly(records: list[EpochRecord]) -> None:
         write_run(files, result)
         run, parameters = read_run(files, trial.protocol), read_parameters(files)
     # by repr, where nan equals nan and 0.0 is not -0.0
-    for name in run.columns[2:]:
-        assert repr(run[name].tolist()) == repr([getattr(record, name) for record in records])
+    for name in list(run)[2:]:
+        assert repr(run[name]) == repr([getattr(record, name) for record in records])
     assert parameters is not None
     values = [value for record in records for value in record.parameters["activation1", "a"]]
-    assert repr(parameters["value"].tolist()) == repr([0.0, -0.0, *values])
+    assert repr(parameters["value"]) == repr([0.0, -0.0, *values])
 
 
 def test_the_files_to_the_letter(tmp_path: Path, make_result: MakeResult) -> None:
@@ -127,7 +127,7 @@ def test_activation_stays_a_string(activation: str, tmp_path: Path, make_result:
     result = make_result(activation)
     files = RunFiles(tmp_path, result.trial.name)
     write_run(files, result)
-    assert read_run(files, result.trial.protocol)["activation"].tolist() == [activation, activation]
+    assert read_run(files, result.trial.protocol)["activation"] == [activation, activation]
 
 
 @pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
@@ -211,8 +211,8 @@ CSV, PROVENANCE = "fluid-seed0.csv", "fluid-seed0.json"
     ("name", "mutate", "words"),
     [
         pytest.param(CSV, lambda text: text[:-20], "is damaged (could not convert", id="truncated in mid-line"),
-        pytest.param(CSV, lambda _: "", "is damaged (No columns", id="empty"),
-        pytest.param(CSV, lambda _: b"\0" * 300, "is damaged (its columns are not activation, seed", id="zeros"),
+        pytest.param(CSV, lambda _: "", "is damaged (its columns are not activation, seed", id="empty"),
+        pytest.param(CSV, lambda _: b"\0" * 300, "is damaged (", id="zeros"),
         pytest.param(CSV, lambda _: bytes(range(256)), "is damaged (", id="binary garbage"),
         pytest.param(CSV, lambda text: text.replace("train_loss", "loss"), "its columns are not", id="wrong header"),
         pytest.param(CSV, lambda text: text.replace("epoch,", "", 1), "is damaged (", id="header without a column"),
@@ -221,6 +221,9 @@ CSV, PROVENANCE = "fluid-seed0.csv", "fluid-seed0.json"
             CSV, lambda text: text.removesuffix(last_line(text)), "one row for each of 2 epochs", id="missing epoch"
         ),
         pytest.param(CSV, lambda text: text + last_line(text), "one row for each of 2 epochs", id="extra row"),
+        pytest.param(CSV, lambda text: text[:-1] + ",1\n", "its columns are not", id="row too long"),
+        pytest.param(CSV, lambda text: text[:-5] + "\n", "could not convert string to float: ''", id="row too short"),
+        pytest.param(CSV, lambda text: text[:-5] + '"\n', "is damaged (", id="quotation without an end"),
         pytest.param(CSV, lambda text: text.replace(",0.75,", ",1.5,"), "accuracy outside [0, 1]", id="accuracy 1.5"),
         pytest.param(CSV, lambda text: text.replace(",0.75,", ",-0.1,"), "accuracy outside [0, 1]", id="accuracy -0.1"),
         pytest.param(CSV, lambda text: text.replace(",0.75,", ",nan,"), "accuracy outside [0, 1]", id="accuracy nan"),
@@ -268,14 +271,22 @@ def test_damaged_run_is_refused(
     assert "\n" not in message
 
 
+def test_run_saved_by_a_spreadsheet_is_no_damaged_one(tmp_path: Path, make_result: MakeResult) -> None:
+    result, files = make_result(), RunFiles(tmp_path, "fluid-seed0")
+    write_run(files, result)
+    before = read_run(files, result.trial.protocol)
+    files.csv.write_bytes(f"\ufeff{files.csv.read_text()}\n".replace("\n", "\r\n").encode())
+    assert read_run(files, result.trial.protocol) == before
+
+
 def test_diverged_run_is_no_damaged_one(tmp_path: Path, make_result: MakeResult) -> None:
     good = make_result("relu")
     diverged = tuple(dataclasses.replace(record, train_loss=math.nan, test_loss=math.inf) for record in good.epochs)
     files = RunFiles(tmp_path, "relu-seed0")
     write_run(files, dataclasses.replace(good, epochs=diverged))
     run = read_run(files, good.trial.protocol)
-    assert run["train_loss"].isna().all()
-    assert run["test_loss"].tolist() == [math.inf, math.inf]
+    assert repr(run["train_loss"]) == "[nan, nan]"
+    assert run["test_loss"] == [math.inf, math.inf]
 
 
 def test_run_of_another_protocol_is_not_called_damaged(tmp_path: Path, make_result: MakeResult) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import pandas as pd
 import pytest
@@ -101,6 +103,29 @@ def test_report_writes_tables_and_figures(written: Written) -> None:
     assert written.derived["summary.md"].decode() == SUMMARY_MD
     summary = pd.read_csv(written.study.folder / "summary.csv")
     pd.testing.assert_frame_equal(summary, written.report.summary, rtol=1e-14)
+
+
+def calls_of_report(study: Study) -> int:
+    """How often making the report of a study calls a Python function: its work, whatever else the machine does."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        Report(study).write()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.usefixtures("written")  # by then everything is imported
+def test_report_of_many_runs_is_little_more_work(tmp_path: Path, make_study: MakeStudy) -> None:
+    """A data frame a file, or an artist a curve, is thousands of calls a run, and seconds for a thousand runs."""
+    few, many = (make_study(tmp_path / str(n), {"relu": RELU[:1] * n, "fluid": FLUID[:1] * n}) for n in (5, 25))
+    assert calls_of_report(many) - calls_of_report(few) < 40 * 1000
 
 
 def test_report_is_made_again_from_the_csvs(written: Written) -> None:
