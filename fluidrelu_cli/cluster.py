@@ -6,6 +6,7 @@ Needs the extra `dask`. Nothing but the package is needed on the workers: no sha
 from __future__ import annotations
 
 import contextlib
+import logging
 import pickle
 import queue
 import threading
@@ -43,7 +44,6 @@ class DaskPool:
     """
 
     def __init__(self, address: str, data_dir: Path | None, device_name: str) -> None:
-        self._address = address
         self._arguments = data_dir, device_name, f"fluidrelu-{uuid.uuid4().hex}"
         self._client = _connected(address)
         try:
@@ -65,11 +65,6 @@ class DaskPool:
     def next_event(self) -> Progress | None:
         with contextlib.suppress(queue.Empty):
             return self._events.get(timeout=POLL_SECONDS)
-        if self._client.status not in ("running", "connecting"):
-            raise FluidReluError(
-                f"The connection to the Dask scheduler at {self._address} is lost; what is finished is kept:"
-                " the same command goes on."
-            )
         return None
 
     def close(self, *, abandon: bool) -> None:
@@ -82,13 +77,22 @@ class DaskPool:
 def _connected(address: str) -> Client:
     try:
         from distributed import Client
+        from distributed.comm.addressing import get_address_host_port
     except ImportError as error:
         raise UsageError(
             f"--dask needs dask.distributed ({one_line(error)}): install it with `pip install 'fluidrelu-cli[dask]'`."
         ) from error
     try:
+        get_address_host_port(address, strict=True)
+    except (ValueError, NotImplementedError) as error:
+        raise UsageError(
+            f"--dask needs the address of a scheduler, as tcp://host:8786, not {address} ({one_line(error)})."
+        ) from error
+    try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # versions that differ are told in a sentence
+            # What goes wrong is told in a sentence.
+            warnings.simplefilter("ignore")
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
             return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except Exception as error:  # each transport raises what it likes
         raise FluidReluError(

@@ -13,7 +13,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -132,7 +132,7 @@ class Pool(Protocol):
         """Have a job done."""
 
     def next_event(self) -> Progress | None:
-        """What a job tells while it runs; None if nothing came within POLL_SECONDS. Raises if the pool is lost."""
+        """What a job tells while it runs; None if nothing came within POLL_SECONDS."""
 
     def close(self, *, abandon: bool) -> None:
         """End all workers: at once if their jobs are to be abandoned."""
@@ -142,7 +142,7 @@ def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
     """Have jobs done by a pool, and yield what happens as it happens; closing the iterator abandons them.
 
     Every trial ends in exactly one Finished or Failed. Raises BrokenProcessPool when one of this machine's
-    workers dies.
+    workers dies, FluidReluError when a cluster is lost.
     """
     pending: dict[Future[Outcome], Job] = {}
     try:
@@ -174,6 +174,10 @@ def _outcome(future: Future[Outcome], job: Job) -> Outcome:
         return future.result()
     except BrokenProcessPool:
         raise
+    except CancelledError as error:
+        raise FluidReluError(
+            "The workers can no longer be reached; what is finished is kept: the same command goes on."
+        ) from error
     except Exception as error:  # the job or its result could not travel, or its workers died on a cluster
         return failure(job, one_line(error), traceback.format_exc())
 
