@@ -86,7 +86,7 @@ def _connected(address: str) -> Client:
         get_address_host_port(address, strict=True)
     except (ValueError, NotImplementedError) as error:
         raise UsageError(
-            f"--dask needs the address of a scheduler, as tcp://host:8786, not {address} ({one_line(error)})."
+            f"--dask needs the address of a scheduler, as tcp://host:8786, not '{address}' ({one_line(error)})."
         ) from error
     try:
         with warnings.catch_warnings():
