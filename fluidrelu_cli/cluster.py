@@ -14,7 +14,7 @@ import uuid
 import warnings
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.workers import POLL_SECONDS, Job, Outcome, Progress, attempt
@@ -82,6 +82,16 @@ def _connected(address: str) -> Client:
         raise UsageError(
             f"--dask needs dask.distributed ({one_line(error)}): install it with `pip install 'fluidrelu-cli[dask]'`."
         ) from error
+
+    class _Client(Client):
+        def start(self, **kwargs: Any) -> None:
+            try:
+                super().start(**kwargs)  # type: ignore[no-untyped-call]
+            except BaseException:  # nobody else has it: left to the garbage collector it waits and complains at exit
+                with contextlib.suppress(Exception):
+                    self.close(timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
+                raise
+
     try:
         get_address_host_port(address, strict=True)
     except (ValueError, NotImplementedError) as error:
@@ -92,8 +102,10 @@ def _connected(address: str) -> Client:
         with warnings.catch_warnings():
             # What goes wrong is told in a sentence.
             warnings.simplefilter("ignore")
-            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-            return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            for name in ("distributed", "distributed.client"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            client: Client = _Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+            return client
     except Exception as error:  # each transport raises what it likes
         raise FluidReluError(
             f"No Dask scheduler of this version answers at {address} ({one_line(error)}):"

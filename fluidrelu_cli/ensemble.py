@@ -51,6 +51,8 @@ class Ensemble:
             self.network = copy.deepcopy(self.network).to("meta")  # the parameters come from the stack
             if matmul if matmul is not None else device.type == "cuda":
                 _use_matrix_products(self.network)
+            if trials[0].protocol.precision == "bf16":
+                _round_convolutions(self.network)
 
     def logits(self, images: Tensor) -> Tensor:
         """Float32 logits of shape (S, N, classes) of images of shape (S, N, C, H, W), a batch for each network."""
@@ -97,3 +99,22 @@ def _use_matrix_products(network: nn.Module) -> None:
         plain = type(module) is nn.Conv2d and module.groups == 1 and module.dilation == (1, 1)
         if plain and not isinstance(module.padding, str) and module.padding_mode == "zeros":
             module.__class__ = _MatmulConv2d  # the same layer, computed otherwise
+
+
+class _RoundedConv2d(nn.Conv2d):
+    """A convolution in bfloat16, for on a CPU autocast overlooks those of a stack.
+
+    Its values are float32, as a stack's matrix products are with their biases: to some activations (torch's PReLU) no
+    other type than their parameters' will do.
+    """
+
+    def _conv_forward(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        bias = None if bias is None else bias.bfloat16()
+        values: Tensor = super()._conv_forward(images.bfloat16(), weight.bfloat16(), bias)
+        return values.float()
+
+
+def _round_convolutions(network: nn.Module) -> None:
+    for module in network.modules():
+        if type(module) is nn.Conv2d:
+            module.__class__ = _RoundedConv2d

@@ -233,11 +233,12 @@ def run_on_this_machine(
                 # A worker may die before its first word is heard; then it had one of the first in line.
                 suspects = [job for job in left if job in started] or left[:workers]
                 waiting = [job for job in left if job not in suspects]
+            elif len(left) > 1:  # parts of a job that raised; only one of them was in flight
+                suspects = left + suspects
             elif heard:
-                for job in left:
-                    outcome = failure(job, DEATH, DEATH)
-                    yield outcome
-                    suspects.extend(outcome.halves if isinstance(outcome, Split) else ())
+                outcome = failure(left[0], DEATH, DEATH)
+                yield outcome
+                suspects.extend(outcome.halves if isinstance(outcome, Split) else ())
             else:
                 raise FluidReluError(f"No worker process gets as far as a trial ({one_line(error)}).") from error
 

@@ -96,3 +96,21 @@ def make_study() -> Callable[..., Study]:
 @pytest.fixture(scope="session")
 def make_runs() -> Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]:
     return synthetic_runs
+
+
+@pytest.fixture
+def small(data_dir: Path) -> tuple[object, ...]:
+    """Options of a trial that takes a moment."""
+    from command_line import SMALL
+
+    return (*SMALL, "--data-dir", data_dir, "--device", "cpu")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs folder of an undisturbed `repeat -n 2`."""
+    from command_line import SMALL, fluidrelu
+
+    results = tmp_path_factory.mktemp("undisturbed")
+    fluidrelu("repeat", "-n", 2, *SMALL, "--data-dir", data_dir, "--device", "cpu", "--results", results)
+    return results / "local" / "runs"

@@ -14,62 +14,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
+from command_line import (
+    ACTIVATIONS,
+    assert_same_numbers,
+    fluidrelu,
+    numbers,
+    start_repeat,
+    wait_for_first_run,
+    words,
+)
 
 import fluidrelu_cli
-from fluidrelu_cli.cli import app
-from fluidrelu_cli.records import TIMINGS
-
-SMALL = ("--train-images", "300", "--test-images", "100", "--epochs", "2", "--batch-size", "50")
-
-ACTIVATIONS = """
-import os, signal, time
-from pathlib import Path
-import torch
-
-class Raises(torch.nn.Module):
-    def forward(self, v):
-        if len(v) > 2:  # not in the check before the training
-            raise ArithmeticError("too many\\nimages")
-        return v
-
-class DiesOnce(torch.nn.Module):
-    def forward(self, v):
-        if len(v) > 2 and not Path("died").exists():
-            Path("died").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return v.relu()
-
-class Dies(torch.nn.Module):
-    def forward(self, v):
-        if len(v) > 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return v
-
-class Exits(torch.nn.Module):
-    def forward(self, v):
-        if len(v) > 2:
-            raise SystemExit(3)
-        return v
-
-class Slow(torch.nn.Module):
-    def forward(self, v):
-        if len(v) > 2:
-            time.sleep(0.3)
-        return v.relu()
-"""
-
-
-def fluidrelu(*arguments: object, code: int = 0) -> str:
-    """Run a command in this process; what it printed."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == code, (result.output, result.exception)
-    return result.output
-
-
-def words(text: str) -> str:
-    """The text without the line breaks that a narrow terminal puts in."""
-    return " ".join(text.split())
 
 
 @pytest.fixture(autouse=True)
@@ -77,33 +32,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test works in its own empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def small(data_dir: Path) -> tuple[object, ...]:
-    """Options of a trial that takes a moment."""
-    return (*SMALL, "--data-dir", data_dir, "--device", "cpu")
-
-
-@pytest.fixture(scope="session")
-def undisturbed(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runs folder of an undisturbed `repeat -n 2`."""
-    results = tmp_path_factory.mktemp("undisturbed")
-    fluidrelu("repeat", "-n", 2, *SMALL, "--data-dir", data_dir, "--device", "cpu", "--results", results)
-    return results / "local" / "runs"
-
-
-def numbers(runs: Path) -> dict[str, pd.DataFrame]:
-    """Every CSV of a runs folder without its timings."""
-    tables = {path.name: pd.read_csv(path, dtype=str) for path in runs.glob("*.csv")}
-    return {name: table.drop(columns=[*TIMINGS], errors="ignore") for name, table in tables.items()}
-
-
-def assert_same_numbers(runs: Path, others: Path) -> None:
-    mine, theirs = numbers(runs), numbers(others)
-    assert mine.keys() == theirs.keys()
-    for name, table in mine.items():
-        pd.testing.assert_frame_equal(table, theirs[name])
 
 
 def test_repeat_trains_the_pair_and_shows_the_table(undisturbed: Path) -> None:
@@ -228,32 +156,6 @@ def test_train_keeps_the_traceback_of_a_trial_that_raises(small: tuple[object, .
     assert "Traceback" in Path(failure).read_text()
 
 
-def start_repeat(folder: Path, data_dir: Path, *more: str) -> subprocess.Popen[str]:
-    """A `repeat` of relu and then a slow activation, in a process group of its own, long enough to be hit."""
-    (folder / "mine.py").write_text(ACTIVATIONS)
-    acts = ("--act", "relu", "--act", "mine:Slow")
-    command = [sys.executable, "-m", "fluidrelu_cli", "repeat", "-n", "1", "--workers", "1", *acts, *SMALL, *more]
-    return subprocess.Popen(
-        [*command, "--data-dir", str(data_dir), "--device", "cpu"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # Tests that run in the background have inherited that Ctrl-C is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def wait_for_first_run(process: subprocess.Popen[str]) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("1/"):
-            return
-    raise AssertionError("no trial finished")
-
-
 def assert_nobody_left(group: int) -> None:
     """All processes of a process group end within seconds; one that nobody reaps has ended."""
     for _ in range(100):
@@ -274,12 +176,12 @@ def states() -> Iterator[tuple[str, int]]:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed: Path, data_dir: Path, folder: Path) -> None:
     """Right after relu's trial ended, while the slow one runs."""
-    process = start_repeat(folder, data_dir)
+    process = start_repeat(folder, "--workers", 1, "--data-dir", data_dir)
     wait_for_first_run(process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "Go on with: python3 -m fluidrelu_cli repeat -n 1 --workers 1 --act relu --act mine:Slow" in errors
+    assert "Go on with: python3 -m fluidrelu_cli repeat -n 1 --act relu --act mine:Slow" in errors
     assert "Traceback" not in output + errors
     assert_nobody_left(process.pid)
     runs = folder / "results" / "local" / "runs"
@@ -291,7 +193,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed: Path, 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Path, folder: Path) -> None:
-    process = start_repeat(folder, data_dir)
+    process = start_repeat(folder, "--workers", 1, "--data-dir", data_dir)
     wait_for_first_run(process)
     process.kill()
     process.communicate(timeout=30)
@@ -321,6 +223,11 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("train --study ../elsewhere", "--study '../elsewhere' is no name for a study"),
         ("repeat -n 0", "-n must be a whole number from 1, not 0."),
         ("repeat --workers 0", "--workers must be a whole number from 1, not 0."),
+        ("repeat --batch-seeds 0", "--batch-seeds must be auto or a whole number from 1, not 0."),
+        ("repeat --batch-seeds x", "--batch-seeds must be auto or a whole number from 1, not x."),
+        ("repeat --batch-seeds 1.5", "--batch-seeds must be auto or a whole number from 1, not 1.5."),
+        ("repeat --precision fp16", "--precision must be fp32 or bf16, not fp16."),
+        ("train --precision half", "--precision must be fp32 or bf16, not half."),
         ("report", "There is no study in results/local (no study.json): run `fluidrelu repeat` first"),
         ("report --study nosuch", "There is no study in results/nosuch"),
         ("calibrate nosuch", "There is no study in results/nosuch"),
@@ -343,6 +250,50 @@ def test_another_protocol_is_refused_with_both_ways_on(undisturbed: Path) -> Non
     output = words(fluidrelu("repeat", "--epochs", 3, "--beta", 1, "--results", results, code=2))
     assert "has --epochs 2, not 3, --beta 10000.0, not 1.0: leave these options out to go on with it" in output
     assert "--study NAME" in output
+
+
+def test_seeds_in_batches_are_runs_like_others(undisturbed: Path, small: tuple[object, ...], folder: Path) -> None:
+    """Two seeds together, then the third, which is left over."""
+    output = words(fluidrelu("repeat", "-n", 3, "--batch-seeds", 2, "--workers", 1, *small))
+    assert output.count("2 seeds together") == 4
+    runs = folder / "results" / "local" / "runs"
+    tables = numbers(runs)
+    assert {name for name in tables if "seed2" not in name} == numbers(undisturbed).keys()
+    for name, expected in numbers(undisturbed).items():
+        assert list(tables[name]) == list(expected)
+        for column, rounding in (("value", 0.02), ("test_loss", 0.003), ("train_loss", 0.003)):
+            if column in expected:
+                found, own = (table[column].astype(float) for table in (tables[name], expected))
+                assert found.to_list() == pytest.approx(own.to_list(), rel=0, abs=rounding)
+    together = {path.name: json.loads(path.read_text())["batched_seeds"] for path in runs.glob("*.json")}
+    assert together == {
+        f"{act}-seed{seed}.json": 2 if seed < 2 else 1 for act in ("relu", "fluid") for seed in range(3)
+    }
+    output = words(fluidrelu("report"))
+    assert "3/3" in output
+    assert "Left out" not in output
+
+
+def test_the_precision_is_the_studys(small: tuple[object, ...], folder: Path) -> None:
+    fluidrelu("repeat", "-n", 1, "--act", "relu", "--precision", "bf16", *small)
+    study = folder / "results" / "local"
+    for path in (study / "study.json", study / "runs" / "relu-seed0.json"):
+        assert json.loads(path.read_text())["protocol"]["precision"] == "bf16"
+    output = words(fluidrelu("repeat", "-n", 2, "--act", "relu", "--precision", "fp32", *small, code=2))
+    assert "has --precision bf16, not fp32: leave these options out to go on with it" in output
+    assert "1 there already, 0 to train" in fluidrelu("repeat", "-n", 1, "--act", "relu", *small)
+
+
+def test_a_study_of_before_there_was_a_precision_goes_on(small: tuple[object, ...], folder: Path) -> None:
+    fluidrelu("train", "--act", "relu", *small)
+    study = folder / "results" / "local"
+    for path in (study / "study.json", study / "runs" / "relu-seed0.json"):
+        content = json.loads(path.read_text())
+        del content["protocol"]["precision"]
+        path.write_text(json.dumps(content))
+    assert "finished already" in fluidrelu("train", "--act", "relu", "--precision", "fp32", *small)
+    output = words(fluidrelu("train", "--act", "relu", "--precision", "bf16", *small, code=2))
+    assert "has --precision fp32, not bf16" in output
 
 
 def test_a_damaged_study_file_is_named(folder: Path) -> None:

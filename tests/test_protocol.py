@@ -61,6 +61,12 @@ def test_table_2() -> None:
         ("beta", math.inf, "a number from 0"),
         ("beta", True, "a number from 0"),
         ("beta", None, "a number from 0"),
+        ("precision", "fp16", "fp32 or bf16"),
+        ("precision", "BF16", "fp32 or bf16"),
+        ("precision", "", "fp32 or bf16"),
+        ("precision", 32, "fp32 or bf16"),
+        ("precision", None, "fp32 or bf16"),
+        ("precision", ["fp32"], "fp32 or bf16"),
     ],
 )
 def test_values_out_of_range_are_refused(field: str, value: Any, words: str) -> None:
@@ -70,7 +76,17 @@ def test_values_out_of_range_are_refused(field: str, value: Any, words: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("epochs", 1), ("train_images", 1), ("momentum", 0), ("beta", 0), ("lr", 1e-300), ("lr", 1)]
+    ("field", "value"),
+    [
+        ("epochs", 1),
+        ("train_images", 1),
+        ("momentum", 0),
+        ("beta", 0),
+        ("lr", 1e-300),
+        ("lr", 1),
+        ("precision", "fp32"),
+        ("precision", "bf16"),
+    ],
 )
 def test_the_ends_of_the_ranges_are_accepted(field: str, value: Any) -> None:
     assert getattr(Protocol(**{field: value}), field) == value
@@ -84,6 +100,19 @@ def test_dict_round_trip() -> None:
     protocol = Protocol(epochs=3, batch_size=7, lr=0.5, momentum=0.0, beta=1.5, train_images=100, test_images=50)
     assert Protocol.from_dict(protocol.to_dict()) == protocol
     assert Protocol.from_dict(Protocol().to_dict()) == Protocol()
+
+
+def test_a_protocol_that_knows_no_precision_is_in_fp32() -> None:
+    """The first studies' study.json and provenance files."""
+    old = {name: value for name, value in Protocol(epochs=3).to_dict().items() if name != "precision"}
+    assert Protocol.from_dict(old) == Protocol(epochs=3, precision="fp32")
+    assert "precision" not in old  # the file's own object is left alone
+
+
+def test_another_precision_is_another_protocol() -> None:
+    half = Protocol(precision="bf16")
+    assert Protocol.from_dict(half.to_dict()) == half
+    assert Protocol().differences(half) == {"precision": ("fp32", "bf16")}
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_the_files_to_the_letter(tmp_path: Path, make_result: MakeResult) -> Non
             "beta": 10000.0,
             "train_images": None,
             "test_images": None,
+            "precision": "fp32",
         },
         "parameter_rows": 12,
         "wall_seconds": 6.0,

@@ -122,6 +122,47 @@ def test_run_together_reports_each_epoch_and_its_conditions(data_dir: Path) -> N
     assert len(result.provenance["data_sha256"]) == 64
 
 
+def test_seeds_trained_together_get_the_results_of_each(data_dir: Path) -> None:
+    trials = [Trial(PROTOCOL, "prelu", seed) for seed in (0, 7)]
+    seen: list[Sequence[EpochRecord]] = []
+    together = run_together(trials, data_dir, "cpu", seen.append)
+    assert [result.trial for result in together] == trials
+    assert seen == list(zip(*(result.epochs for result in together), strict=True))
+    for result in together:
+        [alone] = run_together([result.trial], data_dir, "cpu", lambda _records: None)
+        assert (result.provenance["batched_seeds"], alone.provenance["batched_seeds"]) == (2, 1)
+        assert result.provenance.keys() == alone.provenance.keys()
+        for name in ("initial_weights_sha256", "data_order_sha256", "data_sha256"):
+            assert result.provenance[name] == alone.provenance[name]
+        assert result.initial_parameters == alone.initial_parameters
+        for record, own in zip(result.epochs, alone.epochs, strict=True):
+            assert record.train_loss == pytest.approx(own.train_loss, rel=1e-4)
+            assert record.test_accuracy == pytest.approx(own.test_accuracy, abs=0.0201)
+            assert record.parameters.keys() == own.parameters.keys()
+            for key, values in record.parameters.items():
+                assert values == pytest.approx(own.parameters[key], rel=1e-4)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_call_after_every_step_may_stop_the_training(seeds: int, data_dir: Path) -> None:
+    trials = [Trial(PROTOCOL, "relu", seed) for seed in range(seeds)]
+    steps: list[int] = []
+    epochs: list[Sequence[EpochRecord]] = []
+    run_together(trials, data_dir, "cpu", epochs.append, lambda: steps.append(len(epochs)))
+    assert steps == [0] * 4 + [1] * 4  # 100 images in batches of 32, two epochs
+
+    def stop() -> None:
+        steps.append(-1)
+        if steps.count(-1) == 6:
+            raise KeyboardInterrupt
+
+    epochs.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run_together(trials, data_dir, "cpu", epochs.append, stop)
+    assert steps.count(-1) == 6
+    assert len(epochs) == 1
+
+
 def test_auto_takes_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not MPS: its runs cannot be repeated to the last digit."""
     for cuda, mps, expected in ((True, True, "cuda"), (False, True, "cpu"), (False, False, "cpu")):
