@@ -27,13 +27,13 @@ class Ensemble:
     Args:
         trials: of one protocol and activation.
         device: where to train.
-        matmul: compute a stack's convolutions as matrix products. vmap makes grouped convolutions of them otherwise,
-            which are the faster form on a CPU but not in cuDNN.
+        matmul: compute a stack's convolutions as matrix products, as is done on a GPU: vmap makes grouped convolutions
+            of them otherwise, which are faster on a CPU, but slow in cuDNN.
     """
 
     parameters: dict[str, Tensor]
 
-    def __init__(self, trials: Sequence[Trial], device: torch.device, matmul: bool | None = None) -> None:
+    def __init__(self, trials: Sequence[Trial], device: torch.device, *, matmul: bool = False) -> None:
         activation = resolve(trials[0].activation)
         networks = [build_model(trials[0].protocol.model, activation, trial.seed) for trial in trials]
         self.initial_weights = [_weights(network) for network in networks]
@@ -49,10 +49,9 @@ class Ensemble:
         else:
             self.parameters, _ = stack_module_state([network.to(device) for network in networks])
             self.network = copy.deepcopy(self.network).to("meta")  # the parameters come from the stack
-            if matmul if matmul is not None else device.type == "cuda":
+            # Autocast on a CPU overlooks grouped convolutions.
+            if device.type == "cuda" or matmul or trials[0].protocol.precision == "bf16":
                 _use_matrix_products(self.network)
-            if trials[0].protocol.precision == "bf16":
-                _round_convolutions(self.network)
 
     def logits(self, images: Tensor) -> Tensor:
         """Float32 logits of shape (S, N, classes) of images of shape (S, N, C, H, W), a batch for each network."""
@@ -85,9 +84,10 @@ class _MatmulConv2d(nn.Conv2d):
 
     def _conv_forward(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         height, width = self.kernel_size
-        vertical, horizontal = int(self.padding[0]), int(self.padding[1])
-        patches = functional.pad(images, (horizontal, horizontal, vertical, vertical))
-        patches = patches.unfold(2, height, self.stride[0]).unfold(3, width, self.stride[1])
+        if self.padding != (0, 0):
+            vertical, horizontal = int(self.padding[0]), int(self.padding[1])
+            images = functional.pad(images, (horizontal, horizontal, vertical, vertical))
+        patches = images.unfold(2, height, self.stride[0]).unfold(3, width, self.stride[1])
         patches = patches.permute(0, 2, 3, 1, 4, 5)  # (N, H', W', C, kernel height, kernel width)
         product = patches.flatten(0, 2).flatten(1) @ weight.flatten(1).t()
         values: Tensor = product if bias is None else product + bias
@@ -99,22 +99,3 @@ def _use_matrix_products(network: nn.Module) -> None:
         plain = type(module) is nn.Conv2d and module.groups == 1 and module.dilation == (1, 1)
         if plain and not isinstance(module.padding, str) and module.padding_mode == "zeros":
             module.__class__ = _MatmulConv2d  # the same layer, computed otherwise
-
-
-class _RoundedConv2d(nn.Conv2d):
-    """A convolution in bfloat16, for on a CPU autocast overlooks those of a stack.
-
-    Its values are float32, as a stack's matrix products are with their biases: to some activations (torch's PReLU) no
-    other type than their parameters' will do.
-    """
-
-    def _conv_forward(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        bias = None if bias is None else bias.bfloat16()
-        values: Tensor = super()._conv_forward(images.bfloat16(), weight.bfloat16(), bias)
-        return values.float()
-
-
-def _round_convolutions(network: nn.Module) -> None:
-    for module in network.modules():
-        if type(module) is nn.Conv2d:
-            module.__class__ = _RoundedConv2d
