@@ -151,7 +151,7 @@ def run_together(
     start = time.perf_counter()
     device = pick_device(device_name)
     make_deterministic(device)
-    _keep_freed_memory()
+    keep_freed_memory()
     dataset = load_dataset(trials[0].protocol, data_dir)
     training = Training(trials, dataset, device)
     initial_parameters = training.parameters()
@@ -175,7 +175,7 @@ def run_together(
 
 
 @functools.cache
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc keep what a step frees for the next one.
 
     By default it gives large tensors back to the kernel, and a step at batch 100 may spend half its time on fetching
