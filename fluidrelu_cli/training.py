@@ -151,8 +151,8 @@ def run_together(
     start = time.perf_counter()
     device = pick_device(device_name)
     make_deterministic(device)
-    keep_freed_memory()
     dataset = load_dataset(trials[0].protocol, data_dir)
+    keep_freed_memory()  # not before, for reading the data needs more than any step
     training = Training(trials, dataset, device)
     initial_parameters = training.parameters()
     epochs = []

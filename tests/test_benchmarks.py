@@ -1,0 +1,83 @@
+"""The benchmarks start, and set like beside like. What they measure is tested nowhere: it belongs to a machine."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import measuring
+import peer
+import pytest
+import step
+import study
+import torch
+import typer
+from typer.testing import CliRunner
+
+from fluidrelu_cli.models import build_model
+from fluidrelu_cli.registry import resolve
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.mark.parametrize("script", ["step.py", "peer.py", "study.py"])
+def test_each_script_says_how_to_use_it(
+    script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
+    assert left.value.code == 0
+    assert "--rounds" in capsys.readouterr().out
+
+
+def invoke(command: Callable[..., None], *options: str) -> str:
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, options, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+def test_a_step_is_set_against_its_floor() -> None:
+    output = invoke(step.main, "--batch-size", "4", "--rounds", "2", "--steps", "1")
+    for text in ("fluid-coth", "naive fluid", "share of", "fluid's step / floor, channels last"):
+        assert text in output
+
+
+def test_a_study_is_trained_from_its_start() -> None:
+    output = invoke(study.main, *["--workers=1", "-n1", "--epochs=1", "--train-images=100", "--rounds=1"])
+    assert re.search(r"1 +1.00 \(1.00–1.00\) +1.00 \(1.00–1.00\) +\d\.\d\d GB", output)
+    assert "resident memory of a worker" in output
+
+
+@pytest.mark.parametrize("activation", ["relu", "fluid"])
+def test_the_peer_computes_the_same_network(activation: str) -> None:
+    ours = build_model("paper", resolve(activation), seed=0)
+    theirs = peer.PeerCNN(activation)
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.rand(7, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(theirs(images), ours(images))
+
+
+def test_the_peer_learns(data_dir: Path) -> None:
+    torch.manual_seed(0)
+    accuracy = peer.train_peer("fluid", 3, 10, lr=0.01, beta=100, train_images=500, test_images=500, data_dir=data_dir)
+    assert accuracy > 0.6
+
+
+def test_a_missed_goal_is_named_and_only_checked_if_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    goals = [measuring.Goal("kept", 1, 2), measuring.Goal("too few", 1, 2, at_least=True)]
+    measuring.judge(goals, check=False)
+    with pytest.raises(SystemExit):
+        measuring.judge(goals, check=True)
+    assert "MISSED too few" in capsys.readouterr().out
+
+
+def test_a_command_that_fails_ends_the_benchmark_with_its_words() -> None:
+    with pytest.raises(SystemExit, match="no good"):
+        measuring.run("-c", "import sys; sys.exit('no good')")
+    assert measuring.run("-c", "").peak_bytes > 10**6
