@@ -19,7 +19,7 @@ its limits (ReLU and the identity) to 1e-38."""
 
 
 class _Fluid(torch.autograd.Function):
-    """Equation (4) and its derivatives (5) and (6) in few passes over memory; :func:`_formula` does for higher orders.
+    """Equation (4) and its derivatives (5) and (6), in few passes over memory.
 
     With k = exp(-a) / 2 and d = max(1, 1 - k v), the function is f = v / d, df/dv = 1 / d**2 and
     df/da = -k min(0, f)**2. The second output, d, is there for the backward pass alone.
@@ -44,25 +44,20 @@ class _Fluid(torch.autograd.Function):
         v, a, f, d = ctx.saved_tensors
         if grad is None:
             return None, None
+        k = _k(a)
         if torch.is_grad_enabled():  # these derivatives will be differentiated in their turn
-            v, a = v.view_as(v), a.view_as(a)  # partial derivatives, even if one came from the other
-            needed = [x for x, needs in zip((v, a), ctx.needs_input_grad, strict=True) if needs]
-            found = iter(torch.autograd.grad(_formula(v, a), needed, grad, create_graph=True))
-            grad_v, grad_a = (next(found) if needs else None for needs in ctx.needs_input_grad)
-            return grad_v, grad_a
-        negative_f = f.clamp(max=0)
-        # k f is in [-1, 0], also where k or f**2 is out of range.
-        grad_a = (negative_f * -_k(a)).mul_(negative_f).mul_(grad)
-        return (grad / d).div_(d).sum_to_size(v.shape), grad_a.sum_to_size(a.shape)
+            d = 1 + v.neg().relu() * k
+            f = v / d
+            n = f.clamp(max=0)
+            grad_v, grad_a = grad / d / d, grad * n * -k * n
+        else:  # in place; what is written to has the gradient in it, so that vmap finds room for every batch
+            n = f.clamp(max=0)
+            grad_v, grad_a = (grad / d).div_(d), (grad * n).mul_(-k).mul_(n)
+        return grad_v.sum_to_size(v.shape), grad_a.sum_to_size(a.shape)
 
 
 # torch asks for it at every call; found anew each time it would take longer than the function does on a small batch.
 _Fluid.forward.__signature__ = inspect.signature(_Fluid.forward)  # type: ignore[attr-defined]
-
-
-def _formula(v: Tensor, a: Tensor) -> Tensor:
-    """Equation (4) as torch differentiates it, as often as one likes."""
-    return v / (1 + v.neg().relu() * _k(a))
 
 
 def _k(a: Tensor) -> Tensor:
@@ -109,7 +104,7 @@ def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
 
     This is equation (2) with the un-approximated characteristic function (docs/paper.md, "Rivals").
     Near gamma = 0 the difference of two poles is replaced by its Taylor series. Shapes, types and errors
-    as in :func:`fluid`.
+    as in :func:`fluid`; gradients are finite for abs(v) <= 1e37.
     """
     wide, a = _widened(v, a)
     x = wide.neg().relu() * _k(a)
@@ -120,7 +115,8 @@ def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
     square, series = small * small, torch.zeros_like(x)
     for coefficient in reversed(_LANGEVIN_SERIES):
         series = series * square + coefficient
-    factor = near * (1 - small * series) + (1 - near) * (1 / large - 2 / torch.expm1(2 * large.clamp(max=44)))
+    decay = torch.exp(-2 * large)
+    factor = near * (1 - small * series) + (1 - near) * (1 / large - 2 * decay / (1 - decay))
     return (wide * factor).to(v.dtype)
 
 

@@ -382,8 +382,9 @@ def _opened(
     from fluidrelu_cli.datasets import default_data_dir
     from fluidrelu_cli.models import check_model
     from fluidrelu_cli.registry import resolve
-    from fluidrelu_cli.training import load_dataset, pick_device
+    from fluidrelu_cli.training import check_device_name, load_dataset, pick_device
 
+    check_device_name(device)
     study = open_study(results, name, requested)
     names = list(dict.fromkeys(resolve(activation).name for activation in activations))
     check_model(study.protocol.model)

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fluidrelu_cli import __version__
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.workers import POLL_SECONDS, Job, Outcome, Progress, attempt
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5
 GPU_RESOURCE = "GPU"
-"""The resource of which a job takes one, where workers declare it: `dask worker ... --resources "GPU=1"`."""
+"""The resource of which a job with `--device cuda` takes one, if workers declare it (`--resources "GPU=1"`)."""
 
 
 class DaskPool:
@@ -50,7 +51,7 @@ class DaskPool:
             _check_versions(self._client, address)
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
             self.workers = len(workers)
-            gpus = device_name != "cpu" and any(GPU_RESOURCE in worker["resources"] for worker in workers)
+            gpus = device_name == "cuda" and any(GPU_RESOURCE in worker["resources"] for worker in workers)
             self._executor = self._client.get_executor(pure=False, resources={GPU_RESOURCE: 1} if gpus else None)
             self._events: queue.SimpleQueue[Progress] = queue.SimpleQueue()
             self._client.subscribe_topic(self._arguments[2], lambda event: self._events.put(pickle.loads(event[1])))
@@ -59,7 +60,7 @@ class DaskPool:
             raise
 
     def submit(self, job: Job) -> Future[Outcome]:
-        future: Future[Outcome] = self._executor.submit(_work, job, *self._arguments)
+        future: Future[Outcome] = self._executor.submit(_work, __version__, job, *self._arguments)
         return future
 
     def next_event(self) -> Progress | None:
@@ -115,29 +116,23 @@ def _connected(address: str) -> Client:
 
 def _check_versions(client: Client, address: str) -> None:
     """Raise FluidReluError unless scheduler and workers have what the trials and their pickles need."""
-
-    def packages() -> dict[str, str]:  # within this function, so that it travels to a worker without this package
-        import importlib.metadata
-        import platform
-
-        try:
-            import fluidrelu_cli
-        except ImportError:
-            ours = "not installed"
-        else:
-            ours = fluidrelu_cli.__version__
-        python = ".".join(platform.python_version_tuple()[:2])
-        return {"distributed": importlib.metadata.version("distributed"), "python": python, "fluidrelu-cli": ours}
-
-    here = packages()
-    found: dict[str, dict[str, str]] = {"scheduler": client.run_on_scheduler(packages), **client.run(packages)}
-    for who, versions in found.items():
-        for package in here:
-            if versions[package] != here[package] and not (who == "scheduler" and package == "fluidrelu-cli"):
+    found: Any = client.get_versions(packages=["fluidrelu_cli"])
+    here = _packages(found["client"])
+    others = {"the scheduler": found["scheduler"], **found["workers"]}
+    for who, versions in others.items():
+        for package, version in _packages(versions).items():
+            # The scheduler passes trials on without looking into them.
+            if version != here[package] and not (who == "the scheduler" and package == "fluidrelu_cli"):
                 raise FluidReluError(
-                    f"The Dask cluster at {address} does not fit: {who} has {package} {versions[package]},"
+                    f"The Dask cluster at {address} does not fit: {who} has {package} {version},"
                     f" this machine {here[package]}. Install the same on both."
                 )
+
+
+def _packages(versions: dict[str, Any]) -> dict[str, str]:
+    packages = versions["packages"]
+    python = ".".join(packages["python"].split(".")[:2])
+    return {"python": python, **{name: packages.get(name) or "none" for name in ("distributed", "fluidrelu_cli")}}
 
 
 class _Abandoned(BaseException):
@@ -148,8 +143,11 @@ _one_at_a_time = threading.Lock()
 """Trials set up random numbers and threads for a whole process: of a worker's threads, one trains at a time."""
 
 
-def _work(job: Job, data_dir: Path | None, device_name: str, topic: str) -> Outcome:
+def _work(version: str, job: Job, data_dir: Path | None, device_name: str, topic: str) -> Outcome:
     from distributed import get_worker
+
+    if version != __version__:  # this worker came after the check
+        raise FluidReluError(f"this worker has fluidrelu-cli {__version__}, not {version}: install the same on both")
 
     worker = get_worker()
     key = worker.get_current_task()

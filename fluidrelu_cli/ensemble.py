@@ -47,7 +47,7 @@ class Ensemble:
                 self.network.to(memory_format=torch.channels_last)
             self.parameters = dict(self.network.named_parameters())
         else:
-            self.parameters, _ = stack_module_state([network.to(device) for network in networks])
+            self.parameters, self._buffers = stack_module_state([network.to(device) for network in networks])
             self.network = copy.deepcopy(self.network).to("meta")  # the parameters come from the stack
             # Autocast on a CPU overlooks grouped convolutions.
             if device.type == "cuda" or matmul or trials[0].protocol.precision == "bf16":
@@ -59,17 +59,17 @@ class Ensemble:
             if self.size == 1:
                 logits: Tensor = self.network(images.squeeze(0)).unsqueeze(0)
             else:
-                logits = torch.func.vmap(self._call)(self.parameters, images)
+                logits = torch.func.vmap(self._call)(self.parameters, self._buffers, images)
         return logits.float()
 
-    def _call(self, parameters: dict[str, Tensor], images: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self.network, parameters, (images,))
+    def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.network, (parameters, buffers), (images,))
         return logits
 
     def learned(self) -> list[Parameters]:
         """Each network's learned parameters of its activations as they are now."""
         names = activation_parameters(self.network)
-        values = {name: self.parameters[".".join(name)].detach().view(self.size, -1).tolist() for name in names}
+        values = {name: self.parameters[".".join(name)].detach().reshape(self.size, -1).tolist() for name in names}
         return [{name: tuple(values[name][index]) for name in names} for index in range(self.size)]
 
 

@@ -94,11 +94,19 @@ def _imported(name: str) -> Any:
 
 
 def _file_sha256(constructor: Any) -> str | None:
+    """The digest of the file that holds the code in use; UsageError if it was changed since."""
     try:
         file = inspect.getsourcefile(inspect.unwrap(constructor))
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
+        digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
     except (OSError, TypeError):  # it was not written in Python
         return None
+    if _digests.setdefault(file, digest) != digest:  # in a process that lives on, as a cluster's workers do
+        raise UsageError(f"{file} was changed after it had been imported: start the workers again.")
+    return digest
+
+
+_digests: dict[str | None, str | None] = {}
+"""The digest of each user's file when it was first used in this process."""
 
 
 def _maker(constructor: Callable[..., Any]) -> Callable[[int], nn.Module]:

@@ -109,6 +109,8 @@ class Study:
         for trial in self._trials(runs):
             provenance = read_json(self.files(trial.name).provenance)
             found.setdefault("device", set()).add(str(provenance.get("device")))
+            way = "seeds together" if provenance.get("batched_seeds", 1) > 1 else "one by one"
+            found.setdefault("way of training", set()).add(way)
             found.setdefault("version of torch", set()).add(str(provenance.get("versions", {}).get("torch")))
             source = str(provenance.get("activation_sha256"))[:12]
             found.setdefault(f"source file of {trial.activation} (sha256)", set()).add(source)

@@ -197,11 +197,18 @@ def _load(name: str, data_dir: Path, train_images: int | None, test_images: int 
     return datasets.load(name, data_dir).first(train_images, test_images)
 
 
+def check_device_name(name: str) -> None:
+    """Raise UsageError unless ``name`` is one that --device takes."""
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise UsageError(f"There is no device '{name}'; use --device auto, cpu, cuda or mps.")
+
+
 def pick_device(name: str) -> torch.device:
     """The device called ``name``; UsageError if it is not to be had.
 
     `auto` is CUDA if it is there, else the CPU: runs on MPS cannot be repeated to the last digit, so it must be named.
     """
+    check_device_name(name)
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -209,8 +216,6 @@ def pick_device(name: str) -> torch.device:
     }
     if name == "auto":
         return torch.device("cuda" if available["cuda"] else "cpu")
-    if name not in available:
-        raise UsageError(f"There is no device '{name}'; use --device auto, cpu, cuda or mps.")
     if not available[name]:
         raise UsageError(f"This machine offers torch {torch.__version__} no {name} device; use --device auto.")
     return torch.device(name)

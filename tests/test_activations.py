@@ -228,6 +228,26 @@ def test_vmap_equals_a_loop(in_dims: tuple[int | None, int | None]) -> None:
         torch.testing.assert_close(found[axis], looped, rtol=1e-14, atol=0)
 
 
+def test_batched_gradients_and_jacobians_of_jacobians() -> None:
+    generator = torch.Generator().manual_seed(3)
+    v = torch.randn(2, 3, generator=generator, dtype=F64).requires_grad_()
+    a = torch.randn(3, generator=generator, dtype=F64).requires_grad_()
+    assert torch.autograd.gradcheck(fluid, (v, a), check_batched_grad=True)
+    jacobian = torch.func.jacrev(fluid, (0, 1))
+    plain = torch.func.jacrev(lambda v, a: v / (1 + v.neg().relu() / (2 * torch.exp(a))), (0, 1))
+    torch.testing.assert_close(jacobian(v, a), plain(v, a), rtol=1e-12, atol=0)
+    twice, plain_twice = (torch.func.jacrev(function, (0, 1)) for function in (jacobian, plain))
+    torch.testing.assert_close(twice(v, a), plain_twice(v, a), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(("v", "a"), [(-1e19, 100.0), (-3e38, 80.0), (-3e38, -80.0), (-2.0, 0.0)])
+def test_gradients_are_the_same_whether_they_are_differentiated_or_not(v: float, a: float) -> None:
+    leaves = torch.tensor(v, requires_grad=True), torch.tensor(a, requires_grad=True)
+    once = torch.autograd.grad(fluid(*leaves), leaves)
+    again = torch.autograd.grad(fluid(*leaves), leaves, create_graph=True)
+    torch.testing.assert_close(again, once, rtol=1e-6, atol=0)
+
+
 def test_autocast_keeps_the_type_of_v_and_float32_gradients_of_a() -> None:
     torch.manual_seed(0)
     convolution, activation = nn.Conv2d(1, 4, 3), FluidReLU(4)
