@@ -30,8 +30,8 @@ from distributed import Client
 
 import fluidrelu_cli
 from fluidrelu_cli import cluster
-from fluidrelu_cli.cluster import DaskPool
-from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.cluster import DaskPool, _work
+from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import EpochRecord
 from fluidrelu_cli.training import run_together
@@ -361,7 +361,17 @@ def test_another_version_on_the_workers_is_refused(address: str, monkeypatch: py
     monkeypatch.setattr(fluidrelu_cli, "__version__", "0.0.1")
     sentence = refused(address, 1, monkeypatch)
     assert f"The Dask cluster at {address} does not fit: tcp://127.0.0.1:" in sentence
-    assert f"has fluidrelu-cli {there}, this machine 0.0.1. Install the same on both." in sentence
+    assert f"has fluidrelu_cli {there}, this machine 0.0.1. Install the same on both." in sentence
+
+
+def test_a_worker_of_another_version_that_comes_later_refuses(data_dir: Path) -> None:
+    with pytest.raises(FluidReluError, match=r"this worker has fluidrelu-cli .*, not 0\.0\.1: install"):
+        _work("0.0.1", (), data_dir, "cpu", "topic")
+
+
+def test_a_device_that_nobody_has_is_refused_before_anything_is_sent() -> None:
+    output = words(fluidrelu("repeat", "--device", "gpu", "--dask", "tcp://127.0.0.1:8786", code=2))
+    assert "There is no device 'gpu'" in output
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

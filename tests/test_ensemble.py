@@ -242,6 +242,30 @@ def test_a_convolution_as_a_matrix_product(
     torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-12)
 
 
+class Elaborate(nn.Module):
+    """An activation with a convolution and a buffer of its own."""
+
+    def __init__(self, num_parameters: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(num_parameters, num_parameters, 3, padding=1)
+        self.register_buffer("shift", torch.full((1,), 0.25))
+        self.shift: Tensor
+
+    def forward(self, v: Tensor) -> Tensor:
+        mixed: Tensor = self.mix(v) + self.shift
+        return v + mixed.relu()
+
+
+def test_an_activation_may_have_layers_and_buffers(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn, "Elaborate", Elaborate, raising=False)
+    trials = seeds("Elaborate")
+    together = [records[0] for records in Training(trials, dataset, CPU).epochs()]
+    alone = [record for (record,) in Training(trials[:1], dataset, CPU).epochs()]
+    for one, other in zip(together, alone, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-5)
+    assert len(together[-1].parameters["activation1", "mix.weight"]) == 16 * 16 * 9
+
+
 class OwnConvolution(nn.Conv2d):
     """It may compute something else."""
 

@@ -118,6 +118,16 @@ def test_a_class_of_a_module_in_the_current_folder() -> None:
     assert torch.equal(activation.make(4)(v), v.sin())
 
 
+def test_a_module_that_was_changed_since_it_was_imported_is_refused(own_module: None, tmp_path: Path) -> None:
+    """In a process that lives on: its code would be the old one, and the digest the new one's."""
+    assert own_module is None
+    first = resolve("own_activations:Plain").sha256
+    assert resolve("own_activations:Plain").sha256 == first
+    (tmp_path / "own_activations.py").write_text(OWN_MODULE.replace("v.sin()", "v.cos()"))
+    with pytest.raises(UsageError, match=r"own_activations\.py was changed after it had been imported"):
+        resolve("own_activations:Plain")
+
+
 @pytest.mark.usefixtures("own_module")
 def test_a_class_with_num_parameters_gets_the_channels_and_resolving_draws_no_random_numbers() -> None:
     before = torch.random.get_rng_state()

@@ -319,9 +319,14 @@ def test_runs_made_under_different_conditions_are_noted(tmp_path: Path, make_stu
     for seed in (0, 1):
         for name in ("relu", "mine-Act"):
             path = study.files(f"{name}-seed{seed}").provenance
-            made = json.loads(path.read_text()) | {"device": "cpu", "versions": {"torch": f"2.1{seed}"}}
+            made = json.loads(path.read_text()) | {
+                "device": "cpu",
+                "versions": {"torch": f"2.1{seed}"},
+                "batched_seeds": 1 + 63 * seed,
+            }
             path.write_text(json.dumps(made | {"activation_sha256": None if name == "relu" else str(seed) * 64}))
     assert study.read_runs()[1] == [
+        f"The runs in {tmp_path} differ in the way of training: one by one, seeds together.",
         f"The runs in {tmp_path} differ in the version of torch: 2.10, 2.11.",
         f"The runs in {tmp_path} differ in the source file of mine:Act (sha256): 000000000000, 111111111111.",
     ]
