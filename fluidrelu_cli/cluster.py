@@ -116,23 +116,31 @@ def _connected(address: str) -> Client:
 
 def _check_versions(client: Client, address: str) -> None:
     """Raise FluidReluError unless scheduler and workers have what the trials and their pickles need."""
-    found: Any = client.get_versions(packages=["fluidrelu_cli"])
-    here = _packages(found["client"])
-    others = {"the scheduler": found["scheduler"], **found["workers"]}
-    for who, versions in others.items():
-        for package, version in _packages(versions).items():
-            # The scheduler passes trials on without looking into them.
-            if version != here[package] and not (who == "the scheduler" and package == "fluidrelu_cli"):
+
+    def ours() -> str:  # within this function, so that it travels to a worker without this package
+        try:
+            import fluidrelu_cli
+        except ImportError:
+            return "none"
+        return fluidrelu_cli.__version__
+
+    def demand(package: str, here: str, there: dict[str, str]) -> None:
+        for who, version in there.items():
+            if version != here:
                 raise FluidReluError(
                     f"The Dask cluster at {address} does not fit: {who} has {package} {version},"
-                    f" this machine {here[package]}. Install the same on both."
+                    f" this machine {here}. Install the same on both."
                 )
 
-
-def _packages(versions: dict[str, Any]) -> dict[str, str]:
-    packages = versions["packages"]
-    python = ".".join(packages["python"].split(".")[:2])
-    return {"python": python, **{name: packages.get(name) or "none" for name in ("distributed", "fluidrelu_cli")}}
+    found: Any = client.get_versions()  # sends no code: what Python pickles, another may not read
+    everyone = {"the scheduler": found["scheduler"], **found["workers"]}
+    for package, digits in (("python", 2), ("distributed", None)):
+        here, *there = (
+            ".".join(versions["packages"][package].split(".")[:digits])
+            for versions in (found["client"], *everyone.values())
+        )
+        demand(package, here, dict(zip(everyone, there, strict=True)))
+    demand("fluidrelu-cli", ours(), client.run(ours))
 
 
 class _Abandoned(BaseException):

@@ -199,12 +199,20 @@ def losses(epochs: tuple[EpochRecord, ...]) -> list[tuple[float, float, float]]:
     return [(record.train_loss, record.test_loss, record.test_accuracy) for record in epochs]
 
 
-def test_where_workers_declare_gpus_jobs_go_there(address: str, folder: Path) -> None:
-    (folder / "only_on_two.py").write_text(ONLY_ON_TWO)
-    acts = ("--act", "only_on_two:Act")
-    assert "3/3" in fluidrelu("repeat", "-n", 3, *acts, "--dask", address, *SMALL)
-    output = words(fluidrelu("repeat", "-n", 6, *acts, "--study", "anywhere", "--dask", address, *ON_A_CPU, code=1))
-    assert "ModuleNotFoundError" in output
+@pytest.mark.parametrize(("device", "expected"), [("cuda", {"two"}), ("cpu", {"one", "two"})])
+def test_where_workers_declare_gpus_jobs_for_one_go_there(device: str, expected: set[str], address: str) -> None:
+    def place() -> str:
+        from distributed import get_worker
+
+        time.sleep(0.05)
+        return str(get_worker().name)
+
+    pool = DaskPool(address, None, device)
+    try:
+        jobs = [pool._executor.submit(place) for _ in range(12)]
+        assert {job.result(timeout=20) for job in jobs} == expected
+    finally:
+        pool.close(abandon=True)
 
 
 def test_an_activation_that_workers_cannot_import_is_named_and_the_others_go_on(address: str, folder: Path) -> None:
@@ -361,7 +369,7 @@ def test_another_version_on_the_workers_is_refused(address: str, monkeypatch: py
     monkeypatch.setattr(fluidrelu_cli, "__version__", "0.0.1")
     sentence = refused(address, 1, monkeypatch)
     assert f"The Dask cluster at {address} does not fit: tcp://127.0.0.1:" in sentence
-    assert f"has fluidrelu_cli {there}, this machine 0.0.1. Install the same on both." in sentence
+    assert f"has fluidrelu-cli {there}, this machine 0.0.1. Install the same on both." in sentence
 
 
 def test_a_worker_of_another_version_that_comes_later_refuses(data_dir: Path) -> None:
