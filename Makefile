@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 CALIBRATED := 10:3 20:5 50:8 100:14
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint format results calibration reference clean
+.PHONY: help setup reproduce test lint format results calibration benchmarks reference clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ calibration: $(READY)  ## For maintainers: go on with the calibration of batch s
 			--batch-size $${pair%:*} --epochs $${pair#*:} || exit; \
 	done
 	$(BIN)/fluidrelu calibrate $(foreach pair,$(CALIBRATED),calibration/batch-$(word 1,$(subst :, ,$(pair))))
+
+benchmarks: $(READY)  ## Measure step, peer script and study (half an hour, on a quiet machine)
+	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/study.py
+	$(BIN)/python benchmarks/peer.py --study
 
 reference: $(READY)  ## Write docs/cli.md, the reference of commands and options
 	$(BIN)/typer fluidrelu_cli.cli utils docs --name fluidrelu | sed "s/&#x27;/'/g" > docs/cli.md

@@ -157,7 +157,7 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_cache_of_another_user_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Injected: for root every file is readable.
     denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    monkeypatch.setattr("torchvision.datasets.mnist.read_image_file", raises(denied))
+    monkeypatch.setattr("numpy.fromfile", raises(denied))
     with pytest.raises(DataError, match=r"Permission denied.*--data-dir"):
         datasets.load("mnist", cache)
 
@@ -220,7 +220,9 @@ def test_first_of_more_than_there_are_is_refused(
 
 
 @pytest.mark.parametrize("cause", [RuntimeError("operator torchvision::nms does not exist"), ImportError("no symbol")])
-def test_torch_and_torchvision_that_do_not_match(cause: Exception, data_dir: Path) -> None:
+def test_torch_and_torchvision_that_do_not_match(cause: Exception, tmp_path: Path) -> None:
+    """Needed where the data is not unpacked yet."""
+
     class Broken(importlib.abc.MetaPathFinder):
         def find_spec(self, name: str, *_args: object) -> None:
             if name == "torchvision":
@@ -232,7 +234,7 @@ def test_torch_and_torchvision_that_do_not_match(cause: Exception, data_dir: Pat
         mismatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
         datasets._torchvision.cache_clear()
         with pytest.raises(DataError) as error:
-            datasets.load("mnist", data_dir)
+            datasets.load("mnist", tmp_path)
     assert str(error.value) == (
         f"torch {versions[0]} and torchvision {versions[1]} do not work together ({type(cause).__name__}: {cause}):"
         f" install a matching pair with `{sys.executable} -m pip install --upgrade --force-reinstall"

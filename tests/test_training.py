@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -173,3 +175,16 @@ def test_auto_takes_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> 
     assert pick_device("cpu").type == "cpu"
     with pytest.raises(UsageError, match="no cuda device; use --device auto"):
         pick_device("cuda")
+
+
+def test_training_leaves_torchvision_alone(data_dir: Path) -> None:
+    """It would take a worker a second and 150 MB."""
+    script = (
+        "import sys, pathlib\n"
+        "from fluidrelu_cli.protocol import Protocol, Trial\n"
+        "from fluidrelu_cli.training import run_together\n"
+        "trial = Trial(Protocol(epochs=1, train_images=20, test_images=20), 'fluid', 0)\n"
+        "run_together([trial], pathlib.Path(sys.argv[1]), 'cpu', lambda records: None)\n"
+        "assert 'torchvision' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(data_dir)], check=True, timeout=60)
