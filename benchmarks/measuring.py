@@ -25,7 +25,7 @@ Key = TypeVar("Key")
 Measured = TypeVar("Measured")
 
 console = Console(highlight=False, soft_wrap=True)
-console.width = max(console.width, 130)  # a table's line is not broken
+console.width = max(console.width, 140)  # a table's line is not broken
 
 CORES = default_workers("cpu")
 """The cores that this process may use."""

@@ -91,7 +91,7 @@ def _compare_workers(workers: Sequence[int], options: list[str | float], rounds:
     ]
     head = ["workers", "trials an hour,\nstart-up included", "in training\nalone", "largest process,\nresident"]
     console.print(rich_table(f"Relative to {base} worker{'s' if base > 1 else ''}, {rounds} rounds", head, rows))
-    goals = [Goal("resident memory of a worker in GB", max(peaks.values()), 1)]
+    goals = [Goal("resident memory of the largest process in GB", max(peaks.values()), 1)]
     if {1, 2} <= set(workers) and CORES >= 2:
         reached = median(ratios(rates[2], rates[1]))
         goals.append(Goal("two workers' trials an hour / one's", reached, 1.7, at_least=True))
