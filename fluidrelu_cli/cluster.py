@@ -143,7 +143,7 @@ def _check_versions(client: Client, address: str) -> None:
     demand("fluidrelu-cli", ours(), client.run(ours))
 
 
-class _Abandoned(BaseException):
+class _Abandoned(Exception):  # noqa: N818  (no error: nobody sees it)
     """The job was cancelled."""
 
 
