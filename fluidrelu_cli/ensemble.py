@@ -28,7 +28,7 @@ class Ensemble:
         trials: of one protocol and activation.
         device: where to train.
         matmul: compute a stack's convolutions as matrix products, as is done on a GPU: vmap makes grouped convolutions
-            of them otherwise, which are faster on a CPU, but slow in cuDNN.
+            of them otherwise, which were measured to be faster on a CPU (a GPU has not been at hand).
     """
 
     parameters: dict[str, Tensor]
@@ -41,9 +41,8 @@ class Ensemble:
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=trials[0].protocol.precision == "bf16")
         self.network: nn.Module = networks[0].to(device)
         if self.size == 1:
-            if (
-                device.type == "cpu"
-            ):  # convolutions and max-pooling are much faster when a pixel's channels are neighbours
+            if device.type == "cpu":
+                # Its convolutions and max-pooling are much faster when a pixel's channels are neighbours.
                 self.network.to(memory_format=torch.channels_last)
             self.parameters = dict(self.network.named_parameters())
         else:
