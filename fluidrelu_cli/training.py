@@ -164,6 +164,7 @@ def run_together(
         "batched_seeds": len(trials),
         "activation_sha256": resolve(trials[0].activation).sha256,
         "data_sha256": dataset.sha256,
+        "test_images": len(dataset.test_labels),
         "wall_seconds": round(time.perf_counter() - start, 4),
     }
     return [

@@ -122,6 +122,7 @@ def test_run_together_reports_each_epoch_and_its_conditions(data_dir: Path) -> N
     assert result.provenance["threads"] == 1
     assert result.provenance["device"] == "cpu"
     assert len(result.provenance["data_sha256"]) == 64
+    assert result.provenance["test_images"] == result.trial.protocol.test_images
 
 
 def test_seeds_trained_together_get_the_results_of_each(data_dir: Path) -> None:
