@@ -27,7 +27,8 @@ from fluidrelu_cli.study import DEFAULT_STUDY, Study, open_study, read_study, st
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from fluidrelu_cli.reporting import Calibration, Report
+    from fluidrelu_cli.calibration import Calibration
+    from fluidrelu_cli.reporting import Report
     from fluidrelu_cli.workers import Event, Job
 
 app = typer.Typer(
@@ -66,6 +67,10 @@ DataDirOption = Annotated[
 ]
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.")]
 StudyOption = Annotated[str, typer.Option(help="The study: a folder of results with one protocol.")]
+BaselineOption = Annotated[str, typer.Option(help="The activation that others are compared with.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Worker processes (left out: one a core, or one for a GPU).", show_default=False)
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -201,9 +206,7 @@ def repeat(
     act: Annotated[
         list[str], typer.Option(help="An activation; repeat the option for several. `fluidrelu acts` lists them.")
     ] = list(PAPER_PAIR),  # noqa: B006  (Typer copies it)
-    workers: Annotated[
-        int | None, typer.Option(help="Worker processes (left out: one a core, or one for a GPU).", show_default=False)
-    ] = None,
+    workers: WorkersOption = None,
     batch_seeds: Annotated[
         str, typer.Option(help="Seeds that a worker trains together: a number, or auto (1 on a CPU, 64 on a GPU).")
     ] = "auto",
@@ -308,13 +311,20 @@ def report(
     against: Annotated[
         Path | None, typer.Option(help="The folder of another study, to set beside this one.", show_default=False)
     ] = None,
+    baseline: BaselineOption = PAPER_PAIR[0],
+    form: Annotated[
+        str, typer.Option("--format", help="What stdout gets: table, markdown, csv, json or latex.")
+    ] = "table",
     debug: DebugOption = False,
 ) -> None:
-    """Show the paper's table with yours beside it, and write tables and figures, all from the run CSVs."""
-    from fluidrelu_cli.reporting import Report
+    """Compare the activations of a study, and write tables, figures and a page, all from the run CSVs."""
+    from fluidrelu_cli.reporting import FORMATS, Report
 
-    made = Report(read_study(study_folder(results, study)), read_study(against) if against is not None else None)
-    _publish(made)
+    if form not in FORMATS:
+        raise UsageError(f"There is no format '{form}'; use --format {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
+    other = read_study(against) if against is not None else None
+    made = Report(read_study(study_folder(results, study)), other, baseline)
+    _publish(made, None if form == "table" else made.text(form))
 
 
 @app.command(epilog="Example: fluidrelu calibrate calibration/batch-10 calibration/batch-100")
@@ -328,7 +338,7 @@ def calibrate(
 
     The table is also written, as calibration.csv and calibration.md, beside the studies.
     """
-    from fluidrelu_cli.reporting import Calibration
+    from fluidrelu_cli.calibration import Calibration
 
     made = Calibration([read_study(study_folder(results, name)) for name in studies])
     _publish(made)
@@ -349,14 +359,21 @@ def acts(debug: DebugOption = False) -> None:
     )
 
 
-def _publish(made: Report | Calibration) -> None:
-    """Show on the terminal, then write."""
+def _publish(made: Report | Calibration, text: str | None = None) -> None:
+    """Show on the terminal, or print the text instead, then write."""
     for note in made.notes:
         _say(note)
-    for part in made.parts():
+    if text is not None:
+        typer.echo(text, nl=False)
+    for part in made.parts() if text is None else ():
         _print(part)
-    for path in made.write():
-        _say(f"written: {path}")
+    *others, last = made.write()
+    _say(f"written: {last}, and beside it {', '.join(sorted({_kind(path) for path in others}))}")
+
+
+def _kind(path: Path) -> str:
+    """A file's name, or the name of the folder of figures."""
+    return f"{path.parent.name}/" if path.parent.name == "figures" else path.name
 
 
 def _requested(context: typer.Context) -> dict[str, Any]:
@@ -401,7 +418,7 @@ def _show_summary(study: Study) -> None:
     runs, notes = study.read_runs()
     for note in notes:
         _say(note)
-    head, rows = summary_cells(summary(final_accuracies(runs), study.asked))
+    head, rows = summary_cells(summary(final_accuracies(runs), study.asked, study.test_images(runs)))
     _print(rich_table(f"Accuracy after the last epoch: {study.folder}", head, rows))
 
 

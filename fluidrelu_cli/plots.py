@@ -1,11 +1,14 @@
-"""Figures, in one look: data in, matplotlib axes out. No arithmetic beyond what is drawn, no files but by `save`."""
+"""The look of all figures, and those that compare: data in, axes out. No arithmetic beyond what is drawn, no files.
+
+They are narrow and their panels stand one above the other, so that they can be read on a phone.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -15,10 +18,10 @@ import torch
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from fluidrelu_cli.activations import fluid
-from fluidrelu_cli.records import write_whole
+from fluidrelu_cli.protocol import PAPER_PAIR, PAPER_TABLE2
 from fluidrelu_cli.statistics import paper_pair_first
 from fluidrelu_cli.tables import label
 
@@ -38,8 +41,12 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "fluidrelu",  # the same figure is then the same file
 }
 
+WIDTH = 5.6
+"""Of every figure, in inches."""
+
 FIGURE1_A = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
-SEEDS_SHOWN = 3
+SYMLOG_FROM, SYMLOG_LINEAR = 0.02, 0.002
+"""Differences larger than the one are drawn on an axis that is linear up to the other, and logarithmic beyond."""
 
 
 @contextmanager
@@ -49,23 +56,21 @@ def style() -> Iterator[None]:
         yield
 
 
-def save(drawn: Axes | Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure, or that of axes, as PNG and SVG; the paths. StorageError if they cannot be written."""
+def rendered(drawn: Axes | Figure) -> dict[str, bytes]:
+    """A figure, or that of axes, as the contents of a PNG and an SVG file, by the file name's ending."""
     figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
     assert figure is not None  # axes have one
-    paths = []
+    contents = {}
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         content = io.BytesIO()
         figure.savefig(content, format=kind, metadata=metadata)
-        path = folder / f"{name}.{kind}"
-        write_whole(path, content.getvalue())
-        paths.append(path)
-    return paths
+        contents[kind] = content.getvalue()
+    return contents
 
 
 def figure1(ax: Axes | None = None) -> Axes:
     """The paper's Figure 1: equation (4) for several a, between its limits ReLU and identity."""
-    ax = ax or Figure(figsize=(6, 4), layout="constrained").subplots()
+    ax = ax or Figure(figsize=(WIDTH, 4), layout="constrained").subplots()
     v = torch.linspace(-8, 2, 401, dtype=torch.float64)
     ax.plot(v, v, color="black", linestyle=":", linewidth=1, label="a → ∞: identity")
     shades = mpl.colormaps["viridis"](np.linspace(0.9, 0.0, len(FIGURE1_A)))
@@ -77,73 +82,120 @@ def figure1(ax: Axes | None = None) -> Axes:
     return ax
 
 
-def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
-    """Test error (1 - test accuracy) and training loss by epoch: a thin line a seed, a thick one for their mean."""
-    if axes is None:
-        left, right = Figure(figsize=(9, 4), layout="constrained").subplots(1, 2)
-        axes = (left, right)
-    errors = runs.assign(test_error=1 - runs["test_accuracy"])
-    panels = (("test_error", "test error (1 − accuracy)"), ("train_loss", "training loss (nats)"))
-    for ax, (column, name) in zip(axes, panels, strict=True):
-        for index, activation in enumerate(paper_pair_first(runs["activation"])):
-            curves = errors[errors["activation"] == activation].pivot(index="seed", columns="epoch", values=column)
-            # All seeds are one line with gaps: hundreds are drawn as fast as one, and are no darker where they overlap.
-            gaps = curves.reindex(columns=[*curves.columns, np.nan])
-            epochs = np.tile(gaps.columns, len(gaps))
-            ax.plot(epochs, gaps.to_numpy().ravel(), color=f"C{index}", linewidth=0.7, alpha=0.45)
-            title = f"{label(activation)} (n = {len(curves)})"
-            ax.plot(curves.columns, curves.mean(), color=f"C{index}", linewidth=2, label=title, zorder=3)  # above all
-        ax.set(xlabel="epoch", title=name)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        # Within a decade the ticks of a linear axis are the better ones.
-        values = errors[column][np.isfinite(errors[column])]
-        if not values.empty and 0 < 10 * values.min() <= values.max():
-            ax.set_yscale("log")
-            ax.yaxis.set_major_formatter(_PlainLogFormatter())
-            ax.yaxis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
-    axes[1].legend(loc="upper right", title="thick: mean, thin: each seed")
-    return axes
-
-
-class _PlainLogFormatter(LogFormatter):
-    """The ticks of a logarithmic axis that matplotlib would label, as plain numbers: 0.03 instead of 3e-02."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return f"{x:g}" if super().__call__(x, pos) else ""
-
-
-def learned_parameters(parameters: pd.DataFrame) -> Figure:
-    """One activation's learned parameters by kernel (down) and epoch (right), a row a layer, a column a seed.
+def accuracies(summary: pd.DataFrame, finals: pd.DataFrame, published: bool, ax: Axes | None = None) -> Axes:
+    """Every seed's test accuracy by activation, with the mean and its 95 % interval.
 
     Args:
-        parameters: records.PARAMETER_COLUMNS of one activation; the first three seeds are drawn.
+        summary: as statistics.summary gives it.
+        finals: as statistics.final_accuracies gives it.
+        published: draw the paper's ranges, worst to best of three, too.
+        ax: where to draw.
     """
-    activation = str(parameters["activation"].iloc[0])
-    seeds = sorted(parameters["seed"].unique())[:SEEDS_SHOWN]
-    shown = parameters[parameters["seed"].isin(seeds)]
-    layers = list(shown.groupby(["layer", "parameter"]))
-    heights = [max(4, group["kernel"].max() + 1) for _, group in layers]
-    figure = Figure(figsize=(2.2 + 2.3 * len(seeds), 1.4 + 0.11 * sum(heights)), layout="constrained")
-    grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, height_ratios=heights)
-    limit = float(shown["value"].abs().replace(np.inf, 0).max()) or 1.0
-    image = None
-    for row, ((layer, _), group) in enumerate(layers):
-        for column, seed in enumerate(seeds):
-            ax = grid[row, column]
-            values = group[group["seed"] == seed].pivot(index="kernel", columns="epoch", values="value")
-            extent = (values.columns[0] - 0.5, values.columns[-1] + 0.5, values.index[-1] + 0.5, -0.5)
-            image = ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto", extent=extent)
-            ax.grid(False)
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if column == 0:
-                ax.set_ylabel(f"kernel of {layer}")
-            if row == 0:
-                ax.set_title(f"seed {seed}")
-            if row == len(layers) - 1:
-                ax.set_xlabel("epoch (0: start)")
-    assert image is not None  # there is at least one layer and one seed
-    figure.colorbar(image, ax=grid, label=f"learned {parameters['parameter'].iloc[0]}")
-    n = parameters["seed"].nunique()
-    which = f" (the first {len(seeds)} of {n} seeds)" if n > len(seeds) else ""
-    figure.suptitle(f"What {label(activation)} learned{which}", x=0.01, ha="left")
+    shown = summary[summary["n"] > 0].reset_index(drop=True)
+    ax = ax or Figure(figsize=(WIDTH, 1.4 + 0.5 * len(shown)), layout="constrained").subplots()
+    for row, activation in enumerate(shown["activation"]):
+        mine = finals[finals["activation"] == activation]
+        _strip(ax, row, 1 - mine["test_accuracy"], mine["seed"], f"C{row}")
+        if published and activation in PAPER_PAIR:
+            ends = [1 - PAPER_TABLE2[end, activation] for end in ("best", "worst")]
+            ax.plot(ends, [row + 0.36] * 2, color="black", linewidth=1, marker="|", markersize=7)
+    _means(ax, 1 - shown["mean"], (shown["ci_high"] - shown["ci_low"]) / 2)
+    _rows(ax, [f"{label(row['activation'])}\n(n = {row['n']})" for row in shown.to_dict("records")])
+    errors = 1 - finals["test_accuracy"]
+    if 0 < 4 * errors.min() < errors.max():
+        ax.set_xscale("log")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_locator(FixedLocator(_accuracy_ticks(errors.min(), errors.max())))
+        ax.xaxis.set_major_formatter(lambda error, _: f"{1 - error:g}")
+    else:
+        ax.xaxis.set_major_formatter(lambda error, _: f"{1 - error:.3f}")
+    ax.invert_xaxis()
+    brackets = "\nthin brackets: the paper's three runs, worst to best" if published else ""
+    ax.set(xlabel="test accuracy", title=f"Every seed's accuracy; black: mean and 95 % interval{brackets}")
+    return ax
+
+
+def _accuracy_ticks(low: float, high: float) -> list[float]:
+    """Errors, between these, whose accuracies are round numbers that do not crowd on a logarithmic axis."""
+    return [
+        error for error in (0.9, 0.5, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002) if low / 1.3 < error < high * 1.3
+    ]
+
+
+def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Each activation's accuracy minus the baseline's at the same seed, with the mean and its 95 % interval.
+
+    Args:
+        finals: as statistics.final_accuracies gives it.
+        comparisons: as statistics.comparisons gives it.
+        ax: where to draw.
+    """
+    shown = comparisons[comparisons["n"] > 0].reset_index(drop=True)
+    ax = ax or Figure(figsize=(WIDTH, 1.4 + 0.5 * len(shown)), layout="constrained").subplots()
+    by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
+    baseline = shown["baseline"].iloc[0]
+    # a colour is an activation's in every figure
+    colours = {name: f"C{index}" for index, name in enumerate(paper_pair_first(finals["activation"]))}
+    paired = {name: (by_seed[name] - by_seed[baseline]).dropna() for name in shown["activation"]}
+    for row, (activation, values) in enumerate(paired.items()):
+        _strip(ax, row, values, values.index.to_series(), colours[activation])
+    _means(ax, shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
+    ax.axvline(0, color="black", linewidth=1)
+    _rows(ax, [f"{label(row['activation'])}\n({row['n']} pairs)" for row in shown.to_dict("records")])
+    largest = max(float(values.abs().max()) for values in paired.values())
+    if largest > SYMLOG_FROM:
+        ax.set_xscale("symlog", linthresh=SYMLOG_LINEAR)
+        ticks = [tick for tick in (0.001, 0.002, 0.005, 0.02, 0.1, 0.5) if tick < 1.3 * largest]
+        ax.xaxis.set_major_locator(FixedLocator([*(-tick for tick in reversed(ticks)), 0, *ticks]))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.margins(x=0.02)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:+.3g}".replace("-", "−") if round(value, 9) else "0")
+    ax.set(
+        xlabel=f"test accuracy minus {label(baseline)}'s at the same seed",
+        title="Paired differences; black: mean and 95 % interval",
+    )
+    return ax
+
+
+def _strip(ax: Axes, row: int, values: pd.Series[float], seeds: pd.Series[int], colour: str) -> None:
+    """One dot a seed, spread over the row's height by the golden ratio so that they cover each other little."""
+    ax.plot(values, row - 0.25 + 0.5 * (seeds * 0.618034 % 1), "o", color=colour, markersize=3.5, alpha=0.6, mew=0)
+
+
+def _means(ax: Axes, means: pd.Series[float], half_widths: pd.Series[float]) -> None:
+    ax.errorbar(means, range(len(means)), xerr=half_widths.fillna(0), fmt="D", color="black", markersize=4, capsize=4)
+
+
+def _rows(ax: Axes, names: list[str]) -> None:
+    """One row an activation, the first above; a long name (mypackage.module:Class) takes several lines."""
+    wrapped = ["\n".join(part for line in name.split("\n") for part in textwrap.wrap(line, 18)) for name in names]
+    ax.set_yticks(range(len(names)), wrapped)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+
+
+def best_of_three(distributions: Mapping[str, pd.DataFrame], published: bool) -> Figure:
+    """How the best and the worst of three runs fall out, over all sets of three, a panel an activation.
+
+    Args:
+        distributions: as paper.of_three gives them, by activation.
+        published: mark the paper's numbers, too.
+    """
+    figure = Figure(figsize=(WIDTH, 0.6 + 2.6 * len(distributions)), layout="constrained")
+    grid = figure.subplots(len(distributions), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    values = pd.concat([table["accuracy"] for table in distributions.values()])
+    width = max(0.0005, float(values.max() - values.min()) / 40)  # of a bar: five images of 10,000
+    edges = np.arange(values.min() - width / 2, values.max() + width, width)
+    for ax, (activation, table) in zip(grid, distributions.items(), strict=True):
+        for row, colour, hatch in (("worst", "C1", "//"), ("best", "C0", "")):
+            shares = np.histogram(table["accuracy"], edges, weights=table[row])[0]
+            ax.stairs(
+                100 * shares, edges, fill=True, facecolor=colour, alpha=0.45, hatch=hatch, label=f"{row} of three"
+            )
+            if published and activation in PAPER_PAIR:
+                number = PAPER_TABLE2[row, activation]
+                ax.axvline(number, color=colour, linestyle="--", linewidth=2, label=f"the paper's {row}: {number:.4f}")
+        ax.set(ylabel="% of our sets")
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, title=label(activation), alignment="left")
+    grid[-1].set_xlabel("test accuracy")
     return figure

@@ -2,35 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from fluidrelu_cli import plots, statistics, tables
-from fluidrelu_cli.errors import FluidReluError, UsageError
-from fluidrelu_cli.protocol import PAPER_RUNS, Protocol, file_stem
+from fluidrelu_cli import learning_plots, page, paper, plots, sentences, statistics, tables
+from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, file_stem
 from fluidrelu_cli.records import csv_text, write_whole
+from fluidrelu_cli.registry import resolve
 from fluidrelu_cli.study import Study
+
+FORMATS = ("table", "markdown", "csv", "json", "latex")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of a report: what it is called, as it is computed and as it is read, and what to know of it."""
+
+    name: str
+    title: str
+    table: pd.DataFrame
+    cells: tables.Cells
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of a report."""
+
+    name: str
+    caption: str
+    contents: Mapping[str, bytes]
+    """By the file name's ending."""
 
 
 class Report:
     """The report of a study, beside the paper's numbers and, if given, another study's.
 
+    Args:
+        study: the study.
+        against: another one, whose Table 2 is to stand beside this one's.
+        baseline: the activation that the others are compared with.
+
     Raises:
         FluidReluError: if the study has no readable run.
-        UsageError: if the two studies differ in their protocols.
+        UsageError: if the two studies differ in their protocols, or no run has the baseline.
     """
 
-    def __init__(self, study: Study, against: Study | None = None) -> None:
+    def __init__(self, study: Study, against: Study | None = None, baseline: str = PAPER_PAIR[0]) -> None:
         self.study = study
-        self._runs, notes = _read_runs(study)
+        self.baseline = baseline
+        self._runs, notes = study.read_some_runs()
         self._parameters, parameter_notes = study.read_parameters(self._runs)
         self.notes = [*notes, *parameter_notes]
+        self._finals = statistics.final_accuracies(self._runs)
+        self._test_images = study.test_images(self._runs)
+        there = statistics.paper_pair_first(self._finals["activation"])
+        if baseline not in (*there, PAPER_PAIR[0]):
+            raise UsageError(f"No run in {study.folder} has the --baseline {baseline}: name one of {', '.join(there)}.")
+        self._published = not study.protocol.differences(Protocol())
         self._against: tuple[Study, pd.DataFrame] | None = None
         if against is not None:
             differences = study.protocol.differences(against.protocol)
@@ -40,116 +79,250 @@ class Report:
                     f" ({', '.join(differences)}), so that their numbers cannot be set side by side:"
                     f" move {study.folder} away, or name another --study."
                 )
-            others, other_notes = _read_runs(against)
+            others, other_notes = against.read_some_runs()
             self._against = against, others
             self.notes += other_notes
 
     @cached_property
     def summary(self) -> pd.DataFrame:
         """statistics.summary of the study."""
-        return _summary(self._runs, self.study)
+        return statistics.summary(self._finals, self.study.asked, self._test_images)
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        """statistics.comparisons with the baseline; empty if the study has no run of it."""
+        there = self.baseline in set(self._finals["activation"])
+        finals = self._finals if there else self._finals.iloc[:0]
+        return statistics.comparisons(finals, self.baseline, self._test_images)
 
     @cached_property
     def table2(self) -> pd.DataFrame:
-        """statistics.table2: the paper, the other study if there is one, and this study."""
+        """paper.table2: the paper, the other study if there is one, and this study."""
         sources = {}
         if self._against is not None:
             against, others = self._against
             # no folder's name ends in a slash: it cannot be taken for one of the other sources
-            sources[f"{against.folder.resolve().name}/"] = _summary(others, against)
-        return statistics.table2({**sources, "yours" if sources else "here": self.summary})
+            sources[f"{against.folder.resolve().name}/"] = statistics.final_accuracies(others)
+        return paper.table2({**sources, "yours" if sources else "here": self._finals})
+
+    @cached_property
+    def percentiles(self) -> pd.DataFrame:
+        """paper.percentiles; empty where the protocol is not the one that stands for the paper's."""
+        return paper.percentiles(self._finals if self._published else self._finals.iloc[:0])
+
+    @cached_property
+    def rankings(self) -> pd.DataFrame:
+        """paper.rankings."""
+        return paper.rankings(self._finals)
+
+    @property
+    def question(self) -> str:
+        """What the report is made to answer."""
+        main = self._main_comparison()
+        if main is None:
+            return f"How good is {tables.label(self.summary['activation'].iloc[0])}?"
+        return f"Is {tables.label(main['activation'])} better than {tables.label(main['baseline'])}?"
+
+    @property
+    def answer(self) -> str:
+        """The answer, derived from the numbers."""
+        main = self._main_comparison()
+        if main is None:
+            return "One activation alone: there is nothing to compare it with."
+        sentence = sentences.verdict(main, len(self.comparisons))
+        return sentence if len(self.comparisons) == 1 else f"{sentence} {sentences.tally(self.comparisons)}"
+
+    def _main_comparison(self) -> dict[Any, Any] | None:
+        """The paper's, if it is among them: it comes first."""
+        rows = self.comparisons.to_dict("records")
+        return rows[0] if rows else None
+
+    def sections(self) -> Iterator[Section]:
+        """The tables, in order; those that would be empty are left out."""
+        yield Section(
+            "summary",
+            "Test accuracy after the last epoch",
+            self.summary,
+            tables.summary_cells(self.summary),
+            (sentences.noise(self.summary, self._test_images), *self._diverged()),
+        )
+        if len(self.comparisons):
+            left_out = sentences.left_out(self.comparisons)
+            yield Section(
+                "comparisons",
+                f"Differences from {tables.label(self.baseline)}, paired by seed",
+                self.comparisons,
+                tables.comparison_cells(self.comparisons),
+                (sentences.COMPARISONS_EXPLAINED, *([left_out] if left_out else [])),
+            )
+        rankings = sentences.three_run_rankings(self.rankings)
+        yield Section(
+            "table2",
+            "Table 2: best and worst accuracy of three runs",
+            self.table2,
+            tables.table2_cells(self.table2),
+            (sentences.TABLE2_EXPLAINED, *([rankings] if rankings else []), *self._other_protocol()),
+        )
+        if len(self.percentiles):
+            yield Section(
+                "percentiles",
+                "The paper's numbers among all our sets of three",
+                self.percentiles,
+                tables.percentile_cells(self.percentiles),
+                (sentences.PERCENTILES_EXPLAINED,),
+            )
+
+    def _diverged(self) -> Iterator[str]:
+        diverged = statistics.diverged(self._runs)
+        if diverged:
+            yield f"Diverged, with a loss that is not finite, but counted: {', '.join(diverged)}."
+
+    def _other_protocol(self) -> Iterator[str]:
+        if not self._published:
+            yield sentences.other_protocol(self.study.protocol.differences(Protocol()))
+        if self._against is not None:
+            against, others = self._against
+            yield sentences.reproduction(statistics.compare_runs(self._runs, others), str(against.folder))
+
+    def conditions(self) -> dict[str, dict[str, int]]:
+        """Under what conditions the runs were made: each one's values, with how many runs have them."""
+        found: dict[str, dict[str, int]] = {}
+        for provenance in self.study.provenances(self._runs):
+            for name, value in _conditions(provenance).items():
+                counts = found.setdefault(name, {})
+                counts[value] = counts.get(value, 0) + 1
+        return found
 
     def parts(self) -> Iterator[Table | str]:
         """What the terminal shows, in order."""
         yield f"{self.study.folder}: {tables.protocol_line(self.study.protocol.to_dict())}"
-        yield tables.rich_table(
-            "Table 2: best and worst accuracy on the test images", *tables.table2_cells(self.table2)
+        yield self.answer
+        for section in self.sections():
+            yield tables.rich_table(section.title, *section.cells)
+            yield from section.remarks
+
+    def text(self, form: str) -> str:
+        """The report in one of FORMATS but the first; csv has a row an activation, json everything."""
+        if form == "json":
+            return json.dumps(self._as_json(), indent=2, ensure_ascii=False) + "\n"
+        if form == "csv":
+            compared = self.comparisons.drop(columns="n").rename(columns={"ci_low": "difference_ci_low"})
+            compared = compared.rename(columns={"ci_high": "difference_ci_high"})
+            return csv_text(self.summary.merge(compared, on="activation", how="left"))
+        if form == "latex":
+            return "\n".join(tables.latex(section.title, *section.cells) for section in self.sections())
+        parts = [f"{self.study.folder}: {tables.protocol_line(self.study.protocol.to_dict())}\n", f"{self.answer}\n"]
+        for section in self.sections():
+            parts += [
+                f"## {section.title}\n",
+                tables.markdown(*section.cells),
+                *(f"{line}\n" for line in section.remarks),
+            ]
+        return "\n".join(parts)
+
+    def _as_json(self) -> dict[str, Any]:
+        named = {"summary": self.summary, "comparisons": self.comparisons, "table2": self.table2}
+        named |= {"percentiles": self.percentiles, "rankings": self.rankings}
+        return {
+            "study": str(self.study.folder),
+            "protocol": self.study.protocol.to_dict(),
+            "test_images": self._test_images,
+            "question": self.question,
+            "answer": self.answer,
+            "remarks": [remark for section in self.sections() for remark in section.remarks],
+            "notes": self.notes,
+            **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in named.items()},
+            "conditions": self.conditions(),
+        }
+
+    def write(self) -> list[Path]:
+        """Write tables, figures and page into the study's folder; their paths. StorageError if that fails."""
+        contents: dict[str, str | bytes] = {}
+        for section in self.sections():
+            contents[f"{section.name}.csv"] = csv_text(section.table)
+            contents[f"{section.name}.md"] = tables.markdown(*section.cells)
+        pictures = self._pictures()
+        contents |= {
+            f"figures/{picture.name}.{kind}": content
+            for picture in pictures
+            for kind, content in picture.contents.items()
+        }
+        contents["report.html"] = page.render(
+            question=self.question,
+            answer=self.answer,
+            sections=list(self.sections()),
+            pictures=pictures,
+            protocol=self.study.protocol.to_dict(),
+            conditions=self.conditions(),
+            notes=self.notes,
         )
-        yield tables.rich_table("Test accuracy after the last epoch", *tables.summary_cells(self.summary))
-        yield from self._remarks()
+        for name, content in contents.items():
+            write_whole(self.study.folder / name, content)
+        return [self.study.folder / name for name in contents]
 
-    def _remarks(self) -> Iterator[str]:
-        if (self.summary["n"] != PAPER_RUNS).any():
-            yield tables.UNEQUAL_N
-        differences = self.study.protocol.differences(Protocol())
-        if differences:
-            yield tables.other_protocol_sentence(differences)
-        diverged = statistics.diverged(self._runs)
-        if diverged:
-            yield f"Diverged, with a loss that is not finite, but counted: {', '.join(diverged)}."
-        if self._against is not None:
-            against, others = self._against
-            yield tables.comparison_sentence(statistics.compare_runs(self._runs, others), str(against.folder))
-
-    def write(self) -> list[Path]:
-        """Write tables and figures into the study's folder; their paths. StorageError if that fails."""
-        texts = {
-            "table2.csv": csv_text(self.table2),
-            "table2.md": tables.markdown(*tables.table2_cells(self.table2)),
-            "summary.csv": csv_text(self.summary),
-            "summary.md": tables.markdown(*tables.summary_cells(self.summary)),
-        }
-        return [*_write(self.study.folder, texts), *self._write_figures()]
-
-    def _write_figures(self) -> list[Path]:
+    def _pictures(self) -> list[Picture]:
         with plots.style():
-            figures: dict[str, Axes | Figure] = {
-                "figure1": plots.figure1(),
-                "learning-curves": plots.learning_curves(self._runs)[0],
-            }
-            for activation, parameters in self._parameters.groupby("activation"):
-                figures[f"learned-{file_stem(str(activation))}"] = plots.learned_parameters(parameters)
-            folder = self.study.folder / "figures"
-            return [path for name, drawn in figures.items() for path in plots.save(drawn, folder, name)]
+            return [Picture(name, caption, plots.rendered(drawn)) for name, caption, drawn in self._figures()]
 
-
-class Calibration:
-    """The search for the batch size and epochs at which ReLU does as the paper's ReLU did (docs/paper.md).
-
-    Raises:
-        UsageError: if the studies differ in more than batch size and epochs, or share a batch size.
-        FluidReluError: if one has no readable run.
-    """
-
-    def __init__(self, studies: Sequence[Study]) -> None:
-        self.notes: list[str] = []
-        self._folder = studies[0].folder.parent
-        runs: dict[int, pd.DataFrame] = {}
-        for study in studies:
-            differences = study.protocol.differences(studies[0].protocol).keys() - {"batch_size", "epochs"}
-            if differences or study.protocol.batch_size in runs:
-                reason = ", ".join(differences) or "a batch size that another has too"
-                raise UsageError(f"{study.folder} cannot be calibrated with the others ({reason}): leave it out.")
-            runs[study.protocol.batch_size], notes = _read_runs(study)
-            self.notes += notes
-        self.table = statistics.calibration(runs)
-
-    def parts(self) -> Iterator[Table | str]:
-        """What the terminal shows, in order."""
-        yield tables.rich_table("ReLU against the paper's ReLU", *tables.calibration_cells(self.table))
-
-    def write(self) -> list[Path]:
-        """Write the table beside the studies; the paths. StorageError if that fails."""
-        texts = {
-            "calibration.csv": csv_text(self.table),
-            "calibration.md": tables.markdown(*tables.calibration_cells(self.table)),
+    def _figures(self) -> Iterator[tuple[str, str, Axes | Figure]]:
+        """Each figure's name, caption and drawing."""
+        yield (
+            "accuracies",
+            "One dot a seed. The interval is Student's, of the mean.",
+            plots.accuracies(self.summary, self._finals, self._published),
+        )
+        if (self.comparisons["n"] > 0).any():
+            yield (
+                "differences",
+                "One dot a seed: both runs of it start from the same weights and see the same batches. An interval that"
+                " leaves out 0 tells the two apart, before the adjustment for the number of comparisons.",
+                plots.differences(self._finals, self.comparisons),
+            )
+        distributions = {
+            activation: paper.of_three(paper.accuracies_of(self._finals, activation)) for activation in PAPER_PAIR
         }
-        return _write(self._folder, texts)
+        if all(len(table) for table in distributions.values()):
+            yield (
+                "best-of-three",
+                "What a table of three runs could have said: the best and the worst of all sets of three of our runs.",
+                plots.best_of_three(distributions, self._published),
+            )
+        yield (
+            "learning-curves",
+            "The first epoch's training loss is a mean over the whole epoch, from its first step on.",
+            learning_plots.learning_curves(self._runs)[0],
+        )
+        for activation, parameters in self._parameters.groupby("activation"):
+            name, stem = tables.label(str(activation)), file_stem(str(activation))
+            yield (
+                f"learned-{stem}",
+                f"What the kernels of {name} learned, epoch by epoch.",
+                learning_plots.learned_parameters(parameters),
+            )
+            try:
+                made = resolve(str(activation))
+            except UsageError as error:  # a user's own, in a folder where it cannot be imported
+                self.notes.append(f"The learned functions of {activation} are not drawn: {error}")
+                continue
+            yield (
+                f"functions-{stem}",
+                f"Each kernel's {name} after the last epoch.",
+                learning_plots.learned_functions(made, parameters),
+            )
+        yield "figure1", "The paper's Figure 1, drawn from the reconstructed formula.", plots.figure1()
 
 
-def _read_runs(study: Study) -> tuple[pd.DataFrame, list[str]]:
-    runs, notes = study.read_runs()
-    if runs.empty:
-        found = f" ({' '.join(notes)})" if notes else ""
-        raise FluidReluError(f"{study.folder} has no finished run{found}: train some with `fluidrelu repeat` first.")
-    return runs, notes
-
-
-def _summary(runs: pd.DataFrame, study: Study) -> pd.DataFrame:
-    return statistics.summary(statistics.final_accuracies(runs), study.asked)
-
-
-def _write(folder: Path, texts: dict[str, str]) -> list[Path]:
-    for name, text in texts.items():
-        write_whole(folder / name, text)
-    return [folder / name for name in texts]
+def _conditions(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """What may change a run's numbers, or tells where they come from, as words."""
+    source = provenance.get("source") or {}
+    commit = str(source.get("commit", "not recorded"))[:12]
+    return {
+        **{f"version of {name}": str(value) for name, value in provenance.get("versions", {}).items() if value},
+        "source": f"{commit}{', modified' if source.get('modified') else ''}",
+        "system": str(provenance.get("system")),
+        "processor": f"{provenance.get('cpu')}, {provenance.get('cpu_capability')}",
+        "device": str(provenance.get("gpu") or provenance.get("device")),
+        "threads of a run": str(provenance.get("threads")),
+        "seeds trained together": str(provenance.get("batched_seeds", 1)),
+        "data (sha256)": str(provenance.get("data_sha256"))[:12],
+    }

@@ -1,20 +1,25 @@
 """Statistics of final accuracies: pure functions from tables to tables.
 
-A table of runs has records.RUN_COLUMNS. A run's result is the test accuracy after its last epoch.
+A table of runs has records.RUN_COLUMNS. A run's result is the test accuracy after its last epoch. Intervals are over
+seeds: they cover the noise of training (initial weights, order of the data) on one set of test images, not the
+choice of those images, whose standard error stands beside them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from fluidrelu_cli.protocol import PAPER_PAIR, PAPER_RUNS, PAPER_TABLE2
+from fluidrelu_cli.protocol import PAPER_PAIR
 from fluidrelu_cli.records import TIMINGS
 
-ROWS = ("best", "worst")
+ALPHA = 0.05
+CONFIDENCE = 1 - ALPHA
 
 
 def final_accuracies(runs: pd.DataFrame) -> pd.DataFrame:
@@ -24,76 +29,207 @@ def final_accuracies(runs: pd.DataFrame) -> pd.DataFrame:
     return last
 
 
-def expected_best_of(values: Sequence[float], k: int) -> float:
-    """The mean of the largest of k values, over all subsets of k of the n values; NaN if n < k.
-
-    With x_(1) <= ... <= x_(n): sum over i of x_(i) C(i-1, k-1) / C(n, k). It is the unbiased estimate of the
-    expected best of k runs.
-    """
-    ordered = sorted(values)
-    n = len(ordered)
-    if n < k:
-        return math.nan
-    weighted = [value * math.comb(index, k - 1) for index, value in enumerate(ordered)]
-    return math.fsum(weighted) / math.comb(n, k)
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's 95 % interval of the mean, mean ± t(0.975; n - 1) s / sqrt(n); NaN if n < 2."""
+    n = len(values)
+    if n < 2:
+        return math.nan, math.nan
+    mean, half = float(np.mean(values)), stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / n**0.5
+    return mean - float(half), mean + float(half)
 
 
-def expected_worst_of(values: Sequence[float], k: int) -> float:
-    """The mean of the smallest of k values, over all subsets of k of the n values; NaN if n < k."""
-    return -expected_best_of([-value for value in values], k)
+def summary(finals: pd.DataFrame, asked: Mapping[str, int], test_images: int) -> pd.DataFrame:
+    """One row an activation: n, asked, mean, ci_low, ci_high, sd (sample), median, best, worst, image_se.
 
-
-def summary(finals: pd.DataFrame, asked: Mapping[str, int]) -> pd.DataFrame:
-    """One row an activation: n, asked, mean, sd (sample; NaN at n = 1), best, worst, and the expected best and
-    worst of three, which unlike best and worst do not depend on n.
+    ``ci_*`` are :func:`interval`'s. ``image_se`` is the standard error of an accuracy p on N test images drawn at
+    random, sqrt(p (1 - p) / N). NaN stands where n is too small. Best and worst describe these n runs alone: they
+    grow apart with n.
 
     Args:
         finals: as :func:`final_accuracies` gives it.
         asked: how many seeds, from 0, were asked for by activation.
+        test_images: N.
     """
     rows = []
     for activation in paper_pair_first({*finals["activation"], *asked}):
         mine = finals[finals["activation"] == activation]
         values = mine["test_accuracy"].tolist()
+        mean = float(np.mean(values)) if values else math.nan
+        low, high = interval(values)
         rows.append(
             {
                 "activation": activation,
                 "n": len(values),
                 "asked": len({*mine["seed"], *range(asked.get(activation, 0))}),
-                "mean": float(np.mean(values)) if values else math.nan,
+                "mean": mean,
+                "ci_low": low,
+                "ci_high": high,
                 "sd": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
+                "median": float(np.median(values)) if values else math.nan,
                 "best": max(values, default=math.nan),
                 "worst": min(values, default=math.nan),
-                "expected_best_of_3": expected_best_of(values, 3),
-                "expected_worst_of_3": expected_worst_of(values, 3),
+                "image_se": math.sqrt(mean * (1 - mean) / test_images),
             }
         )
-    columns = ["activation", "n", "asked", "mean", "sd", "best", "worst", "expected_best_of_3", "expected_worst_of_3"]
+    columns = ["activation", "n", "asked", "mean", "ci_low", "ci_high", "sd", "median", "best", "worst", "image_se"]
     table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
     return table
+
+
+def comparisons(finals: pd.DataFrame, baseline: str, test_images: int) -> pd.DataFrame:
+    """Each other activation A against the baseline B, paired by seed: one row each.
+
+    Columns: activation, baseline; n (seeds that both have); mean_difference (A - B), ci_low, ci_high (paired t, 95 %),
+    sd_difference; p (:func:`sign_flip_p`), p_holm (:func:`holm` over the rows); wins, ties, losses (seeds at which A
+    is above, at, below B); win_rate (wins / n, which estimates P(A > B)), win_low, win_high (Wilson, 95 %);
+    correlation (Pearson's, of the pairs); left_out (seeds that only one of the two has); verdict: "better" or "worse"
+    where p_holm is below 5 %, else "undecided", or "too few pairs" where no p could be (:func:`fewest_pairs`). NaN
+    stands where n is too small.
+    """
+    by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
+    rows: list[dict[str, Any]] = []
+    for activation in paper_pair_first(set(by_seed.columns) - {baseline}):
+        pairs = by_seed[[activation, baseline]].dropna()
+        a, b = pairs[activation], pairs[baseline]
+        differences = (a - b).to_numpy()
+        steps = np.rint(differences * test_images).astype(int)
+        n, wins, losses = len(pairs), int((steps > 0).sum()), int((steps < 0).sum())
+        low, high = interval(differences.tolist())
+        wilson = stats.binomtest(wins, n).proportion_ci(CONFIDENCE, "wilson") if n else None
+        alone = {name: sorted(set(by_seed[name].dropna().index) - set(pairs.index)) for name in (activation, baseline)}
+        rows.append(
+            {
+                "activation": activation,
+                "baseline": baseline,
+                "n": n,
+                "mean_difference": float(differences.mean()) if n else math.nan,
+                "ci_low": low,
+                "ci_high": high,
+                "sd_difference": float(differences.std(ddof=1)) if n > 1 else math.nan,
+                "p": sign_flip_p(steps.tolist()) if n else math.nan,
+                "wins": wins,
+                "ties": n - wins - losses,
+                "losses": losses,
+                "win_rate": wins / n if n else math.nan,
+                "win_low": wilson.low if wilson else math.nan,
+                "win_high": wilson.high if wilson else math.nan,
+                "correlation": _correlation(a.tolist(), b.tolist()),
+                "left_out": "; ".join(f"{name} {ranges(seeds)}" for name, seeds in alone.items() if seeds),
+            }
+        )
+    for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = p_holm
+        row["verdict"] = _verdict(row["n"], row["mean_difference"], p_holm)
+    table: pd.DataFrame = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+    return table
+
+
+COMPARISON_COLUMNS = (
+    *("activation", "baseline", "n", "mean_difference", "ci_low", "ci_high", "sd_difference", "p", "p_holm"),
+    *("wins", "ties", "losses", "win_rate", "win_low", "win_high", "correlation", "left_out", "verdict"),
+)
+
+
+def _verdict(n: int, mean_difference: float, p_holm: float) -> str:
+    if n < fewest_pairs():
+        return "too few pairs"
+    if p_holm >= ALPHA:
+        return "undecided"
+    return "better" if mean_difference > 0 else "worse"
+
+
+def sign_flip_p(differences: Sequence[int]) -> float:
+    """The exact two-sided p-value of paired differences, when each is as likely to have either sign.
+
+    The share of the 2**n ways to choose the signs in which the sum is at least as far from 0 as the one observed. With
+    whole numbers (test images) all ways with one sum are one, and the distribution of the sum is worked out difference
+    by difference (the shift algorithm; Streitberg and Röhmel 1986): exact for every n, where drawing signs at random
+    would not be. The smallest p that n pairs can give is 2 / 2**n.
+    """
+    reach = sum(map(abs, differences))
+    probability = np.zeros(2 * reach + 1)  # of the sums -reach, ..., reach
+    probability[reach] = 1
+    for step in map(abs, differences):
+        # what is rolled around the end is 0: no sum so far is that large
+        probability = (np.roll(probability, step) + np.roll(probability, -step)) / 2
+    far = np.abs(np.arange(-reach, reach + 1)) >= abs(sum(differences))
+    return min(1.0, float(probability[far].sum()))
+
+
+def fewest_pairs(alpha: float = ALPHA) -> int:
+    """The least n at which a sign-flip p-value can reach alpha: 2 / 2**n <= alpha. 6 at 5 %."""
+    return math.ceil(1 - math.log2(alpha))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for their number (Holm 1979).
+
+    With m of them, the i-th smallest (from 0) becomes the largest of (m - j) p_j over j <= i, and at most 1. NaNs stay
+    and do not count.
+    """
+    adjusted = [math.nan] * len(p_values)
+    order = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
+    largest = 0.0
+    for rank, (p, index) in enumerate(order):
+        largest = max(largest, (len(order) - rank) * p)
+        adjusted[index] = min(1.0, largest)
+    return adjusted
+
+
+def pairs_needed(effect: float, sd_difference: float, power: float, alpha: float = ALPHA) -> int:
+    """How many pairs the two-sided paired t-test needs to find a true mean difference with this power.
+
+    The least n, not below :func:`fewest_pairs`, at which :func:`t_test_power` reaches it.
+    """
+    low = high = fewest_pairs(alpha)
+    while t_test_power(high, effect, sd_difference, alpha) < power:
+        low, high = high + 1, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        if t_test_power(middle, effect, sd_difference, alpha) < power:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def t_test_power(n: int, effect: float, sd_difference: float, alpha: float = ALPHA) -> float:
+    """The power of the two-sided paired t-test with n pairs to find a difference on the side on which it is.
+
+    P(T > t(1 - alpha / 2; n - 1)), where T has a noncentral t distribution with n - 1 degrees of freedom and
+    noncentrality sqrt(n) effect / sd_difference.
+    """
+    limit, noncentrality = stats.t.ppf(1 - alpha / 2, n - 1), n**0.5 * abs(effect) / sd_difference
+    return float(stats.nct.sf(limit, n - 1, noncentrality))
+
+
+def sd_interval(sd: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a standard deviation of n normal values: s sqrt((n - 1) / chi2(0.975, 0.025; n - 1))."""
+    low, high = (sd * float((n - 1) / stats.chi2.ppf(q, n - 1)) ** 0.5 for q in (1 - ALPHA / 2, ALPHA / 2))
+    return low, high
+
+
+def _correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Pearson's correlation; NaN where there is none."""
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return math.nan
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending whole numbers in short: ``0, 3–5, 9``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ", ".join("–".join(map(str, run)) for run in runs)
 
 
 def paper_pair_first(names: Iterable[str]) -> list[str]:
     """Distinct names in the order of every table and figure: the paper's two, then the others by name."""
     return sorted(set(names), key=lambda name: (name not in PAPER_PAIR, name != PAPER_PAIR[0], name))
-
-
-def table2(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The paper's Table 2 with ours beside it: columns row, activation, source, accuracy, n.
-
-    Args:
-        summaries: summaries by the name of their source, as :func:`summary` gives them.
-    """
-    rows = []
-    for row in ROWS:
-        for activation in PAPER_PAIR:
-            rows.append((row, activation, "published", PAPER_TABLE2[row, activation], PAPER_RUNS))
-            for source, summarised in summaries.items():
-                found = summarised[summarised["activation"] == activation]
-                accuracy = float(found[row].iloc[0]) if len(found) else math.nan
-                rows.append((row, activation, source, accuracy, int(found["n"].iloc[0]) if len(found) else 0))
-    table: pd.DataFrame = pd.DataFrame(rows, columns=["row", "activation", "source", "accuracy", "n"])
-    return table
 
 
 def compare_runs(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
@@ -125,27 +261,3 @@ def diverged(runs: pd.DataFrame) -> list[str]:
         for row in last.to_dict("records")
         if not math.isfinite(row["train_loss"])
     ]
-
-
-def calibration(runs_by_batch_size: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
-    """How well ReLU reproduces the paper's two ReLU numbers, for each batch size and number of epochs.
-
-    Columns: batch_size, epochs, n, mean, sd, expected_best_of_3, expected_worst_of_3, distance (the sum of the
-    squared differences of the last two from Table 2's best and worst) and chosen (True in the row of the least
-    distance; ties go to the fewer epochs). Runs of other activations are not looked at. A constant learning rate
-    makes the first e epochs of a longer run the run of e epochs.
-    """
-    rows = []
-    for batch_size, runs in sorted(runs_by_batch_size.items()):
-        relu = runs[runs["activation"] == PAPER_PAIR[0]]
-        for epoch, at_epoch in relu.groupby("epoch"):
-            values = at_epoch["test_accuracy"].tolist()
-            best, worst = expected_best_of(values, 3), expected_worst_of(values, 3)
-            squares = (best - PAPER_TABLE2["best", "relu"]) ** 2 + (worst - PAPER_TABLE2["worst", "relu"]) ** 2
-            sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-            rows.append((batch_size, epoch, len(values), float(np.mean(values)), sd, best, worst, squares))
-    columns = ["batch_size", "epochs", "n", "mean", "sd", "expected_best_of_3", "expected_worst_of_3", "distance"]
-    table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
-    ranked = table.dropna(subset=["distance"]).sort_values(["distance", "epochs", "batch_size"])
-    table["chosen"] = table.index == (ranked.index[0] if len(ranked) else -1)
-    return table

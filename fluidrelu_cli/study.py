@@ -95,6 +95,14 @@ class Study:
         runs, notes = self._read_all(names, lambda files: read_run(files, self.protocol), RUN_COLUMNS)
         return runs, [*notes, *self._mixed(runs)]
 
+    def read_some_runs(self) -> tuple[pd.DataFrame, list[str]]:
+        """As :meth:`read_runs`; FluidReluError if there is no readable run."""
+        runs, notes = self.read_runs()
+        if runs.empty:
+            found = f" ({' '.join(notes)})" if notes else ""
+            raise FluidReluError(f"{self.folder} has no finished run{found}: train some with `fluidrelu repeat` first.")
+        return runs, notes
+
     def read_parameters(self, runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         """The learned parameters of these runs as one table of PARAMETER_COLUMNS, and a line on each left out."""
         return self._read_all([trial.name for trial in self._trials(runs)], read_parameters, PARAMETER_COLUMNS)
@@ -103,17 +111,25 @@ class Study:
         pairs = runs[["activation", "seed"]].drop_duplicates().itertuples(index=False)
         return [Trial(self.protocol, str(activation), int(seed)) for activation, seed in pairs]
 
+    def provenances(self, runs: pd.DataFrame) -> list[dict[str, Any]]:
+        """The provenance of each of these runs."""
+        return [read_json(self.files(trial.name).provenance) for trial in self._trials(runs)]
+
+    def test_images(self, runs: pd.DataFrame) -> int:
+        """On how many images these runs were tested. (The first runs do not tell: it was MNIST's 10,000.)"""
+        default = min(10_000, self.protocol.test_images or 10_000)
+        return min((int(found.get("test_images", default)) for found in self.provenances(runs)), default=default)
+
     def _mixed(self, runs: pd.DataFrame) -> list[str]:
         """A line on each condition in which runs differ although it may change their numbers."""
         found: dict[str, set[str]] = {}
-        for trial in self._trials(runs):
-            provenance = read_json(self.files(trial.name).provenance)
+        for provenance in self.provenances(runs):
             found.setdefault("device", set()).add(str(provenance.get("device")))
             way = "seeds together" if provenance.get("batched_seeds", 1) > 1 else "one by one"
             found.setdefault("way of training", set()).add(way)
             found.setdefault("version of torch", set()).add(str(provenance.get("versions", {}).get("torch")))
             source = str(provenance.get("activation_sha256"))[:12]
-            found.setdefault(f"source file of {trial.activation} (sha256)", set()).add(source)
+            found.setdefault(f"source file of {provenance['activation']} (sha256)", set()).add(source)
         return [
             f"The runs in {self.folder} differ in the {what}: {', '.join(sorted(values))}."
             for what, values in found.items()

@@ -94,9 +94,19 @@ def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     assert "2/2" in output
     written = {path.name for path in undisturbed.parent.rglob("*") if path.is_file() and path.parent != undisturbed}
     assert written >= {"table2.csv", "table2.md", "summary.csv", "figure1.png", "figure1.svg"}
-    assert written >= {"learning-curves.png", "learned-fluid.svg"}
+    assert written >= {"learning-curves.png", "learned-fluid.svg", "report.html", "comparisons.csv"}
     output = words(fluidrelu("report", "--results", results, "--against", results / "local"))
     assert "All 4 runs in common with" in output
+
+
+def test_report_in_a_format_prints_that_alone(undisturbed: Path) -> None:
+    results = undisturbed.parent.parent
+    command = [sys.executable, "-m", "fluidrelu_cli", "report", "--results", str(results), "--format", "json"]
+    package = {**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])}
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, env=package)
+    assert json.loads(finished.stdout)["study"] == str(results / "local")
+    assert "written: " in finished.stderr
+    assert "report.html, and beside it comparisons.csv" in finished.stderr
 
 
 def test_report_names_an_unreadable_run_and_goes_on(undisturbed: Path, folder: Path) -> None:
@@ -230,6 +240,7 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("train --precision half", "--precision must be fp32 or bf16, not half."),
         ("report", "There is no study in results/local (no study.json): run `fluidrelu repeat` first"),
         ("report --study nosuch", "There is no study in results/nosuch"),
+        ("report --format html", "There is no format 'html'; use --format table, markdown, csv, json or latex."),
         ("calibrate nosuch", "There is no study in results/nosuch"),
         ("train --epochs two", "--epochs"),
         ("trian", "No such command"),

@@ -15,10 +15,11 @@ import typer.main
 
 from fluidrelu_cli import cli
 from fluidrelu_cli.activations import ParametricActivation
+from fluidrelu_cli.calibration import Calibration
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import PARAMETER_COLUMNS, RUN_COLUMNS, read_json
 from fluidrelu_cli.registry import resolve
-from fluidrelu_cli.reporting import Calibration, Report
+from fluidrelu_cli.reporting import Report
 from fluidrelu_cli.seeding import generator
 from fluidrelu_cli.study import read_study
 from fluidrelu_cli.tables import calibration_cells, markdown, summary_cells, table2_cells

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -13,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 
-from fluidrelu_cli import plots
-from fluidrelu_cli.errors import StorageError
-from fluidrelu_cli.records import PARAMETER_COLUMNS
+from fluidrelu_cli import paper, plots, statistics
+from fluidrelu_cli.protocol import PAPER_TABLE2
 
 MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
 
@@ -57,107 +56,131 @@ def test_figure1_says_what_it_shows() -> None:
     assert ax.get_legend() is not None
 
 
-def test_learning_curves_are_a_line_for_all_seeds_and_one_above_for_the_mean(make_runs: MakeRuns) -> None:
-    runs = make_runs({"fluid": [(0.5, 0.75)], "relu": [(0.5, 0.75), (0.25, 0.875)]})
-    runs.loc[runs["seed"] == 1, "train_loss"] = [0.125, 0.0625]
-    error, loss = plots.learning_curves(runs)
-    gap = math.nan
-    epochs = [[1, 2, gap, 1, 2, gap], [1, 2], [1, 2, gap], [1, 2]]
-    for ax, expected in (
-        (error, [[0.5, 0.25, gap, 0.75, 0.125, gap], [0.625, 0.1875], [0.5, 0.25, gap], [0.5, 0.25]]),
-        (loss, [[1 / 3, 0.25, gap, 0.125, 0.0625, gap], [11 / 48, 0.15625], [1 / 3, 0.25, gap], [1 / 3, 0.25]]),
-    ):
-        for line, x, y in zip(ax.get_lines(), epochs, expected, strict=True):
-            assert np.asarray(line.get_xdata()).tolist() == pytest.approx(x, nan_ok=True)
-            assert np.asarray(line.get_ydata()).tolist() == pytest.approx(y, nan_ok=True)
-        relu_seeds, relu_mean, fluid_seeds, fluid_mean = (line.get_zorder() for line in ax.get_lines())
-        assert max(relu_seeds, fluid_seeds) < min(relu_mean, fluid_mean)
-        assert ax.get_xlabel() == "epoch"
-    _, labels = loss.get_legend_handles_labels()
-    assert labels == ["ReLU (n = 2)", "FluidReLU (n = 1)"]
-
-
-@pytest.mark.parametrize(("accuracy", "loss"), [(0.1, math.nan), (0.1, math.inf), (1.0, 0.25)])
-def test_learning_curves_of_diverged_and_of_perfect_runs(
-    accuracy: float, loss: float, make_runs: MakeRuns, tmp_path: Path
-) -> None:
-    """Without a warning: a user would see it between the tables."""
-    runs = make_runs({"relu": [(accuracy, accuracy)]}).assign(train_loss=loss)
+def test_same_figure_is_the_same_png_and_svg() -> None:
     with plots.style():
-        assert plots.save(plots.learning_curves(runs)[0], tmp_path, "curves")
+        once, again = (plots.rendered(plots.figure1()) for _ in range(2))
+    assert once == again
+    assert once["png"].startswith(b"\x89PNG\r\n\x1a\n")
+    assert ElementTree.fromstring(once["svg"]).tag == "{http://www.w3.org/2000/svg}svg"
 
 
-def parameters(seeds: int, values: Callable[[int, int, int], float], layers: Mapping[str, int]) -> pd.DataFrame:
-    """Of each layer, with so many kernels, values(seed, kernel, epoch) for epochs 0 to 2."""
-    rows = [
-        ("fluid", seed, epoch, layer, "a", kernel, values(seed, kernel, epoch))
-        for seed in range(seeds)
-        for epoch in range(3)
-        for layer, kernels in layers.items()
-        for kernel in range(kernels)
+FINALS = {"relu": [(0.97,), (0.98,), (0.975,)], "fluid": [(0.96,), (0.985,), (0.975,)], "elu": [(0.5,)]}
+
+
+def dots(ax: Axes) -> list[list[float]]:
+    """The x of each strip of dots."""
+    strips = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    return [np.asarray(line.get_xdata()).round(9).tolist() for line in strips]
+
+
+def means(ax: Axes) -> tuple[list[float], list[float]]:
+    """The x of the means, and half the widths of their intervals."""
+    [drawn] = ax.containers
+    assert isinstance(drawn, ErrorbarContainer)
+    line, _, [bars] = drawn.lines
+    assert line is not None
+    halves = [(segment[1][0] - segment[0][0]) / 2 for segment in bars.get_segments()]
+    return np.asarray(line.get_xdata()).tolist(), halves
+
+
+def names(ax: Axes) -> list[str]:
+    return [tick.get_text() for tick in ax.get_yticklabels()]
+
+
+def test_accuracies_are_a_dot_a_seed_with_mean_and_interval(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs({**FINALS, "elu": [(0.965,)]}))
+    summary = statistics.summary(finals, {"tanh": 2}, 100)
+    ax = plots.accuracies(summary, finals, published=True)
+    assert names(ax) == ["ReLU\n(n = 3)", "FluidReLU\n(n = 3)", "elu\n(n = 1)"]  # tanh has no run
+    assert dots(ax) == [[0.03, 0.02, 0.025], [0.04, 0.015, 0.025], [0.035]]
+    centres, halves = means(ax)
+    assert centres == pytest.approx([0.025, 0.08 / 3, 0.035])
+    assert halves == pytest.approx([4.302653 * 0.005 / 3**0.5, 4.302653 * 0.0125830574 / 3**0.5, 0], rel=1e-6)
+    brackets = [np.asarray(line.get_xdata()).tolist() for line in ax.get_lines() if line.get_marker() == "|"][:2]
+    assert brackets[0] == pytest.approx([1 - 0.9784, 1 - 0.9721])
+    assert brackets[1] == pytest.approx([1 - 0.98, 1 - 0.9753])
+    left, right = ax.get_xlim()
+    assert left > right  # an axis of errors, read as accuracies, that grows to the right
+    assert ax.xaxis.get_major_formatter()(0.025) == "0.975"
+    assert "the paper's three runs" in ax.get_title(loc=mpl.rcParams["axes.titlelocation"])
+    alone = plots.accuracies(summary, finals, published=False)
+    assert "paper" not in alone.get_title(loc=mpl.rcParams["axes.titlelocation"])
+    assert len(alone.get_lines()) == len(ax.get_lines()) - 2
+
+
+def test_long_names_leave_room_for_the_dots(make_runs: MakeRuns) -> None:
+    name = "my_package.activations:AnActivationWithALongName"
+    finals = statistics.final_accuracies(make_runs({name: [(0.97,), (0.98,)]}))
+    ax = plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True)
+    assert "".join(names(ax)[0].split("\n")) == f"{name}(n = 2)"
+    assert max(map(len, names(ax)[0].split("\n"))) <= 18
+    plots.rendered(ax)  # without a warning that nothing is left
+
+
+def test_accuracies_far_apart_share_a_logarithmic_axis_of_errors(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs(FINALS))
+    ax = plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True)
+    assert ax.get_xscale() == "log"
+    assert [ax.xaxis.get_major_formatter()(tick) for tick in ax.get_xticks()] == [
+        "0.5",
+        "0.8",
+        "0.9",
+        "0.95",
+        "0.97",
+        "0.98",
     ]
-    table: pd.DataFrame = pd.DataFrame(rows, columns=list(PARAMETER_COLUMNS))
-    return table
+    perfect = statistics.final_accuracies(make_runs({"relu": [(1.0,)], "elu": [(0.5,)]}))
+    ax = plots.accuracies(statistics.summary(perfect, {}, 100), perfect, published=False)
+    assert ax.get_xscale() == "linear"  # no logarithm of an error of 0
 
 
-def images(figure: Figure) -> list[tuple[Axes, Any]]:
-    return [(ax, ax.get_images()[0]) for ax in figure.axes if ax.get_images()]
+def test_differences_are_a_dot_a_pair_with_mean_and_interval(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs({**FINALS, "elu": [(0.965,)]}))
+    ax = plots.differences(finals, statistics.comparisons(finals, "relu", 1000))
+    assert names(ax) == ["FluidReLU\n(3 pairs)", "elu\n(1 pairs)"]
+    assert dots(ax) == [[-0.01, 0.005, 0.0], [-0.005]]
+    centres, halves = means(ax)
+    assert centres == pytest.approx([-0.005 / 3, -0.005])
+    assert halves == pytest.approx([4.302653 * 0.00763763 / 3**0.5, 0], rel=1e-5)
+    assert ax.get_xscale() == "linear"
+    assert ax.get_xlabel() == "test accuracy minus ReLU's at the same seed"
+    assert [ax.xaxis.get_major_formatter()(value) for value in (-0.005, 0, 0.01)] == ["−0.005", "0", "+0.01"]
+    colours = [line.get_color() for line in ax.get_lines() if line.get_marker() == "o"]
+    assert colours == ["C1", "C2"]  # as in the other figures, where relu is C0
 
 
-def test_learned_parameters_are_drawn_by_kernel_and_epoch_for_three_seeds() -> None:
-    table = parameters(4, lambda seed, kernel, epoch: seed + 10 * kernel - 100 * epoch, {"first": 2, "second": 3})
-    drawn = images(plots.learned_parameters(table.sample(frac=1, random_state=0)))
-    assert len(drawn) == 6
-    for index, (ax, image) in enumerate(drawn):
-        seed, kernels = index % 3, 2 if index < 3 else 3
-        assert image.get_array().tolist() == [
-            [seed + 10 * kernel - 100 * epoch for epoch in range(3)] for kernel in range(kernels)
-        ]
-        # kernel 0 above, epoch 0 at the left, each a unit wide around its number; one scale, white at 0
-        assert list(image.get_extent()) == [-0.5, 2.5, kernels - 0.5, -0.5]
-        assert image.get_clim() == (-200, 200)
-        assert ax.get_ylabel() == ({0: "kernel of first", 3: "kernel of second"}.get(index, ""))
-        assert any(ax.get_title(loc) for loc in ("left", "center")) == (index < 3)
-        assert ax.get_xlabel() == ("epoch (0: start)" if index >= 3 else "")
+def test_large_differences_do_not_hide_small_ones(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs(FINALS))
+    ax = plots.differences(finals, statistics.comparisons(finals, "relu", 1000))
+    assert ax.get_xscale() == "symlog"
+    assert [tick for tick in ax.get_xticks() if tick > 0] == [0.001, 0.002, 0.005, 0.02, 0.1, 0.5]
 
 
-def test_learned_parameters_say_whose_they_are() -> None:
-    figure = plots.learned_parameters(parameters(2, lambda seed, _kernel, epoch: seed + epoch, {"first": 2}))
-    assert figure.get_suptitle() == "What FluidReLU learned"
-    assert [ax.get_title() for ax, _ in images(figure)] == ["seed 0", "seed 1"]
-    assert figure.axes[-1].get_ylabel() == "learned a"
-
-
-@pytest.mark.parametrize("value", [0.0, math.nan, math.inf], ids=str)
-def test_learned_parameters_that_did_not_move_or_diverged(value: float, tmp_path: Path) -> None:
-    table = parameters(
-        1, lambda _seed, _kernel, epoch: value * (-1) ** epoch if epoch else 0.0, {"first": 2, "second": 2}
-    )
-    with plots.style():
-        assert plots.save(plots.learned_parameters(table), tmp_path, "learned")
+def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
+    distributions = {"relu": paper.of_three([0.97, 0.972, 0.974, 0.978]), "fluid": paper.of_three([0.96, 0.98, 0.99])}
+    figure = plots.best_of_three(distributions, published=True)
+    for ax, (activation, table) in zip(figure.axes, distributions.items(), strict=True):
+        for patch, row in zip(ax.patches, ("worst", "best"), strict=True):
+            assert isinstance(patch, StepPatch)
+            shares, edges, _ = patch.get_data()
+            assert sum(shares) == pytest.approx(100)
+            mean = sum(shares * (edges[:-1] + edges[1:]) / 2) / 100
+            assert mean == pytest.approx((table["accuracy"] * table[row]).sum(), abs=edges[1] - edges[0])
+        drawn = [np.asarray(line.get_xdata()).tolist()[0] for line in ax.get_lines()]
+        assert drawn == [PAPER_TABLE2[row, activation] for row in ("worst", "best")]
+        legend = ax.get_legend()
+        assert legend is not None
+        assert legend.get_title().get_text() == {"relu": "ReLU", "fluid": "FluidReLU"}[activation]
+    assert not any(ax.get_lines() for ax in plots.best_of_three(distributions, published=False).axes)
 
 
 def test_axes_that_are_given_are_drawn_into(make_runs: MakeRuns) -> None:
-    one, left, right = Figure().subplots(1, 3)
+    finals = statistics.final_accuracies(make_runs(FINALS))
+    one, two, three = Figure().subplots(1, 3)
     assert plots.figure1(one) is one
-    assert plots.learning_curves(make_runs({"relu": [(0.5, 0.75)]}), (left, right)) == (left, right)
-    assert all(ax.get_lines() for ax in (one, left, right))
-
-
-def test_same_figure_is_the_same_png_and_svg(make_runs: MakeRuns, tmp_path: Path) -> None:
-    runs = make_runs({"relu": [(0.5, 0.75)]})
-    for folder in ("once", "again"):
-        with plots.style():
-            paths = plots.save(plots.learning_curves(runs)[0], tmp_path / folder / "figures", "curves")
-        assert paths == [tmp_path / folder / "figures" / f"curves.{kind}" for kind in ("png", "svg")]
-    png, svg = (
-        [(tmp_path / folder / "figures" / f"curves.{kind}").read_bytes() for folder in ("once", "again")]
-        for kind in ("png", "svg")
-    )
-    assert png[0].startswith(b"\x89PNG\r\n\x1a\n")
-    assert ElementTree.fromstring(svg[0]).tag == "{http://www.w3.org/2000/svg}svg"
-    assert png[0] == png[1]
-    assert svg[0] == svg[1]
+    assert plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True, ax=two) is two
+    assert plots.differences(finals, statistics.comparisons(finals, "relu", 100), three) is three
+    assert all(ax.get_lines() for ax in (one, two, three))
 
 
 def test_look_of_figures_does_not_leak() -> None:
@@ -165,9 +188,3 @@ def test_look_of_figures_does_not_leak() -> None:
     with plots.style():
         assert mpl.rcParams["axes.grid"] is True
     assert mpl.rcParams["axes.grid"] == before
-
-
-def test_figure_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"figure1\.png cannot be written"):
-        plots.save(Figure(figsize=(1, 1)), tmp_path / "file", "figure1")

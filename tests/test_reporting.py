@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -14,10 +15,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from fluidrelu_cli import tables
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import Protocol
-from fluidrelu_cli.reporting import Calibration, Report
+from fluidrelu_cli.reporting import Report
 from fluidrelu_cli.study import Study
 
 MakeStudy = Callable[..., Study]
@@ -39,21 +39,28 @@ worst,fluid,here,0.9715,3
 """
 
 TABLE2_MD = """\
-| accuracy | ReLU published (n = 3) | ReLU here (n = 3) | FluidReLU published (n = 3) | FluidReLU here (n = 3) |
+| of three | ReLU published (n = 3) | ReLU here (n = 3) | FluidReLU published (n = 3) | FluidReLU here (n = 3) |
 | --- | ---: | ---: | ---: | ---: |
 | best | 0.9784 | 0.9800 | 0.9800 | 0.9810 |
 | worst | 0.9721 | 0.9700 | 0.9753 | 0.9715 |
 """
 
 SUMMARY_MD = """\
-| activation | n | mean | sample SD | best | worst | expected best of 3 | expected worst of 3 |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| relu | 3/3 | 0.97500 | 0.00500 | 0.9800 | 0.9700 | 0.98000 | 0.97000 |
-| fluid | 3/3 | 0.97633 | 0.00475 | 0.9810 | 0.9715 | 0.98100 | 0.97150 |
+| activation | n | mean ± 95 % interval | sample SD | median | best of n | worst of n |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| relu | 3/3 | 0.97500 ± 0.01242 | 0.00500 | 0.97500 | 0.9800 | 0.9700 |
+| fluid | 3/3 | 0.97633 ± 0.01181 | 0.00475 | 0.97650 | 0.9810 | 0.9715 |
+"""
+
+# differences of 15, 110 and -85 images: mean 13.3, SD 97.5, t(0.975; 2) = 4.303; of the 8 signings 6 are as far out
+COMPARISONS_MD = """\
+| activation | pairs | difference ± 95 % interval | p | p (Holm) | P(above) 95 % interval | r of pairs |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| fluid | 3 | +0.00133 ± 0.02422 | 0.7500 | 0.7500 | 67 % (21–94) | −1.00 |
 """
 
 
-def shown(report: Report | Calibration) -> str:
+def shown(report: Report) -> str:
     """What the terminal shows, without its line breaks."""
     console = Console(width=300, file=io.StringIO())
     for part in report.parts():
@@ -70,6 +77,18 @@ def contents(study: Study) -> dict[str, bytes]:
     """Every file of a study by its path."""
     paths = [path for path in study.folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(study.folder)): path.read_bytes() for path in paths}
+
+
+TABLES = ("table2", "summary", "comparisons", "percentiles")
+FIGURES = (
+    "accuracies",
+    "differences",
+    "best-of-three",
+    "learning-curves",
+    "learned-fluid",
+    "functions-fluid",
+    "figure1",
+)
 
 
 @dataclass
@@ -94,15 +113,16 @@ def written(tmp_path_factory: pytest.TempPathFactory, make_study: MakeStudy) -> 
 
 
 def test_report_writes_tables_and_figures(written: Written) -> None:
-    names = ("figure1", "learning-curves", "learned-fluid")
-    figures = {f"figures/{name}.{kind}" for name in names for kind in ("png", "svg")}
-    assert set(written.derived) == {"table2.csv", "table2.md", "summary.csv", "summary.md", *figures}
+    figures = {f"figures/{name}.{kind}" for name in (*FIGURES, "figure1") for kind in ("png", "svg")}
+    tables = {f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")}
+    assert set(written.derived) == {"report.html", *tables, *figures}
     assert {str(path.relative_to(written.study.folder)) for path in written.paths} == set(written.derived)
     assert written.derived["table2.csv"].decode() == TABLE2_CSV
     assert written.derived["table2.md"].decode() == TABLE2_MD
     assert written.derived["summary.md"].decode() == SUMMARY_MD
-    summary = pd.read_csv(written.study.folder / "summary.csv")
-    pd.testing.assert_frame_equal(summary, written.report.summary, rtol=1e-14)
+    assert written.derived["comparisons.md"].decode() == COMPARISONS_MD
+    for name, table in (("summary", written.report.summary), ("percentiles", written.report.percentiles)):
+        pd.testing.assert_frame_equal(pd.read_csv(written.study.folder / f"{name}.csv"), table, rtol=1e-14)
 
 
 def calls_of_report(study: Study) -> int:
@@ -119,6 +139,76 @@ def calls_of_report(study: Study) -> int:
     finally:
         sys.setprofile(None)
     return calls
+
+
+MANY = {
+    "relu": [(0.5, 0.97 + seed / 1000) for seed in range(8)],
+    "fluid": [(0.5, 0.971 + seed / 1000) for seed in range(8)],
+    "elu": [(0.5, 0.975)] * 7,
+}
+
+
+def test_answer_and_tables_of_several_activations(tmp_path: Path, make_study: MakeStudy) -> None:
+    report = Report(make_study(tmp_path, MANY))
+    assert report.question == "Is FluidReLU better than ReLU?"
+    assert report.answer == (
+        "FluidReLU is better than ReLU here: over 8 seeds its mean accuracy is 0.00100 higher (95 % interval +0.00100"
+        " to +0.00100; p = 0.0156, adjusted for 2 comparisons). Against ReLU, after adjustment: FluidReLU (better);"
+        " elu (undecided)."
+    )
+    text = shown(report)
+    assert "elu against relu leaves out relu 7." in text
+    assert "A table of three runs each would rank FluidReLU above ReLU in both rows" in text
+    assert "The paper's numbers among all our sets of three" in text
+
+
+def test_another_baseline(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path, MANY)
+    report = Report(study, baseline="fluid")
+    assert list(report.comparisons["activation"]) == ["relu", "elu"]
+    assert report.question == "Is ReLU better than FluidReLU?"
+    assert "Differences from FluidReLU, paired by seed" in shown(report)
+    with pytest.raises(UsageError, match=r"has the --baseline tanh: name one of relu, fluid, elu\."):
+        Report(study, baseline="tanh")
+
+
+def test_formats(written: Written) -> None:
+    report = written.report
+    document = report.text("markdown")
+    assert SUMMARY_MD in document
+    assert TABLE2_MD in document
+    assert f"\n{report.answer}\n" in document
+    wide = pd.read_csv(io.StringIO(report.text("csv"))).set_index("activation")
+    assert list(wide.index) == ["relu", "fluid"]
+    assert wide.loc["fluid", "mean"] == pytest.approx(0.97633, abs=1e-5)
+    assert wide.loc["fluid", "mean_difference"] == pytest.approx(0.00133, abs=1e-5)
+    assert pd.isna(wide.loc["relu", "mean_difference"])
+    assert wide.columns.is_unique
+    assert report.text("latex").count("\\begin{tabular}") == report.text("latex").count("\\caption{") == 4
+    everything = json.loads(report.text("json"))
+    assert everything["answer"] == report.answer
+    assert everything["protocol"] == written.study.protocol.to_dict()
+    assert [row["activation"] for row in everything["summary"]] == ["relu", "fluid"]
+    assert everything["comparisons"][0]["p_holm"] == 0.75
+    assert everything["conditions"]["device"] == {"None": 6}
+
+
+def test_json_has_null_where_there_is_no_number(tmp_path: Path, make_study: MakeStudy) -> None:
+    everything = json.loads(Report(make_study(tmp_path, {"relu": RELU[:1]})).text("json"), parse_constant=pytest.fail)
+    assert everything["summary"][0]["sd"] is None
+    assert everything["comparisons"] == []
+
+
+def test_conditions_are_counted(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path, {"relu": RELU})
+    path = study.files("relu-seed1").provenance
+    content = json.loads(path.read_text())
+    content |= {"versions": {"torch": "2.99"}, "source": {"commit": "0123456789abcdef", "modified": True}, "cpu": "x"}
+    path.write_text(json.dumps(content))
+    conditions = Report(study).conditions()
+    assert conditions["version of torch"] == {"2.99": 1}
+    assert conditions["source"] == {"not recorded": 2, "0123456789ab, modified": 1}
+    assert conditions["processor"] == {"None, None": 2, "x, None": 1}
 
 
 @pytest.mark.usefixtures("written")  # by then everything is imported
@@ -140,8 +230,9 @@ def test_report_shows_protocol_table_and_statistics(tmp_path: Path, make_study: 
     text = shown(report)
     assert f"{tmp_path}: dataset mnist, model paper, epochs 2, batch size 50, lr 0.001" in text
     assert "best 0.9784 0.9800 0.9800 0.9810 worst 0.9721 0.9700 0.9753 0.9715" in text
-    assert "relu 3/3 0.97500 0.00500" in text
-    assert tables.UNEQUAL_N not in text
+    assert "relu 3/3 0.97500 ± 0.01242 0.00500" in text
+    assert "3 seeds cannot tell FluidReLU from ReLU" in text
+    assert "on these 10,000 test images" in text
     assert report.notes == []
 
 
@@ -153,14 +244,16 @@ def test_report_names_what_it_leaves_out_and_counts_it(tmp_path: Path, make_stud
     assert note.startswith(f"Left out: {study.files('relu-seed1').csv} is damaged (")
     text = shown(report)
     assert "relu 2/3 0.97750" in text
-    assert tables.UNEQUAL_N in text
+    assert "fluid against relu leaves out fluid 1." in text
 
 
 def test_study_without_fluid_is_reported(tmp_path: Path, make_study: MakeStudy) -> None:
     report = Report(make_study(tmp_path, {"relu": RELU, "mine:MyFluid": RELU}))
     assert "best 0.9784 0.9800 0.9800 – worst 0.9721 0.9700 0.9753 –" in shown(report)
-    learned = {path.name for path in report.write() if "learned" in path.name}
+    learned = {path.name for path in report.write() if "MyFluid" in path.name}
     assert learned == {"learned-mine-MyFluid.png", "learned-mine-MyFluid.svg"}
+    [note] = report.notes
+    assert note.startswith("The learned functions of mine:MyFluid are not drawn: The activation")
 
 
 def test_report_against_a_study_that_it_equals(tmp_path: Path, make_study: MakeStudy) -> None:
@@ -189,10 +282,8 @@ def test_report_against_a_study_of_any_name(
 ) -> None:
     """`report --against paper` in the folder of results: the study's name is also a column's."""
     monkeypatch.chdir(tmp_path)
-    make_study(tmp_path / name, {"relu": [(0.5, 0.625)]})
-    text = shown(
-        Report(make_study(tmp_path / "mine", {"relu": RELU}), make_study(Path(name), {"relu": [(0.5, 0.625)]}))
-    )
+    theirs = make_study(Path(name), {"relu": [(0.5, 0.625)] * 3})
+    text = shown(Report(make_study(tmp_path / "mine", {"relu": RELU}), theirs))
     assert "best 0.9784 0.6250 0.9800 0.9800 – – worst 0.9721 0.6250 0.9700 0.9753 – –" in text
 
 
@@ -214,62 +305,12 @@ def test_study_without_a_run_has_no_report(tmp_path: Path, make_study: MakeStudy
         Report(make_study(tmp_path / "mine", {"relu": RELU}), Study(tmp_path / "empty", Protocol(epochs=2)))
 
 
-PAPER = (0.9721, 0.975, 0.9784)
-OFF = (0.9711, 0.975, 0.9794)
-
-
-def test_calibration_chooses_and_writes_beside_the_studies(tmp_path: Path, make_study: MakeStudy) -> None:
-    studies = [
-        make_study(tmp_path / "batch-100", {"relu": list(zip(OFF, PAPER, OFF, strict=True))}, batch_size=100),
-        make_study(tmp_path / "batch-10", {"relu": list(zip(OFF, strict=True))}, batch_size=10),
-    ]
-    calibration = Calibration(studies)
-    assert calibration.notes == []
-    assert "100 2 3 0.97517 0.00315 0.97840 0.97210 0.0 ←" in shown(calibration)
-    paths = calibration.write()
-    assert paths == [tmp_path / "calibration.csv", tmp_path / "calibration.md"]
-    table = pd.read_csv(paths[0])
-    columns = ["batch_size", "epochs", "n", "chosen"]
-    assert table[columns].values.tolist() == [
-        [10, 1, 3, False],
-        [100, 1, 3, False],
-        [100, 2, 3, True],
-        [100, 3, 3, False],
-    ]
-    assert "| 100 | 2 | 3 | 0.97517 | 0.00315 | 0.97840 | 0.97210 | 0.0 | ← |\n" in paths[1].read_text()
-
-
-def test_calibration_names_what_it_leaves_out(tmp_path: Path, make_study: MakeStudy) -> None:
-    study = make_study(tmp_path / "batch-10", {"relu": RELU}, batch_size=10)
-    damage(study, "relu-seed2")
-    [note] = Calibration([study]).notes
-    assert str(study.files("relu-seed2").csv) in note
-
-
-@pytest.mark.parametrize(
-    ("protocol", "words"),
-    [({"batch_size": 100, "lr": 0.01}, r"\(lr\)"), ({"batch_size": 10}, "a batch size that another has too")],
-)
-def test_calibration_of_studies_that_do_not_belong_together_is_refused(
-    protocol: dict[str, float], words: str, tmp_path: Path, make_study: MakeStudy
-) -> None:
-    studies = [
-        make_study(tmp_path / "one", {"relu": RELU}, batch_size=10),
-        make_study(tmp_path / "two", {"relu": RELU}, **protocol),
-    ]
-    with pytest.raises(UsageError, match=f"two cannot be calibrated with the others .*{words}.*leave it out"):
-        Calibration(studies)
-
-
-def test_calibration_of_a_study_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FluidReluError, match="has no finished run"):
-        Calibration([Study(tmp_path, Protocol())])
-
-
 def test_report_says_where_numbers_are_not_the_paper_s_to_compare(tmp_path: Path, make_study: MakeStudy) -> None:
     study = make_study(tmp_path, {"relu": [(0.5, 0.6)]}, train_images=500)
     path = study.files("relu-seed0").csv
     path.write_text(re.sub(r"^(relu,0,2),[^,]+", r"\1,nan", path.read_text(), flags=re.MULTILINE))
     text = shown(Report(study))
+    assert "One activation alone: there is nothing to compare it with." in text
+    assert "The paper's numbers among" not in text
     assert "This is not the protocol that stands for the paper's (train images 500)" in text
     assert "Diverged, with a loss that is not finite, but counted: relu seed 0." in text

@@ -1,26 +1,33 @@
-"""Statistics against numbers worked by hand and against all subsets."""
+"""Statistics against numbers worked by hand, against scipy, by counting all cases, and by simulation."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from fluidrelu_cli.statistics import (
-    calibration,
     compare_runs,
-    expected_best_of,
-    expected_worst_of,
+    comparisons,
+    fewest_pairs,
     final_accuracies,
+    holm,
+    interval,
+    pairs_needed,
     paper_pair_first,
+    ranges,
+    sd_interval,
+    sign_flip_p,
     summary,
-    table2,
+    t_test_power,
 )
 
 MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
@@ -32,58 +39,35 @@ def test_result_of_a_run_is_its_last_epoch(make_runs: MakeRuns) -> None:
     assert finals.values.tolist() == [["fluid", 0, 0.4], ["relu", 0, 0.7], ["relu", 1, 0.3]]
 
 
-def test_expected_best_and_worst_by_hand() -> None:
-    # the largest of each three of these four: 0.4, 0.8, 0.8, 0.8; the smallest: 0.1, 0.1, 0.1, 0.2
-    values = [0.8, 0.1, 0.4, 0.2]
-    assert expected_best_of(values, 3) == pytest.approx(0.7, rel=1e-15)
-    assert expected_worst_of(values, 3) == pytest.approx(0.125, rel=1e-15)
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=7), st.integers(1, 7))
-def test_expected_best_and_worst_are_means_over_all_subsets(values: list[float], k: int) -> None:
-    if k > len(values):
-        assert math.isnan(expected_best_of(values, k))
-        assert math.isnan(expected_worst_of(values, k))
-        return
-    subsets = list(itertools.combinations(values, k))
-    assert expected_best_of(values, k) == pytest.approx(fmean(map(max, subsets)), rel=1e-12)
-    assert expected_worst_of(values, k) == pytest.approx(fmean(map(min, subsets)), rel=1e-12)
-
-
-def test_expected_best_and_worst_at_the_ends() -> None:
-    values = [0.5, 0.75, 0.25, 1.0]
-    assert expected_best_of(values, 1) == expected_worst_of(values, 1) == 0.625
-    assert expected_best_of(values, 4) == 1.0
-    assert expected_worst_of(values, 4) == 0.25
-    assert math.isnan(expected_best_of([], 1))
-
-
 def test_summary_by_hand(make_runs: MakeRuns) -> None:
     finals = final_accuracies(make_runs({"relu": [(0.9,), (0.92,), (0.97,)], "elu": [(0.5,)]}))
-    table = summary(finals, {"relu": 3, "elu": 1}).set_index("activation")
+    table = summary(finals, {"relu": 3, "elu": 1}, 100).set_index("activation")
     assert list(table.index) == ["relu", "elu"]
     relu = table.loc["relu"].to_dict()
-    # the deviations from 0.93 are -0.03, -0.01 and 0.04: their squares sum to 0.0026, a half of it is the variance
+    # the deviations from 0.93 are -0.03, -0.01 and 0.04: their squares sum to 0.0026, a half of it is the variance;
+    # t(0.975; 2) = 4.30265 in every printed table, and sqrt(0.93 * 0.07 / 100) = 0.025515
+    half = 4.302652729911275 * 0.0013**0.5 / 3**0.5
     assert relu == {
         "n": 3,
         "asked": 3,
         "mean": pytest.approx(0.93, rel=1e-14),
+        "ci_low": pytest.approx(0.93 - half, rel=1e-9),
+        "ci_high": pytest.approx(0.93 + half, rel=1e-9),
         "sd": pytest.approx(0.0013**0.5, rel=1e-12),
+        "median": 0.92,
         "best": 0.97,
         "worst": 0.9,
-        "expected_best_of_3": pytest.approx(0.97, rel=1e-14),
-        "expected_worst_of_3": pytest.approx(0.9, rel=1e-14),
+        "image_se": pytest.approx(0.025515, abs=1e-6),
     }
     elu = table.loc["elu"].to_dict()
-    assert (elu["n"], elu["mean"], elu["best"], elu["worst"]) == (1, 0.5, 0.5, 0.5)
-    assert all(math.isnan(elu[name]) for name in ("sd", "expected_best_of_3", "expected_worst_of_3"))
+    assert (elu["n"], elu["mean"], elu["median"], elu["best"], elu["worst"]) == (1, 0.5, 0.5, 0.5, 0.5)
+    assert all(math.isnan(elu[name]) for name in ("sd", "ci_low", "ci_high"))
 
 
 def test_summary_counts_what_was_asked_for_and_did_not_come(make_runs: MakeRuns) -> None:
     finals = final_accuracies(make_runs({"relu": [(0.9,), (0.8,), (0.7,)], "fluid": [(0.9,), (0.8,)]}))
     finals = finals[~((finals["activation"] == "relu") & (finals["seed"] == 1))]
-    table = summary(finals, {"relu": 3, "prelu": 2, "fluid": 1})
+    table = summary(finals, {"relu": 3, "prelu": 2, "fluid": 1}, 100)
     # relu's seed 1 failed, prelu never came, and fluid's seed 1 was trained beyond what was asked
     counts = table[["activation", "n", "asked"]].to_numpy().tolist()
     assert counts == [["relu", 2, 3], ["fluid", 2, 2], ["prelu", 0, 2]]
@@ -93,33 +77,12 @@ def test_summary_counts_what_was_asked_for_and_did_not_come(make_runs: MakeRuns)
 
 def test_summary_of_nothing() -> None:
     finals = pd.DataFrame(columns=["activation", "seed", "test_accuracy"])
-    assert summary(finals, {}).empty
-    assert summary(finals, {"relu": 3})[["n", "asked"]].to_numpy().tolist() == [[0, 3]]
+    assert summary(finals, {}, 100).empty
+    assert summary(finals, {"relu": 3}, 100)[["n", "asked"]].to_numpy().tolist() == [[0, 3]]
 
 
 def test_order_of_activations() -> None:
     assert paper_pair_first(["tanh", "fluid", "elu", "relu", "fluid"]) == ["relu", "fluid", "elu", "tanh"]
-
-
-def test_table2_by_hand(make_runs: MakeRuns) -> None:
-    relu_alone = summary(final_accuracies(make_runs({"relu": [(0.9,), (0.8,)]})), {})
-    both = summary(final_accuracies(make_runs({"relu": [(0.7,)], "fluid": [(0.6,), (0.5,)]})), {})
-    table = table2({"there": relu_alone, "here": both})
-    assert list(table.columns) == ["row", "activation", "source", "accuracy", "n"]
-    assert [[None if value != value else value for value in row] for row in table.to_numpy().tolist()] == [
-        ["best", "relu", "published", 0.9784, 3],
-        ["best", "relu", "there", 0.9, 2],
-        ["best", "relu", "here", 0.7, 1],
-        ["best", "fluid", "published", 0.98, 3],
-        ["best", "fluid", "there", None, 0],
-        ["best", "fluid", "here", 0.6, 2],
-        ["worst", "relu", "published", 0.9721, 3],
-        ["worst", "relu", "there", 0.8, 2],
-        ["worst", "relu", "here", 0.7, 1],
-        ["worst", "fluid", "published", 0.9753, 3],
-        ["worst", "fluid", "there", None, 0],
-        ["worst", "fluid", "here", 0.5, 2],
-    ]
 
 
 def test_runs_that_differ_in_timings_alone_are_identical(make_runs: MakeRuns) -> None:
@@ -150,49 +113,204 @@ def test_runs_of_which_none_is_common(make_runs: MakeRuns) -> None:
     assert compare_runs(make_runs({"relu": [(0.5,)]}), make_runs({"elu": [(0.5,)]})).empty
 
 
-PAPER = (0.9721, 0.975, 0.9784)  # three runs whose best and worst are the paper's
-OFF = (0.9711, 0.975, 0.9794)  # each 0.001 away: distance 2e-6
+def finals_of(**accuracies: Sequence[float | None]) -> pd.DataFrame:
+    """Final accuracies by activation for seeds 0, 1, ...; None where there is no run."""
+    rows = [
+        (activation, seed, accuracy)
+        for activation, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+        if accuracy is not None
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=["activation", "seed", "test_accuracy"])
+    return table
 
 
-def by_seed(*epochs: Sequence[float]) -> list[tuple[float, ...]]:
-    """Accuracies by epoch, turned into those by seed."""
-    return list(zip(*epochs, strict=True))
+def compared(finals: pd.DataFrame, baseline: str = "relu", test_images: int = 100) -> dict[str, dict[Any, Any]]:
+    """The rows of the comparisons by activation."""
+    return {row["activation"]: row for row in comparisons(finals, baseline, test_images).to_dict("records")}
 
 
-def chosen(table: pd.DataFrame) -> list[tuple[int, int]]:
-    rows = table[table["chosen"]]
-    return list(zip(rows["batch_size"], rows["epochs"], strict=True))
+def test_comparison_by_hand() -> None:
+    finals = finals_of(relu=[0.90, 0.92, 0.91, 0.95], fluid=[0.93, 0.92, 0.90, 0.99])
+    row = compared(finals)["fluid"]
+    # differences +3, 0, -1, +4 images: mean 1.5; deviations 1.5, -1.5, -2.5, 2.5, so variance 17 / 3; t(0.975; 3) =
+    # 3.18245. The 16 signings of (3, 0, 1, 4) have the sums 0, ±2, ±6 and ±8: |sum| >= 6 has 8 of them.
+    half = 3.182446305284263 * (17 / 3) ** 0.5 / 2
+    assert row["n"] == 4
+    assert row["mean_difference"] == pytest.approx(0.015, rel=1e-12)
+    assert row["sd_difference"] == pytest.approx(0.01 * (17 / 3) ** 0.5, rel=1e-12)
+    assert (row["ci_low"], row["ci_high"]) == (
+        pytest.approx(0.01 * (1.5 - half), rel=1e-9),
+        pytest.approx(0.01 * (1.5 + half), rel=1e-9),
+    )
+    assert row["p"] == row["p_holm"] == 0.5
+    assert (row["wins"], row["ties"], row["losses"], row["win_rate"]) == (2, 1, 1, 0.5)
+    # Wilson for 2 of 4: centre (2 + z^2 / 2) / (4 + z^2) = 0.5, half width z sqrt(4 / 4 + z^2 / 4) / (4 + z^2)
+    z = 1.959963984540054
+    wilson = z * (1 + z**2 / 4) ** 0.5 / (4 + z**2)
+    assert (row["win_low"], row["win_high"]) == (pytest.approx(0.5 - wilson), pytest.approx(0.5 + wilson))
+    # deviations from the means, in images: relu -2, 0, -1, 3 and fluid -0.5, -1.5, -3.5, 5.5
+    assert row["correlation"] == pytest.approx((1 + 0 + 3.5 + 16.5) / (14 * 45) ** 0.5)
+    assert (row["left_out"], row["verdict"]) == ("", "too few pairs")
 
 
-def test_calibration_by_hand(make_runs: MakeRuns) -> None:
-    table = calibration({100: make_runs({"relu": by_seed(OFF, PAPER)}), 10: make_runs({"relu": by_seed(OFF)})})
-    assert table[["batch_size", "epochs", "n"]].to_numpy().tolist() == [[10, 1, 3], [100, 1, 3], [100, 2, 3]]
-    assert table["distance"].tolist() == pytest.approx([2e-6, 2e-6, 0.0], rel=1e-9, abs=1e-20)
-    assert table["expected_best_of_3"].tolist() == pytest.approx([0.9794, 0.9794, 0.9784])
-    assert table["expected_worst_of_3"].tolist() == pytest.approx([0.9711, 0.9711, 0.9721])
-    assert table["mean"].tolist() == pytest.approx([0.9755 - 0.001 / 3, 0.9755 - 0.001 / 3, 2.9255 / 3])
-    assert table["chosen"].tolist() == [False, False, True]
+def test_pairs_are_seeds_that_both_have_and_the_others_are_named() -> None:
+    relu = [0.9, None, 0.8, 0.7, 0.6, 0.5, 0.9]
+    rows = compared(finals_of(relu=relu, fluid=[0.8, 0.9, None, 0.9], elu=[None, 0.5]))
+    assert list(rows) == ["fluid", "elu"]
+    assert rows["fluid"]["n"] == 2
+    assert rows["fluid"]["mean_difference"] == pytest.approx(0.05)
+    assert rows["fluid"]["left_out"] == "fluid 1; relu 2, 4–6"
+    assert (rows["elu"]["n"], rows["elu"]["left_out"]) == (0, "elu 1; relu 0, 2–6")
+    assert all(math.isnan(rows["elu"][name]) for name in ("mean_difference", "ci_low", "p", "p_holm", "win_low"))
 
 
-def test_calibration_gives_a_tie_to_the_fewer_epochs(make_runs: MakeRuns) -> None:
-    late, early = make_runs({"relu": by_seed(OFF, PAPER, PAPER)}), make_runs({"relu": by_seed(PAPER)})
-    assert chosen(calibration({10: late})) == [(10, 2)]
-    assert chosen(calibration({10: late, 20: early})) == [(20, 1)]
+def test_one_pair_and_pairs_that_do_not_vary() -> None:
+    one = compared(finals_of(relu=[0.5], fluid=[0.75]))["fluid"]
+    assert (one["n"], one["mean_difference"], one["p"], one["wins"]) == (1, 0.25, 1.0, 1)
+    assert math.isnan(one["ci_low"])
+    assert math.isnan(one["correlation"])
+    same = compared(finals_of(relu=[0.5] * 6, fluid=[0.75] * 6))["fluid"]
+    assert (same["ci_low"], same["ci_high"], same["p"], same["verdict"]) == (0.25, 0.25, 2 / 2**6, "better")
 
 
-def test_calibration_looks_at_relu_alone(make_runs: MakeRuns) -> None:
-    relu = by_seed(OFF, (0.5, 0.5, 0.5))
-    alone = calibration({10: make_runs({"relu": relu})})
-    among_others = calibration({10: make_runs({"relu": relu, "fluid": by_seed(OFF, PAPER), "elu": by_seed(PAPER)})})
-    pd.testing.assert_frame_equal(alone, among_others, check_exact=True)
-    assert chosen(alone) == [(10, 1)]
+@pytest.mark.parametrize(
+    ("fluid", "verdict"),
+    [
+        ([0.6, 0.6, 0.6, 0.6, 0.6, 0.6], "better"),
+        ([0.4, 0.4, 0.4, 0.4, 0.4, 0.4], "worse"),
+        ([0.4, 0.6, 0.6, 0.6, 0.6, 0.6], "undecided"),  # p = 14 / 64
+        ([0.6, 0.6, 0.6, 0.6, 0.6], "too few pairs"),
+    ],
+)
+def test_verdict(fluid: list[float], verdict: str) -> None:
+    assert compared(finals_of(relu=[0.5] * 6, fluid=fluid))["fluid"]["verdict"] == verdict
 
 
-def test_calibration_never_chooses_fewer_than_three_runs(make_runs: MakeRuns) -> None:
-    two = make_runs({"relu": by_seed((0.9721, 0.9784))})
-    table = calibration({10: two, 20: make_runs({"relu": by_seed(OFF)})})
-    assert chosen(table) == [(20, 1)]
-    assert table["n"].tolist() == [2, 3]
-    assert math.isnan(table["distance"][0])
-    assert chosen(calibration({10: two})) == []
-    assert chosen(calibration({10: make_runs({"fluid": by_seed(PAPER)})})) == []
+def test_verdict_is_by_the_adjusted_p_value() -> None:
+    better = [0.6] * 6
+    alone = compared(finals_of(relu=[0.5] * 6, fluid=better))["fluid"]
+    assert (alone["p_holm"], alone["verdict"]) == (2 / 64, "better")
+    of_two = compared(finals_of(relu=[0.5] * 6, fluid=better, elu=better))["fluid"]
+    assert (of_two["p"], of_two["p_holm"], of_two["verdict"]) == (2 / 64, 4 / 64, "undecided")
+
+
+def test_comparison_with_a_baseline_of_ones_own_and_with_nothing() -> None:
+    finals = finals_of(relu=[0.5, 0.5], elu=[0.25, 0.25])
+    assert compared(finals, "elu")["relu"]["mean_difference"] == 0.25
+    assert comparisons(finals_of(relu=[0.5]), "relu", 100).empty
+    assert comparisons(finals.iloc[:0], "relu", 100).empty
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
+def test_interval_is_scipy_s(values: list[float]) -> None:
+    low, high = interval(values)
+    if np.ptp(values) < 1e-12:  # scipy has nothing to say of values that do not vary
+        assert [low, high] == pytest.approx([values[0], values[0]])
+        return
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert [low, high] == pytest.approx([expected.low, expected.high], abs=1e-12)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-30, 30), min_size=1, max_size=9))
+def test_sign_flip_p_by_counting_and_by_scipy(differences: list[int]) -> None:
+    observed = abs(sum(differences))
+    sums = [sum(signs) for signs in itertools.product(*((step, -step) for step in differences))]
+    p = sign_flip_p(differences)
+    assert p == sum(abs(total) >= observed for total in sums) / len(sums)
+    if len(differences) > 1:  # which is what scipy asks for
+        expected = stats.permutation_test((np.array(differences, float),), np.sum, permutation_type="samples", axis=0)
+        assert p == pytest.approx(expected.pvalue)
+
+
+def test_sign_flip_p_at_the_ends() -> None:
+    assert sign_flip_p([0, 0, 0]) == 1.0
+    assert sign_flip_p([5]) == 1.0
+    assert sign_flip_p([1] * 60) == 2 / 2**60  # far below what random signs could tell
+    assert sign_flip_p([700] * 20) == 2 / 2**20
+
+
+def test_sign_flip_p_of_many_pairs_is_near_the_t_test_s() -> None:
+    differences = np.rint(np.random.default_rng(0).normal(2, 10, size=500)).astype(int).tolist()
+    assert sign_flip_p(differences) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, rel=0.05)
+
+
+def test_fewest_pairs_is_where_a_p_value_can_reach_the_level() -> None:
+    assert sign_flip_p([1] * 5) > 0.05 >= sign_flip_p([1] * 6)
+    assert fewest_pairs() == 6
+    assert (fewest_pairs(0.0625), fewest_pairs(0.01)) == (5, 8)
+
+
+def test_holm_by_hand() -> None:
+    # 4 * 0.01, 3 * 0.02, then 2 * 0.025 is below what precedes it, and 1 * 0.5
+    assert holm([0.02, 0.5, 0.01, math.nan, 0.025]) == pytest.approx([0.06, 0.5, 0.04, math.nan, 0.06], nan_ok=True)
+    assert holm([0.5, 0.75]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_between_no_adjustment_and_bonferroni_s_and_keeps_the_order(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    for p, p_holm in zip(p_values, adjusted, strict=True):
+        assert p <= p_holm <= min(1, len(p_values) * p)
+    assert [adjusted[index] for index in np.argsort(p_values)] == sorted(adjusted)
+
+
+@pytest.mark.parametrize(("effect_in_sds", "n"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_pairs_needed_are_those_of_the_published_tables(effect_in_sds: float, n: int) -> None:
+    """G*Power's and every textbook's, for 80 % power at 5 %, two-sided."""
+    assert pairs_needed(effect_in_sds, 1, 0.8) == n
+    assert t_test_power(n, effect_in_sds, 1) >= 0.8 > t_test_power(n - 1, effect_in_sds, 1)
+
+
+def test_pairs_needed_at_the_ends() -> None:
+    assert pairs_needed(100, 1, 0.99) == fewest_pairs()
+    assert pairs_needed(0.001, 1, 0.8) == pytest.approx(((1.959964 + 0.841621) / 0.001) ** 2, rel=1e-4)
+    assert pairs_needed(-0.5, 1, 0.8) == 34
+
+
+def test_sd_interval_by_hand() -> None:
+    # chi2(0.975; 9) = 19.0228 and chi2(0.025; 9) = 2.70039 in every printed table
+    low, high = sd_interval(2.0, 10)
+    assert [low, high] == pytest.approx([2 * (9 / 19.0228) ** 0.5, 2 * (9 / 2.70039) ** 0.5], rel=1e-5)
+
+
+def test_ranges() -> None:
+    assert ranges([0, 3, 4, 5, 9, 10]) == "0, 3–5, 9–10"
+    assert ranges([]) == ""
+
+
+REPLICATES = 2000
+
+
+def within_monte_carlo_error(count: int, rate: float) -> bool:
+    """Whether so many of REPLICATES are what the rate gives, within four standard errors."""
+    return bool(abs(count / REPLICATES - rate) < 4 * (rate * (1 - rate) / REPLICATES) ** 0.5)
+
+
+@pytest.mark.parametrize("n", [3, 20])
+def test_interval_covers_the_true_mean_in_95_of_100_studies(n: int) -> None:
+    samples = np.random.default_rng(n).normal(0.976, 0.001, size=(REPLICATES, n))
+    covered = sum(low <= 0.976 <= high for low, high in map(interval, samples.tolist()))
+    assert within_monte_carlo_error(covered, 0.95)
+
+
+def test_comparison_finds_nothing_where_there_is_nothing_in_95_of_100_studies() -> None:
+    """Pairs of equal activations, correlated as real pairs are: the p-value is below any level that often or less."""
+    random = np.random.default_rng(0)
+    pairs = random.normal(0.976, 0.001, size=(REPLICATES, 12, 1)) + random.normal(0, 0.0008, size=(REPLICATES, 12, 2))
+    counts = np.rint(pairs * 10_000).astype(int)
+    p_values = [sign_flip_p(steps) for steps in (counts[..., 0] - counts[..., 1]).tolist()]
+    for level in (0.01, 0.05, 0.25):
+        found = sum(p <= level for p in p_values)
+        # with 2**12 signings and some sums equal, the p-value can come a little short of the level, never above it
+        assert within_monte_carlo_error(found, level)
+
+
+def test_power_is_how_often_the_difference_is_found() -> None:
+    effect, sd = 0.0008, 0.001
+    n = pairs_needed(effect, sd, 0.8)
+    samples = np.random.default_rng(1).normal(effect, sd, size=(REPLICATES, n))
+    found = sum(low > 0 for low, _ in map(interval, samples.tolist()))
+    assert within_monte_carlo_error(found, t_test_power(n, effect, sd))

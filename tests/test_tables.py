@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from fluidrelu_cli import statistics, tables
+from fluidrelu_cli import paper, statistics, tables
+from fluidrelu_cli.calibration import calibration
 
 MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
 Cells = tuple[list[str], list[list[str]]]
@@ -47,53 +48,79 @@ def test_protocol_in_one_line() -> None:
     )
 
 
-COMPARED = ["activation", "seed", "identical", "first_difference", "accuracy_difference"]
-
-
-@pytest.mark.parametrize(
-    ("rows", "sentence"),
-    [
-        ([], "No run has the activation and seed of one in results/paper: nothing to compare."),
-        (
-            [("relu", 0, True, 0, 0.0), ("fluid", 0, True, 0, 0.0)],
-            "All 2 runs in common with results/paper are equal digit for digit.",
-        ),
-        (
-            [("relu", 0, True, 0, 0.0), ("relu", 1, False, 3, 0.0001), ("fluid", 2, False, 1, -0.0025)],
-            "1 of 3 runs in common with results/paper are equal digit for digit; of the others the final accuracy"
-            " differs by at most 0.0025 (FluidReLU, seed 2). Their .json files tell the processor, the versions"
-            " and the source of each: another processor or torch rounds otherwise.",
-        ),
-    ],
-)
-def test_comparison_in_a_sentence(rows: list[tuple[object, ...]], sentence: str) -> None:
-    assert tables.comparison_sentence(pd.DataFrame(rows, columns=COMPARED), "results/paper") == sentence
-
-
 def summarised(runs: pd.DataFrame, n: int) -> pd.DataFrame:
-    return statistics.summary(statistics.final_accuracies(runs), dict.fromkeys(runs["activation"], n))
+    return statistics.summary(statistics.final_accuracies(runs), dict.fromkeys(runs["activation"], n), 10_000)
 
 
 def test_table2_cells(make_runs: MakeRuns) -> None:
-    head, rows = tables.table2_cells(statistics.table2({"here": summarised(make_runs({"relu": [(0.9,)]}), 1)}))
+    finals = statistics.final_accuracies(make_runs({"relu": [(0.9,), (0.8,), (0.7,)]}))
+    head, rows = tables.table2_cells(paper.table2({"here": finals}))
     assert head == [
-        "accuracy",
+        "of three",
         "ReLU\npublished\n(n = 3)",
-        "ReLU\nhere\n(n = 1)",
+        "ReLU\nhere\n(n = 3)",
         "FluidReLU\npublished\n(n = 3)",
         "FluidReLU\nhere\n(n = 0)",
     ]
-    assert rows == [["best", "0.9784", "0.9000", "0.9800", "–"], ["worst", "0.9721", "0.9000", "0.9753", "–"]]
+    assert rows == [["best", "0.9784", "0.9000", "0.9800", "–"], ["worst", "0.9721", "0.7000", "0.9753", "–"]]
 
 
 def test_summary_cells_say_how_many_of_those_asked_for(make_runs: MakeRuns) -> None:
-    _, rows = tables.summary_cells(summarised(make_runs({"relu": [(0.97,), (0.98,)]}), 3))
-    assert rows == [["relu", "2/3", "0.97500", "0.00707", "0.9800", "0.9700", "–", "–"]]
+    _, rows = tables.summary_cells(summarised(make_runs({"relu": [(0.97,), (0.98,)], "elu": [(0.5,)]}), 3))
+    # t(0.975; 1) is 12.7062, the SD 0.01 / sqrt(2): the interval's half is 0.0635
+    assert rows[0] == ["relu", "2/3", "0.97500 ± 0.06353", "0.00707", "0.97500", "0.9800", "0.9700"]
+    assert rows[1] == ["elu", "1/3", "0.50000", "–", "0.50000", "0.5000", "0.5000"]
+
+
+def test_comparison_cells(make_runs: MakeRuns) -> None:
+    runs = make_runs({"relu": [(0.97,), (0.98,)], "fluid": [(0.96,), (0.98,)], "elu": [(0.5,)]})
+    finals = statistics.final_accuracies(runs)
+    finals.loc[finals["activation"] == "elu", "seed"] = 9
+    _, rows = tables.comparison_cells(statistics.comparisons(finals, "relu", 100))
+    # differences of -1 and 0 images: an interval of 12.7062 * 0.005; half of the 4 signings are as far out as the sum
+    wilson = "0 % (0–66)"
+    assert rows == [
+        ["fluid", "2", "−0.00500 ± 0.06353", "1.0000", "1.0000", wilson, "1.00"],
+        ["elu", "0", "–", "–", "–", "–", "–"],
+    ]
+
+
+def test_percentile_cells(make_runs: MakeRuns) -> None:
+    runs = make_runs({"relu": [(0.9721,), (0.98,), (0.975,)]})
+    _, rows = tables.percentile_cells(paper.percentiles(statistics.final_accuracies(runs)))
+    assert rows == [
+        ["best, ReLU", "3", "0.9784", "0.9800 (0.9800–0.9800)", "0.0"],
+        ["worst, ReLU", "3", "0.9721", "0.9721 (0.9721–0.9721)", "50.0"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.00012, "+0.00012"), (-0.5, "−0.50000"), (0.0, "+0.00000"), (math.nan, "–")],
+)
+def test_difference_has_its_sign(value: float, text: str) -> None:
+    assert tables.difference(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.04321, "0.0432"), (1.0, "1.0000"), (0.0001, "0.0001"), (2e-18, "< 0.0001"), (math.nan, "–")]
+)
+def test_p_value(value: float, text: str) -> None:
+    assert tables.p_value(value) == text
+
+
+def test_latex_is_for_booktabs_and_has_no_character_that_it_does_not_know() -> None:
+    text = tables.latex("50 % of a_b", ["name", "difference ±\n95 %"], [["my_act", "−0.1 ± 0.2"], ["p", "< 0.0001"]])
+    assert text == (
+        "\\begin{table}[htbp]\n\\caption{50 \\% of a\\_b}\n\\begin{tabular}{lr}\n\\toprule\n"
+        "name & difference $\\pm$ 95 \\% \\\\\n\\midrule\n"
+        "my\\_act & $-$0.1 $\\pm$ 0.2 \\\\\np & $<$ 0.0001 \\\\\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    )
 
 
 def test_calibration_cells_mark_the_chosen_row(make_runs: MakeRuns) -> None:
     runs = make_runs({"relu": [(0.9711, 0.9721), (0.975, 0.975), (0.9794, 0.9784)]})
-    _, rows = tables.calibration_cells(statistics.calibration({10: runs}))
+    _, rows = tables.calibration_cells(calibration({10: runs}))
     assert rows[0] == ["10", "1", "3", "0.97517", "0.00415", "0.97940", "0.97110", "2.0", ""]
     assert rows[1][-2:] == ["0.0", "←"]
 
@@ -108,22 +135,29 @@ def all_tables(make_runs: MakeRuns) -> dict[str, Cells]:
     """Each kind of table, as wide as it gets: n of two digits, long names, many epochs."""
     accuracies = [tuple(0.98 + seed / 10000 - 0.1 / 2**epoch for epoch in range(14)) for seed in range(10)]
     runs = make_runs(dict.fromkeys(["relu", "fluid", "leaky-relu", "fluid-coth", "Hardswish"], accuracies))
-    summary = summarised(runs, 10)
+    finals = statistics.final_accuracies(runs)
+    far = finals.assign(
+        test_accuracy=finals["test_accuracy"].where(finals["activation"] != "leaky-relu", finals["seed"] / 99)
+    )
     return {
         "epochs": tables.epoch_cells(make_runs({"relu": accuracies[:1]})),
-        "summary": tables.summary_cells(summary),
-        "calibration": tables.calibration_cells(statistics.calibration({10: runs, 100: runs})),
-        "table2": tables.table2_cells(statistics.table2({"here": summary})),
-        "table2 against": tables.table2_cells(statistics.table2({"results/paper": summary, "yours": summary})),
+        "summary": tables.summary_cells(summarised(runs, 100)),
+        "comparisons": tables.comparison_cells(statistics.comparisons(far, "relu", 10_000)),
+        "percentiles": tables.percentile_cells(paper.percentiles(finals)),
+        "calibration": tables.calibration_cells(calibration({10: runs, 100: runs})),
+        "table2": tables.table2_cells(paper.table2({"here": finals})),
+        "table2 against": tables.table2_cells(paper.table2({"results/paper": finals, "yours": finals})),
         "table2 against a far one": tables.table2_cells(
-            statistics.table2({"../fluidrelu/results/calibration/batch-100": summary, "yours": summary})
+            paper.table2({"../fluidrelu/results/calibration/batch-100": finals, "yours": finals})
         ),
     }
 
 
-@pytest.mark.parametrize(
-    "kind", ["epochs", "summary", "calibration", "table2", "table2 against", "table2 against a far one"]
-)
+KINDS = ["epochs", "summary", "comparisons", "percentiles", "calibration"]
+KINDS += ["table2", "table2 against", "table2 against a far one"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_tables_fit_into_80_columns(kind: str, make_runs: MakeRuns) -> None:
     head, rows = all_tables(make_runs)[kind]
     console = Console(width=80, file=io.StringIO())
@@ -134,7 +168,7 @@ def test_tables_fit_into_80_columns(kind: str, make_runs: MakeRuns) -> None:
     assert max(map(len, text.splitlines())) <= 80
     lines = [line.split() for line in text.splitlines()]
     for row in rows:
-        assert [cell for cell in row if cell] in lines
+        assert " ".join(row).split() in lines
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:

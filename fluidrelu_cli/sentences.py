@@ -1,0 +1,113 @@
+"""What the numbers say, in sentences. No statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from fluidrelu_cli.tables import difference, label, p_value, percent
+
+if TYPE_CHECKING:
+    pass
+
+COMPARISONS_EXPLAINED = (
+    "p: exact, two-sided, by flipping the signs of the paired differences; (Holm): adjusted for all comparisons here."
+    " P(above): the share of seeds at which the activation's accuracy is the higher one."
+)
+TABLE2_EXPLAINED = (
+    "Best and worst grow apart with the number of runs, so ours are the means over all sets of three of the n runs."
+)
+PERCENTILES_EXPLAINED = (
+    "A percentile is the share of our sets of three whose best (worst) is below the paper's, and half of those at it."
+)
+
+
+def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
+    """What a row of statistics.comparisons says, in a sentence.
+
+    Args:
+        row: the row.
+        comparisons: how many the report makes, for which the p-value is adjusted.
+    """
+    a, b = label(row["activation"]), label(row["baseline"])
+    if row["n"] == 0:
+        return f"No seed has a run of both {a} and {b}: nothing can be said."
+    higher = "higher" if row["mean_difference"] >= 0 else "lower"
+    found = f"mean accuracy is {abs(row['mean_difference']):.5f} {higher}"
+    over = f"over {row['n']} seeds"
+    bounds = f"95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])}"
+    if row["verdict"] == "too few pairs":
+        seeds = f"{row['n']} seeds" if row["n"] > 1 else "One seed"
+        interval = f" ({bounds})" if row["n"] > 1 else ""
+        too_few = "with so few pairs no p-value can reach 5 %"
+        return f"{seeds} cannot tell {a} from {b}: {a}'s {found}{interval}, and {too_few}."
+    adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
+    evidence = f"({bounds}; p = {p_value(row['p_holm'])}{adjusted})".replace("= <", "<")
+    if row["verdict"] == "undecided":
+        return f"No difference between {a} and {b} is established: {over} {a}'s {found} {evidence}."
+    return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
+
+
+def tally(comparisons: pd.DataFrame) -> str:
+    """Which activations are better, worse and not told apart from the baseline, by name."""
+    found = [
+        f"{', '.join(map(label, group['activation']))} ({verdict})"
+        for verdict, group in comparisons.groupby("verdict", sort=False)
+    ]
+    return f"Against {label(comparisons['baseline'].iloc[0])}, after adjustment: {'; '.join(found)}."
+
+
+def noise(summary: pd.DataFrame, test_images: int) -> str:
+    """What the intervals cover, and what they do not."""
+    errors = sorted({f"{value:.4f}" for value in summary["image_se"].dropna()})
+    return (
+        "Intervals are over seeds: they cover the noise of training (initial weights, order of the data) on these"
+        f" {test_images:,} test images. Other images would move each accuracy too, by a standard error of"
+        f" {' to '.join(dict.fromkeys((errors[0], errors[-1])))}; all activations were tested on the same ones."
+    )
+
+
+def left_out(comparisons: pd.DataFrame) -> str | None:
+    """Which seeds a comparison leaves out, because only one of the two activations has them; None if there are none."""
+    found = [
+        f"{row['activation']} against {row['baseline']} leaves out {row['left_out']}"
+        for row in comparisons.to_dict("records")
+        if row["left_out"]
+    ]
+    return f"Pairs are seeds that both have: {'. '.join(found)}." if found else None
+
+
+def three_run_rankings(rankings: pd.DataFrame) -> str | None:
+    """How often a table like the paper's would say what the paper's says; None if there are too few runs."""
+    if rankings.empty:
+        return None
+    fluid, relu, itself = (percent(probability) for probability in rankings["probability"])
+    return (
+        f"A table of three runs each would rank FluidReLU above ReLU in both rows {fluid} of the time, ReLU above"
+        f" FluidReLU {relu}, and ReLU above other runs of ReLU {itself}."
+    )
+
+
+def other_protocol(differences: Mapping[str, tuple[object, object]]) -> str:
+    """That a study is not comparable with the paper's numbers, and in what."""
+    found = ", ".join(f"{name.replace('_', ' ')} {mine}" for name, (mine, _) in differences.items())
+    return f"This is not the protocol that stands for the paper's ({found}): do not compare with the published numbers."
+
+
+def reproduction(comparison: pd.DataFrame, against: str) -> str:
+    """Whether runs equal those of another study digit for digit, or by how much they differ."""
+    n = len(comparison)
+    if n == 0:
+        return f"No run has the activation and seed of one in {against}: nothing to compare."
+    differing = comparison[~comparison["identical"]]
+    if differing.empty:
+        return f"All {n} runs in common with {against} are equal digit for digit."
+    largest = differing.loc[differing["accuracy_difference"].abs().idxmax()]
+    which = f"{label(str(largest['activation']))}, seed {largest['seed']}"
+    return (
+        f"{n - len(differing)} of {n} runs in common with {against} are equal digit for digit; of the others the final"
+        f" accuracy differs by at most {abs(largest['accuracy_difference']):.4f} ({which}). Their .json files tell the"
+        " processor, the versions and the source of each: another processor or torch rounds otherwise."
+    )

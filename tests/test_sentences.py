@@ -1,0 +1,118 @@
+"""Sentences to the letter."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from fluidrelu_cli import sentences
+
+COMPARED = ["activation", "seed", "identical", "first_difference", "accuracy_difference"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([], "No run has the activation and seed of one in results/paper: nothing to compare."),
+        (
+            [("relu", 0, True, 0, 0.0), ("fluid", 0, True, 0, 0.0)],
+            "All 2 runs in common with results/paper are equal digit for digit.",
+        ),
+        (
+            [("relu", 0, True, 0, 0.0), ("relu", 1, False, 3, 0.0001), ("fluid", 2, False, 1, -0.0025)],
+            "1 of 3 runs in common with results/paper are equal digit for digit; of the others the final accuracy"
+            " differs by at most 0.0025 (FluidReLU, seed 2). Their .json files tell the processor, the versions"
+            " and the source of each: another processor or torch rounds otherwise.",
+        ),
+    ],
+)
+def test_comparison_in_a_sentence(rows: list[tuple[object, ...]], sentence: str) -> None:
+    assert sentences.reproduction(pd.DataFrame(rows, columns=COMPARED), "results/paper") == sentence
+
+
+def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **other: Any) -> dict[str, Any]:
+    """A row of statistics.comparisons."""
+    row = {"activation": activation, "baseline": "relu", "n": n, "mean_difference": mean, "left_out": ""}
+    return {**row, "ci_low": mean - 0.0002, "ci_high": mean + 0.0002, "p_holm": 0.0312, "verdict": "worse", **other}
+
+
+@pytest.mark.parametrize(
+    ("row", "comparisons", "sentence"),
+    [
+        (
+            comparison(),
+            1,
+            "FluidReLU is worse than ReLU here: over 20 seeds its mean accuracy is 0.00050 lower (95 % interval"
+            " −0.00070 to −0.00030; p = 0.0312).",
+        ),
+        (
+            comparison("elu", mean=0.0005, verdict="better", p_holm=1e-9),
+            8,
+            "elu is better than ReLU here: over 20 seeds its mean accuracy is 0.00050 higher (95 % interval"
+            " +0.00030 to +0.00070; p < 0.0001, adjusted for 8 comparisons).",
+        ),
+        (
+            comparison(mean=0.0001, verdict="undecided", p_holm=0.5),
+            1,
+            "No difference between FluidReLU and ReLU is established: over 20 seeds FluidReLU's mean accuracy is"
+            " 0.00010 higher (95 % interval −0.00010 to +0.00030; p = 0.5000).",
+        ),
+        (
+            comparison(n=3, verdict="too few pairs", p_holm=0.25),
+            1,
+            "3 seeds cannot tell FluidReLU from ReLU: FluidReLU's mean accuracy is 0.00050 lower (95 % interval"
+            " −0.00070 to −0.00030), and with so few pairs no p-value can reach 5 %.",
+        ),
+        (
+            comparison(n=1, verdict="too few pairs", ci_low=math.nan, ci_high=math.nan),
+            1,
+            "One seed cannot tell FluidReLU from ReLU: FluidReLU's mean accuracy is 0.00050 lower, and with so few"
+            " pairs no p-value can reach 5 %.",
+        ),
+        (
+            comparison(n=0, mean=math.nan, verdict="too few pairs"),
+            1,
+            "No seed has a run of both FluidReLU and ReLU: nothing can be said.",
+        ),
+    ],
+)
+def test_verdict(row: dict[str, Any], comparisons: int, sentence: str) -> None:
+    assert sentences.verdict(row, comparisons) == sentence
+
+
+def test_tally_names_every_activation_once() -> None:
+    names = {"fluid": "worse", "elu": "better", "prelu": "worse", "tanh": "undecided"}
+    rows = [comparison(name, verdict=verdict) for name, verdict in names.items()]
+    assert sentences.tally(pd.DataFrame(rows)) == (
+        "Against ReLU, after adjustment: FluidReLU, prelu (worse); elu (better); tanh (undecided)."
+    )
+
+
+def test_noise_says_what_the_intervals_leave_out() -> None:
+    summary = pd.DataFrame({"image_se": [0.00151, 0.0021, math.nan, 0.0018]})
+    assert "on these 10,000 test images" in sentences.noise(summary, 10_000)
+    assert "a standard error of 0.0015 to 0.0021;" in sentences.noise(summary, 10_000)
+    assert "a standard error of 0.0018;" in sentences.noise(summary.iloc[2:], 10_000)
+
+
+def test_left_out_names_the_seeds() -> None:
+    rows = [comparison(left_out="relu 20–59"), comparison("elu"), comparison("prelu", left_out="prelu 3; relu 5")]
+    assert sentences.left_out(pd.DataFrame(rows)) == (
+        "Pairs are seeds that both have: fluid against relu leaves out relu 20–59. prelu against relu leaves out"
+        " prelu 3; relu 5."
+    )
+    assert sentences.left_out(pd.DataFrame([comparison()])) is None
+
+
+def test_three_run_rankings() -> None:
+    table = pd.DataFrame(
+        {"a": ["fluid", "relu", "relu"], "b": ["relu", "fluid", "relu"], "probability": [0.18, 0.4, 0.27]}
+    )
+    assert sentences.three_run_rankings(table) == (
+        "A table of three runs each would rank FluidReLU above ReLU in both rows 18 % of the time, ReLU above FluidReLU"
+        " 40 %, and ReLU above other runs of ReLU 27 %."
+    )
+    assert sentences.three_run_rankings(table.iloc[:0]) is None
