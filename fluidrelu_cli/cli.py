@@ -327,6 +327,62 @@ def report(
     _publish(made, None if form == "table" else made.text(form))
 
 
+@app.command(epilog="Example: fluidrelu plan --effect 0.0005 --study paper")
+@_handled
+def plan(
+    effect: Annotated[float, typer.Option(help="The true difference of mean accuracies that is to be found.")],
+    act: Annotated[str, typer.Option(help="The activation.")] = PAPER_PAIR[1],
+    baseline: BaselineOption = PAPER_PAIR[0],
+    power: Annotated[float, typer.Option(help="With what probability it is to be found.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="The level of the test.")] = 0.05,
+    workers: WorkersOption = None,
+    results: ResultsOption = Path("results"),
+    study: StudyOption = DEFAULT_STUDY,
+    debug: DebugOption = False,
+) -> None:
+    """Tell how many seeds it takes to find a difference, and how long, from a study's own runs."""
+    from fluidrelu_cli import planning, sentences
+    from fluidrelu_cli.workers import default_workers
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be a whole number from 1, not {workers}.")
+    opened = read_study(study_folder(results, study))
+    made = planning.plan(opened, act, baseline, effect, power, alpha)
+    options = shlex.join(["--act", baseline, "--act", act, "--study", study])
+    for sentence in sentences.planned(made, workers or default_workers("cpu"), options):
+        _print(sentence)
+
+
+@app.command(epilog="Example: fluidrelu verify results/paper/runs/relu-seed0.csv")
+@_handled
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN.csv", help="The run's CSV; its .json must lie beside it.")],
+    device: Annotated[
+        str | None, typer.Option(help="Where to train (left out: on such a device as recorded).", show_default=False)
+    ] = None,
+    data_dir: DataDirOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Train a run again from its own record and tell whether the numbers agree; exit code 1 if they do not."""
+    from fluidrelu_cli import verification
+    from fluidrelu_cli.datasets import default_data_dir
+    from fluidrelu_cli.progress import EpochLines
+    from fluidrelu_cli.registry import resolve
+    from fluidrelu_cli.sentences import verified_run
+    from fluidrelu_cli.training import pick_device
+
+    recorded = verification.read_record(run)
+    trial = recorded.trial
+    resolve(trial.activation)
+    device_name = pick_device(device or str(recorded.provenance.get("device", "auto"))).type
+    with EpochLines(Console(stderr=True), trial) as progress:
+        verified = verification.verify(recorded, data_dir or default_data_dir(), device_name, progress.show)
+    for sentence in verified_run(verified, run):
+        _print(sentence)
+    if not verified.agrees:
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: fluidrelu calibrate calibration/batch-10 calibration/batch-100")
 @_handled
 def calibrate(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fluidrelu_cli.tables import difference, label, p_value, percent
+from fluidrelu_cli.tables import accuracy, difference, label, p_value, percent
 
 if TYPE_CHECKING:
-    pass
+    from fluidrelu_cli.planning import Plan
+    from fluidrelu_cli.verification import Verification
 
 COMPARISONS_EXPLAINED = (
     "p: exact, two-sided, by flipping the signs of the paired differences; (Holm): adjusted for all comparisons here."
@@ -111,3 +113,46 @@ def reproduction(comparison: pd.DataFrame, against: str) -> str:
         f" accuracy differs by at most {abs(largest['accuracy_difference']):.4f} ({which}). Their .json files tell the"
         " processor, the versions and the source of each: another processor or torch rounds otherwise."
     )
+
+
+def planned(plan: Plan, workers: int, options: str) -> list[str]:
+    """What a plan says; ``options`` are those of the `repeat` that carries it out."""
+    a, b = label(plan.activation), label(plan.baseline)
+    spread = f"{plan.sd_difference:.5f} (95 % interval {plan.sd_low:.5f} to {plan.sd_high:.5f})"
+    side_by_side = f"{workers} worker{'s' if workers > 1 else ''}"
+    return [
+        f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {spread};"
+        f" the pairs' correlation is {accuracy(plan.correlation, 2)}.",
+        f"To find a true difference of {plan.effect:g} with a power of {percent(plan.power)} at the level of"
+        f" {100 * plan.alpha:g} %, one comparison takes {plan.seeds} seeds of each ({plan.seeds_low} to"
+        f" {plan.seeds_high} over the interval of the SD; about {plan.seeds_unpaired} if the two had different seeds).",
+        f"These are {2 * plan.seeds} trials: {duration(plan.seconds(workers))} with {side_by_side}, at the"
+        f" {plan.pair_seconds:.0f} s that a pair took on {' and '.join(plan.processors)}.",
+        f"fluidrelu repeat -n {plan.seeds} {options}",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``40 s``, ``25 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def verified_run(verified: Verification, csv: Path) -> list[str]:
+    """Whether a run that was made again agrees with its record, and if not by how much and what differs."""
+    if verified.agrees:
+        return [f"{csv}: made again, and every number but the timings is equal to the last digit."]
+    recorded = verified.recorded.run["test_accuracy"][-1]
+    largest = ", ".join(f"{name} by up to {by:.2g}" for name, by in verified.differences.items())
+    conditions = [f"{name} ({there} there, {here} here)" for name, (there, here) in verified.conditions.items()]
+    reason = (
+        f"What differs in the making: {'; '.join(conditions)}."
+        if conditions
+        else "No version and no hardware that is recorded differs: the record may have been changed by hand."
+    )
+    return [
+        f"{csv}: made again, and the numbers differ: {largest}.",
+        f"The test accuracy after the last epoch is {accuracy(verified.accuracy)} here, {accuracy(recorded)} there.",
+        reason,
+    ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +109,27 @@ def test_report_in_a_format_prints_that_alone(undisturbed: Path) -> None:
     assert json.loads(finished.stdout)["study"] == str(results / "local")
     assert "written: " in finished.stderr
     assert "report.html, and beside it comparisons.csv" in finished.stderr
+
+
+def test_plan_tells_seeds_and_time_and_the_command(undisturbed: Path) -> None:
+    output = words(fluidrelu("plan", "--effect", 0.5, "--results", undisturbed.parent.parent, "--workers", 1))
+    assert "Over 2 pairs the differences between FluidReLU and ReLU have a sample SD of" in output
+    assert "To find a true difference of 0.5 with a power of 80 % at the level of 5 %, one comparison takes" in output
+    assert re.search(r"with 1 worker, at the \d+ s that a pair took on", output)
+    assert re.search(r"fluidrelu repeat -n \d+ --act relu --act fluid --study local$", output)
+
+
+def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path, folder: Path) -> None:
+    for path in undisturbed.glob("relu-seed0.*"):
+        shutil.copy(path, folder)
+    output = words(fluidrelu("verify", "relu-seed0.csv", "--data-dir", data_dir))
+    assert "relu seed 0: epoch 2/2" in output
+    assert "relu-seed0.csv: made again, and every number but the timings is equal to the last digit." in output
+    csv = folder / "relu-seed0.csv"
+    csv.write_text(re.sub(r"^(relu,0,1),[^,]+", r"\1,0.5", csv.read_text(), flags=re.MULTILINE))
+    output = words(fluidrelu("verify", csv, "--data-dir", data_dir, code=1))
+    assert "made again, and the numbers differ: train_loss by up to" in output
+    assert "No version and no hardware that is recorded differs: the record may have been changed by hand." in output
 
 
 def test_report_names_an_unreadable_run_and_goes_on(undisturbed: Path, folder: Path) -> None:
@@ -241,6 +264,10 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("report", "There is no study in results/local (no study.json): run `fluidrelu repeat` first"),
         ("report --study nosuch", "There is no study in results/nosuch"),
         ("report --format html", "There is no format 'html'; use --format table, markdown, csv, json or latex."),
+        ("plan --effect 0.001", "There is no study in results/local"),
+        ("plan --effect 0.001 --workers 0", "--workers must be a whole number from 1, not 0."),
+        ("plan", "Missing option '--effect'"),
+        ("verify nosuch.csv", "nosuch.csv is no run CSV: name one, such as results/local/runs/relu-seed0.csv."),
         ("calibrate nosuch", "There is no study in results/nosuch"),
         ("train --epochs two", "--epochs"),
         ("trian", "No such command"),

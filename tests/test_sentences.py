@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from fluidrelu_cli import sentences
+from fluidrelu_cli.planning import Plan
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.verification import Recorded, Verification
 
 COMPARED = ["activation", "seed", "identical", "first_difference", "accuracy_difference"]
 
@@ -116,3 +120,41 @@ def test_three_run_rankings() -> None:
         " 40 %, and ReLU above other runs of ReLU 27 %."
     )
     assert sentences.three_run_rankings(table.iloc[:0]) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(89.4, "89 s"), (90, "2 min"), (89 * 60, "89 min"), (90 * 60, "1.5 h"), (360_000, "100.0 h")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert sentences.duration(seconds) == text
+
+
+def test_plan_in_sentences() -> None:
+    plan = Plan(
+        *("fluid", "relu", 0.0005, 0.8, 0.05, 60, 0.0011, 0.0009, 0.0013, 0.85, 40, 28, 55, 218, 36.0, ("AMD EPYC",))
+    )
+    first, second, third, command = sentences.planned(plan, 2, "--act relu --act fluid --study mine")
+    assert "Over 60 pairs the differences between FluidReLU and ReLU have a sample SD of 0.00110" in first
+    assert "To find a true difference of 0.0005 with a power of 80 % at the level of 5 %" in second
+    assert "takes 40 seeds of each (28 to 55 over" in second
+    assert third == "These are 80 trials: 12 min with 2 workers, at the 36 s that a pair took on AMD EPYC."
+    assert command == "fluidrelu repeat -n 40 --act relu --act fluid --study mine"
+
+
+def verification(differences: dict[str, float], conditions: dict[str, tuple[str, str]]) -> Verification:
+    recorded = Recorded(Trial(Protocol(), "relu", 0), {"test_accuracy": [0.5, 0.9752]}, None, {})
+    return Verification(recorded, 0.9753, differences, conditions)
+
+
+def test_verified_run_in_sentences() -> None:
+    csv = Path("results/relu-seed0.csv")
+    [equal] = sentences.verified_run(verification({}, {}), csv)
+    assert equal == f"{csv}: made again, and every number but the timings is equal to the last digit."
+    differing, accuracies, reason = sentences.verified_run(
+        verification({"test_loss": 0.00012, "test_accuracy": 0.0001}, {"versions torch": ("2.14", "2.15")}), csv
+    )
+    assert "test_loss by up to 0.00012, test_accuracy by up to 0.0001." in differing
+    assert accuracies == "The test accuracy after the last epoch is 0.9753 here, 0.9752 there."
+    assert reason == "What differs in the making: versions torch (2.14 there, 2.15 here)."
+    *_, unknown = sentences.verified_run(verification({"test_loss": 0.1}, {}), csv)
+    assert "changed by hand" in unknown

@@ -1,0 +1,134 @@
+"""Train a run again from its own record, and say whether the numbers agree."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fluidrelu_cli.errors import DamagedFileError, UsageError
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.records import (
+    PARAMETER_COLUMNS,
+    RUN_COLUMNS,
+    TIMINGS,
+    Columns,
+    EpochRecord,
+    RunFiles,
+    read_json,
+    read_parameters,
+    read_run,
+    write_run,
+)
+
+NOT_A_CONDITION = frozenset({"protocol", "parameter_rows", "wall_seconds", "activation", "seed"})
+"""Fields of a provenance that tell what was trained, or how long it took."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run as its files tell it."""
+
+    trial: Trial
+    run: Columns
+    parameters: Columns | None
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a run that was made again compares with its record."""
+
+    recorded: Recorded
+    accuracy: float
+    """The test accuracy after the last epoch, now."""
+    differences: Mapping[str, float]
+    """The columns whose numbers are not all equal, each with the largest absolute difference."""
+    conditions: Mapping[str, tuple[str, str]]
+    """The conditions that differ, each as recorded and as they are here."""
+
+    @property
+    def agrees(self) -> bool:
+        return not self.differences
+
+
+def read_record(csv: Path) -> Recorded:
+    """Read a run CSV with the files that lie beside it.
+
+    Raises:
+        UsageError: if it is no run CSV's path.
+        StorageError, DamagedFileError: if one of the files cannot be read.
+    """
+    if not csv.is_file() or csv.suffix != ".csv" or csv.name.endswith(".parameters.csv"):
+        raise UsageError(f"{csv} is no run CSV: name one, such as results/local/runs/relu-seed0.csv.")
+    files = RunFiles(csv.parent, csv.stem)
+    if not files.provenance.exists():
+        raise DamagedFileError(
+            f"{files.provenance}, which tells how {csv.name} was made, is missing: put it beside the CSV."
+        )
+    provenance = read_json(files.provenance)
+    try:
+        protocol = Protocol.from_dict(provenance["protocol"])
+    except Exception as error:  # whatever a hand-edited file makes of it
+        raise DamagedFileError(f"{files.provenance} is damaged (its protocol cannot be read).") from error
+    run = read_run(files, protocol)
+    return Recorded(Trial(protocol, run["activation"][0], run["seed"][0]), run, read_parameters(files), provenance)
+
+
+def verify(
+    recorded: Recorded, data_dir: Path, device_name: str, on_epoch: Callable[[EpochRecord], None]
+) -> Verification:
+    """Train the recorded trial again. Whatever its activation raises goes through."""
+    from fluidrelu_cli.training import run_together
+
+    [result] = run_together([recorded.trial], data_dir, device_name, lambda records: on_epoch(records[0]))
+    with tempfile.TemporaryDirectory() as folder:  # compared as files, for these are what is recorded
+        files = RunFiles(Path(folder), recorded.trial.name)
+        write_run(files, result)
+        run, parameters = read_run(files, recorded.trial.protocol), read_parameters(files)
+        provenance = read_json(files.provenance)
+    differences = _differences(recorded.run, run)
+    differences |= {
+        f"learned {name}": by for name, by in _differences(recorded.parameters or {}, parameters or {}).items()
+    }
+    there, here = _flat(recorded.provenance), _flat(provenance)
+    conditions = {name: (there[name], here[name]) for name in there.keys() & here.keys() if there[name] != here[name]}
+    return Verification(recorded, result.test_accuracy, differences, dict(sorted(conditions.items())))
+
+
+def _differences(there: Columns, here: Columns) -> dict[str, float]:
+    """The columns that are not equal, each with the largest absolute difference; infinity if rows or words differ."""
+    found = {}
+    for name in (name for name in {**RUN_COLUMNS, **PARAMETER_COLUMNS} if name not in TIMINGS):
+        mine, theirs = here.get(name, []), there.get(name, [])
+        if len(mine) != len(theirs):
+            found[name] = math.inf
+            continue
+        by = max((_distance(a, b) for a, b in zip(mine, theirs, strict=True)), default=0.0)
+        if by > 0:
+            found[name] = by
+    return found
+
+
+def _distance(a: Any, b: Any) -> float:
+    if a == b or (a != a and b != b):  # a run that diverged has nan
+        return 0.0
+    if isinstance(a, str) or not math.isfinite(a - b):
+        return math.inf
+    return float(abs(a - b))
+
+
+def _flat(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """The conditions of a run as words by name, those of versions and source one by one."""
+    flat: dict[str, str] = {}
+    for name, value in provenance.items():
+        if name in NOT_A_CONDITION:
+            continue
+        if isinstance(value, dict):
+            flat |= {f"{name} {inner}": str(found) for inner, found in value.items()}
+        else:
+            flat[name.replace("_", " ")] = str(value)
+    return flat

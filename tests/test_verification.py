@@ -1,0 +1,70 @@
+"""Runs that are made again: equal, changed in one digit, and made elsewhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fluidrelu_cli.errors import DamagedFileError, UsageError
+from fluidrelu_cli.records import EpochRecord
+from fluidrelu_cli.verification import Verification, read_record, verify
+
+
+@pytest.fixture
+def copied(undisturbed: Path, tmp_path: Path) -> Path:
+    """The CSV of fluid's seed 1, with the files beside it, to be changed."""
+    for path in undisturbed.glob("fluid-seed1.*"):
+        shutil.copy(path, tmp_path)
+    return tmp_path / "fluid-seed1.csv"
+
+
+def made_again(csv: Path, data_dir: Path) -> Verification:
+    epochs: list[EpochRecord] = []
+    verified = verify(read_record(csv), data_dir, "cpu", epochs.append)
+    assert verified.accuracy == epochs[-1].test_accuracy
+    return verified
+
+
+def test_run_is_made_again_to_the_last_digit(copied: Path, data_dir: Path) -> None:
+    verified = made_again(copied, data_dir)
+    assert verified.agrees
+    assert verified.conditions == {}
+    assert verified.recorded.trial.name == "fluid-seed1"
+
+
+def test_changed_digits_and_other_conditions_are_named(copied: Path, data_dir: Path) -> None:
+    first, second, last, end = copied.read_text().split("\n")
+    fields = last.split(",")
+    fields[3] = repr(float(fields[3]) + 0.25)
+    copied.write_text("\n".join((first, second, ",".join(fields), end)))
+    parameters = copied.with_suffix(".parameters.csv")
+    parameters.write_text(re.sub(r"^(fluid,1,1,activation1,a,0),.*$", r"\1,nan", parameters.read_text(), flags=re.M))
+    provenance = copied.with_suffix(".json")
+    content = json.loads(provenance.read_text())
+    content["versions"]["torch"] = "2.0"
+    content["cpu"] = "another"
+    provenance.write_text(json.dumps(content))
+    verified = made_again(copied, data_dir)
+    assert not verified.agrees
+    assert verified.differences == {"train_loss": pytest.approx(0.25), "learned value": math.inf}
+    assert list(verified.conditions) == ["cpu", "versions torch"]
+    assert verified.conditions["versions torch"][0] == "2.0"
+
+
+def test_what_is_no_record_is_refused(copied: Path) -> None:
+    for path in (copied.with_suffix(".parameters.csv"), copied.with_suffix(".json"), copied.with_name("nosuch.csv")):
+        with pytest.raises(UsageError, match=r"is no run CSV: name one, such as results/local/runs/relu-seed0\.csv"):
+            read_record(path)
+    provenance = copied.with_suffix(".json")
+    content = json.loads(provenance.read_text())
+    provenance.write_text(json.dumps({**content, "protocol": {"epochs": 2}}))
+    with pytest.raises(DamagedFileError, match=r"json is damaged \(its protocol cannot be read\)"):
+        read_record(copied)
+    provenance.unlink()
+    with pytest.raises(DamagedFileError, match=r"json, which tells how .* was made, is missing: put it beside the CSV"):
+        read_record(copied)
