@@ -62,11 +62,11 @@ class Report:
         self.study = study
         self.baseline = baseline
         self._runs, notes = study.read_some_runs()
-        self._parameters, parameter_notes = study.read_parameters(self._runs)
+        self.parameters, parameter_notes = study.read_parameters(self._runs)
         self.notes = [*notes, *parameter_notes]
-        self._finals = statistics.final_accuracies(self._runs)
-        self._test_images = study.test_images(self._runs)
-        there = statistics.paper_pair_first(self._finals["activation"])
+        self.finals = statistics.final_accuracies(self._runs)
+        self.test_images = study.test_images(self._runs)
+        there = statistics.paper_pair_first(self.finals["activation"])
         if baseline not in (*there, PAPER_PAIR[0]):
             raise UsageError(f"No run in {study.folder} has the --baseline {baseline}: name one of {', '.join(there)}.")
         self._published = not study.protocol.differences(Protocol())
@@ -86,14 +86,14 @@ class Report:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """statistics.summary of the study."""
-        return statistics.summary(self._finals, self.study.asked, self._test_images)
+        return statistics.summary(self.finals, self.study.asked, self.test_images)
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         """statistics.comparisons with the baseline; empty if the study has no run of it."""
-        there = self.baseline in set(self._finals["activation"])
-        finals = self._finals if there else self._finals.iloc[:0]
-        return statistics.comparisons(finals, self.baseline, self._test_images)
+        there = self.baseline in set(self.finals["activation"])
+        finals = self.finals if there else self.finals.iloc[:0]
+        return statistics.comparisons(finals, self.baseline, self.test_images)
 
     @cached_property
     def table2(self) -> pd.DataFrame:
@@ -103,17 +103,17 @@ class Report:
             against, others = self._against
             # no folder's name ends in a slash: it cannot be taken for one of the other sources
             sources[f"{against.folder.resolve().name}/"] = statistics.final_accuracies(others)
-        return paper.table2({**sources, "yours" if sources else "here": self._finals})
+        return paper.table2({**sources, "yours" if sources else "here": self.finals})
 
     @cached_property
     def percentiles(self) -> pd.DataFrame:
         """paper.percentiles; empty where the protocol is not the one that stands for the paper's."""
-        return paper.percentiles(self._finals if self._published else self._finals.iloc[:0])
+        return paper.percentiles(self.finals if self._published else self.finals.iloc[:0])
 
     @cached_property
     def rankings(self) -> pd.DataFrame:
         """paper.rankings."""
-        return paper.rankings(self._finals)
+        return paper.rankings(self.finals)
 
     @property
     def question(self) -> str:
@@ -137,31 +137,34 @@ class Report:
         rows = self.comparisons.to_dict("records")
         return rows[0] if rows else None
 
-    def sections(self) -> Iterator[Section]:
+    @cached_property
+    def sections(self) -> list[Section]:
         """The tables, in order; those that would be empty are left out."""
+        return list(self._sections())
+
+    def _sections(self) -> Iterator[Section]:
         yield Section(
             "summary",
             "Test accuracy after the last epoch",
             self.summary,
             tables.summary_cells(self.summary),
-            (sentences.noise(self.summary, self._test_images), *self._diverged()),
+            (sentences.noise(self.summary, self.test_images), *self._diverged()),
         )
         if len(self.comparisons):
-            left_out = sentences.left_out(self.comparisons)
+            remarks = (sentences.too_few_pairs(self.comparisons), sentences.left_out(self.comparisons))
             yield Section(
                 "comparisons",
                 f"Differences from {tables.label(self.baseline)}, paired by seed",
                 self.comparisons,
                 tables.comparison_cells(self.comparisons),
-                (sentences.COMPARISONS_EXPLAINED, *([left_out] if left_out else [])),
+                (sentences.COMPARISONS_EXPLAINED, *filter(None, remarks)),
             )
-        rankings = sentences.three_run_rankings(self.rankings)
         yield Section(
             "table2",
             "Table 2: best and worst accuracy of three runs",
             self.table2,
             tables.table2_cells(self.table2),
-            (sentences.TABLE2_EXPLAINED, *([rankings] if rankings else []), *self._other_protocol()),
+            (sentences.TABLE2_EXPLAINED, *self._rankings(), *self._other_protocol()),
         )
         if len(self.percentiles):
             yield Section(
@@ -171,6 +174,11 @@ class Report:
                 tables.percentile_cells(self.percentiles),
                 (sentences.PERCENTILES_EXPLAINED,),
             )
+
+    def _rankings(self) -> Iterator[str]:
+        sentence = sentences.three_run_rankings(self.rankings)
+        if sentence:
+            yield sentence
 
     def _diverged(self) -> Iterator[str]:
         diverged = statistics.diverged(self._runs)
@@ -197,7 +205,7 @@ class Report:
         """What the terminal shows, in order."""
         yield f"{self.study.folder}: {tables.protocol_line(self.study.protocol.to_dict())}"
         yield self.answer
-        for section in self.sections():
+        for section in self.sections:
             yield tables.rich_table(section.title, *section.cells)
             yield from section.remarks
 
@@ -210,9 +218,9 @@ class Report:
             compared = compared.rename(columns={"ci_high": "difference_ci_high"})
             return csv_text(self.summary.merge(compared, on="activation", how="left"))
         if form == "latex":
-            return "\n".join(tables.latex(section.title, *section.cells) for section in self.sections())
+            return "\n".join(tables.latex(section.title, *section.cells) for section in self.sections)
         parts = [f"{self.study.folder}: {tables.protocol_line(self.study.protocol.to_dict())}\n", f"{self.answer}\n"]
-        for section in self.sections():
+        for section in self.sections:
             parts += [
                 f"## {section.title}\n",
                 tables.markdown(*section.cells),
@@ -226,10 +234,10 @@ class Report:
         return {
             "study": str(self.study.folder),
             "protocol": self.study.protocol.to_dict(),
-            "test_images": self._test_images,
+            "test_images": self.test_images,
             "question": self.question,
             "answer": self.answer,
-            "remarks": [remark for section in self.sections() for remark in section.remarks],
+            "remarks": [remark for section in self.sections for remark in section.remarks],
             "notes": self.notes,
             **{name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in named.items()},
             "conditions": self.conditions(),
@@ -238,7 +246,7 @@ class Report:
     def write(self) -> list[Path]:
         """Write tables, figures and page into the study's folder; their paths. StorageError if that fails."""
         contents: dict[str, str | bytes] = {}
-        for section in self.sections():
+        for section in self.sections:
             contents[f"{section.name}.csv"] = csv_text(section.table)
             contents[f"{section.name}.md"] = tables.markdown(*section.cells)
         pictures = self._pictures()
@@ -250,7 +258,7 @@ class Report:
         contents["report.html"] = page.render(
             question=self.question,
             answer=self.answer,
-            sections=list(self.sections()),
+            sections=self.sections,
             pictures=pictures,
             protocol=self.study.protocol.to_dict(),
             conditions=self.conditions(),
@@ -269,17 +277,17 @@ class Report:
         yield (
             "accuracies",
             "One dot a seed. The interval is Student's, of the mean.",
-            plots.accuracies(self.summary, self._finals, self._published),
+            plots.accuracies(self.summary, self.finals, self._published),
         )
         if (self.comparisons["n"] > 0).any():
             yield (
                 "differences",
                 "One dot a seed: both runs of it start from the same weights and see the same batches. An interval that"
                 " leaves out 0 tells the two apart, before the adjustment for the number of comparisons.",
-                plots.differences(self._finals, self.comparisons),
+                plots.differences(self.finals, self.comparisons),
             )
         distributions = {
-            activation: paper.of_three(paper.accuracies_of(self._finals, activation)) for activation in PAPER_PAIR
+            activation: paper.of_three(paper.accuracies_of(self.finals, activation)) for activation in PAPER_PAIR
         }
         if all(len(table) for table in distributions.values()):
             yield (
@@ -292,7 +300,7 @@ class Report:
             "The first epoch's training loss is a mean over the whole epoch, from its first step on.",
             learning_plots.learning_curves(self._runs)[0],
         )
-        for activation, parameters in self._parameters.groupby("activation"):
+        for activation, parameters in self.parameters.groupby("activation"):
             name, stem = tables.label(str(activation)), file_stem(str(activation))
             yield (
                 f"learned-{stem}",

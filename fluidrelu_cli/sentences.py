@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fluidrelu_cli.statistics import fewest_pairs
 from fluidrelu_cli.tables import accuracy, difference, label, p_value, percent
 
 if TYPE_CHECKING:
@@ -79,6 +80,14 @@ def left_out(comparisons: pd.DataFrame) -> str | None:
         if row["left_out"]
     ]
     return f"Pairs are seeds that both have: {'. '.join(found)}." if found else None
+
+
+def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
+    """Which comparisons cannot come out; None if all can."""
+    found = comparisons.loc[comparisons["verdict"] == "too few pairs", "activation"]
+    if found.empty:
+        return None
+    return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {', '.join(found)}."
 
 
 def three_run_rankings(rankings: pd.DataFrame) -> str | None:

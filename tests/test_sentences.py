@@ -111,6 +111,16 @@ def test_left_out_names_the_seeds() -> None:
     assert sentences.left_out(pd.DataFrame([comparison()])) is None
 
 
+def test_too_few_pairs_names_the_activations() -> None:
+    rows = [
+        comparison("elu", n=5, verdict="too few pairs"),
+        comparison("prelu"),
+        comparison("x", verdict="too few pairs"),
+    ]
+    assert sentences.too_few_pairs(pd.DataFrame(rows)) == "With fewer than 6 pairs no p-value can reach 5 %: elu, x."
+    assert sentences.too_few_pairs(pd.DataFrame([comparison()])) is None
+
+
 def test_three_run_rankings() -> None:
     table = pd.DataFrame(
         {"a": ["fluid", "relu", "relu"], "b": ["relu", "fluid", "relu"], "probability": [0.18, 0.4, 0.27]}
