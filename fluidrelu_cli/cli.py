@@ -342,14 +342,18 @@ def plan(
 ) -> None:
     """Tell how many seeds it takes to find a difference, and how long, from a study's own runs."""
     from fluidrelu_cli import planning, sentences
+    from fluidrelu_cli.registry import ACTIVATIONS
     from fluidrelu_cli.workers import default_workers
 
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be a whole number from 1, not {workers}.")
     opened = read_study(study_folder(results, study))
+    act, baseline = (name.lower() if name.lower() in ACTIVATIONS else name for name in (act, baseline))
     made = planning.plan(opened, act, baseline, effect, power, alpha)
-    options = shlex.join(["--act", baseline, "--act", act, "--study", study])
-    for sentence in sentences.planned(made, workers or default_workers("cpu"), options):
+    for note in made.notes:
+        _say(note)
+    options = shlex.join(["--act", baseline, "--act", act, "--study", study, "--results", str(results)])
+    for sentence in sentences.planned(made, workers or default_workers(made.device), options):
         _print(sentence)
 
 
@@ -374,9 +378,14 @@ def verify(
     recorded = verification.read_record(run)
     trial = recorded.trial
     resolve(trial.activation)
-    device_name = pick_device(device or str(recorded.provenance.get("device", "auto"))).type
+    device_name = pick_device(device or str(recorded.provenance.get("device") or "auto")).type
     with EpochLines(Console(stderr=True), trial) as progress:
-        verified = verification.verify(recorded, data_dir or default_data_dir(), device_name, progress.show)
+        try:
+            verified = verification.verify(recorded, data_dir or default_data_dir(), device_name, progress.show)
+        except FluidReluError:
+            raise
+        except Exception as error:  # most likely the user's own activation
+            raise FluidReluError(f"{trial.name} failed: {one_line(error)}; --debug shows where.") from error
     for sentence in verified_run(verified, run):
         _print(sentence)
     if not verified.agrees:

@@ -67,7 +67,7 @@ def both_rows_above(a: Sequence[float], b: Sequence[float]) -> float:
     worst, best = np.triu_indices(len(b), PAPER_RUNS - 1)
 
     def sets(n: Any) -> Any:
-        return n * (n - 1) * (n - 2) // 6  # of three, for each n
+        return n * (n - 1.0) * (n - 2.0) / 6  # of three, for each n; of thousands of runs too many for whole numbers
 
     ranked = (best - worst - 1) * (sets(above[worst]) - sets(above[worst] - above[best]))
     return float(ranked.sum() / (math.comb(len(a), PAPER_RUNS) * math.comb(len(b), PAPER_RUNS)))
@@ -98,14 +98,14 @@ def percentiles(finals: pd.DataFrame) -> pd.DataFrame:
 
     Columns: row, activation, n, published; low, median, high (the 2.5 %, 50 % and 97.5 % points of our best, or
     worst, of three); below, equal (the shares of our sets that are below and at the published number) and percentile
-    (below + equal / 2, as a percentage). Without the activations that have fewer than three runs.
+    (below + equal / 2, as a percentage). Without the activations that have just three runs, one set, or fewer.
     """
     rows = []
     for row in ROWS:
         for activation in PAPER_PAIR:
             values = accuracies_of(finals, activation)
             ours = of_three(values)
-            if ours.empty:
+            if len(values) <= PAPER_RUNS:
                 continue
             published = PAPER_TABLE2[row, activation]
             below = float(ours.loc[ours["accuracy"] < published, row].sum())
@@ -121,17 +121,21 @@ def percentiles(finals: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+CHANCE = math.comb(4, 2) / math.comb(6, 3)
+"""How often of six runs of one function, three in each of two sets, the first set has both the higher best and the
+higher worst: where it holds the largest but not the smallest of the six (none being equal)."""
+
+
 def rankings(finals: pd.DataFrame) -> pd.DataFrame:
     """How often a table of three runs each would rank A above B in both rows: columns a, b, probability.
 
-    For the paper's two, either way round, and for ReLU against itself, which tells how often that says nothing.
-    Empty unless both have three runs.
+    For the paper's two, either way round. Empty unless both have three runs. :data:`CHANCE` is what it would be of two
+    functions between which there is no difference.
     """
     relu, fluid = (accuracies_of(finals, activation) for activation in PAPER_PAIR)
     rows = [
         ("fluid", "relu", both_rows_above(fluid, relu)),
         ("relu", "fluid", both_rows_above(relu, fluid)),
-        ("relu", "relu", both_rows_above(relu, relu)),
     ]
     table: pd.DataFrame = pd.DataFrame(rows, columns=["a", "b", "probability"])
     return table if min(len(relu), len(fluid)) >= PAPER_RUNS else table.iloc[:0]

@@ -38,22 +38,31 @@ class Plan:
     processors: tuple[str, ...]
     """Where that was."""
 
+    missing: int
+    """How many of the 2 ``seeds`` trials the study does not have yet."""
+    device: str
+    """The kind of device they were trained on."""
+    notes: tuple[str, ...]
+    """What of the study is left out."""
+
     def seconds(self, workers: int) -> float:
-        """How long all the trials take on such a processor, by so many workers side by side."""
-        return self.seeds * self.pair_seconds / workers
+        """How long the missing trials take on such a processor, by so many workers side by side."""
+        return self.missing * self.pair_seconds / 2 / workers
 
 
 def plan(study: Study, activation: str, baseline: str, effect: float, power: float, alpha: float) -> Plan:
     """Plan from a study's own SD and correlation.
 
     Raises:
-        UsageError: if effect, power or alpha is out of range.
+        UsageError: if effect, power or alpha is out of range, or there is nothing to compare.
         FluidReluError: if the study has fewer than two pairs of runs, or their differences do not vary.
     """
-    _require(effect > 0, "effect", effect, "an accuracy difference above 0, such as 0.0005")
+    _require(0 < effect < 1, "effect", effect, "a difference of accuracies between 0 and 1, such as 0.0005")
     _require(0 < alpha < 1, "alpha", alpha, "between 0 and 1")
     _require(alpha < power < 1, "power", power, f"between --alpha ({alpha}) and 1")
-    runs, _ = study.read_runs()
+    if activation == baseline:
+        raise UsageError(f"--act and --baseline are both {baseline}: name two activations.")
+    runs, notes = study.read_runs()
     finals = final_accuracies(runs)
     finals = finals[finals["activation"].isin([activation, baseline])]
     there = set(finals["activation"])
@@ -62,7 +71,7 @@ def plan(study: Study, activation: str, baseline: str, effect: float, power: flo
     if found is None or found["n"] < 2 or found["sd_difference"] == 0:
         raise FluidReluError(
             f"{study.folder} cannot tell how much differences between {activation} and {baseline} vary: train some"
-            f" pairs first, with `fluidrelu repeat -n 10 --act {baseline} --act {activation}`."
+            f" more pairs of runs in it first."
         )
     n, sd = int(found["n"]), float(found["sd_difference"])
     low, high = sd_interval(sd, n)
@@ -72,6 +81,8 @@ def plan(study: Study, activation: str, baseline: str, effect: float, power: flo
     for record in provenances:
         took = record.get("wall_seconds", 0.0) / record.get("batched_seeds", 1)
         seconds.setdefault(record["activation"], []).append(took)
+    seeds = pairs_needed(effect, sd, power, alpha)
+    left_out = [f"Pairs are seeds that both have; left out: {found['left_out']}."] if found["left_out"] else []
     return Plan(
         activation=activation,
         baseline=baseline,
@@ -83,11 +94,14 @@ def plan(study: Study, activation: str, baseline: str, effect: float, power: flo
         sd_low=low,
         sd_high=high,
         correlation=float(found["correlation"]),
-        seeds=pairs_needed(effect, sd, power, alpha),
+        seeds=seeds,
         seeds_low=pairs_needed(effect, low, power, alpha),
         seeds_high=pairs_needed(effect, high, power, alpha),
         seeds_unpaired=pairs_needed(effect, float(variances.sum()) ** 0.5, power, alpha),
         pair_seconds=sum(map(median, seconds.values())),
+        missing=2 * seeds - int((finals["seed"] < seeds).sum()),
+        device=str(provenances[0].get("device")),
+        notes=(*notes, *left_out),
         processors=tuple(sorted({str(record.get("gpu") or record.get("cpu")) for record in provenances})),
     )
 

@@ -199,6 +199,16 @@ def _check_trial(path: Path, table: Columns, name: str) -> None:
         raise DamagedFileError(f"{path} holds the run of another activation or seed than its name says")
 
 
+_PROVENANCE: Mapping[str, tuple[type, ...]] = {
+    "batched_seeds": (int,),
+    "source": (dict, type(None)),
+    "test_images": (int,),
+    "versions": (dict,),
+    "wall_seconds": (int, float),
+}
+"""What the fields of a provenance that a report needs have to be, where they are."""
+
+
 def _read_provenance(path: Path, protocol: Protocol) -> dict[str, Any]:
     if not path.exists():
         raise DamagedFileError(f"{path}, which tells the run's protocol, is missing")
@@ -207,6 +217,10 @@ def _read_provenance(path: Path, protocol: Protocol) -> dict[str, Any]:
         differences = protocol.differences(Protocol.from_dict(provenance["protocol"]))
     except Exception as error:  # whatever a hand-edited file makes of it
         raise DamagedFileError(f"{path} is damaged (its protocol cannot be read)") from error
+    for name, kinds in _PROVENANCE.items():
+        value = provenance.get(name, 1 if int in kinds else kinds[0]())  # the first runs lack some
+        if not isinstance(value, kinds) or (isinstance(value, (int, float)) and value <= 0):
+            raise DamagedFileError(f"{path} is damaged ({name}: {value!r})")
     if differences:
         raise OtherProtocolError(
             f"{path} is of another protocol than its study ({', '.join(differences)}):"

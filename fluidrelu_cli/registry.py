@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -85,7 +86,8 @@ def _imported(name: str) -> Any:
     if os.getcwd() not in sys.path:  # a console script does not see the user's folder by itself
         sys.path.insert(0, os.getcwd())
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            return getattr(importlib.import_module(module_name), attribute)
     except (Exception, SystemExit) as error:  # whatever the user's module does on import
         raise UsageError(
             f"The activation '{name}' cannot be imported ({one_line(error)}):"
@@ -124,7 +126,7 @@ def _maker(constructor: Callable[..., Any]) -> Callable[[int], nn.Module]:
 def _check(activation: Activation) -> None:
     """Refuse what is no activation before an hour is spent on it."""
     v = torch.linspace(-1, 1, 2 * 4 * 2 * 2).view(2, 4, 2, 2)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
         try:
             module = activation.make(4)
             found = "no torch.nn.Module" if not isinstance(module, nn.Module) else None

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from fluidrelu_cli import learning_plots, page, paper, plots, sentences, statistics, tables
-from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.errors import UsageError, one_line
 from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, file_stem
 from fluidrelu_cli.records import csv_text, write_whole
 from fluidrelu_cli.registry import resolve
@@ -63,7 +63,7 @@ class Report:
         self.baseline = baseline
         self._runs, notes = study.read_some_runs()
         self.parameters, parameter_notes = study.read_parameters(self._runs)
-        self.notes = [*notes, *parameter_notes]
+        self.read_notes = [*notes, *parameter_notes]
         self.finals = statistics.final_accuracies(self._runs)
         self.test_images = study.test_images(self._runs)
         there = statistics.paper_pair_first(self.finals["activation"])
@@ -81,7 +81,7 @@ class Report:
                 )
             others, other_notes = against.read_some_runs()
             self._against = against, others
-            self.notes += other_notes
+            self.read_notes += other_notes
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -120,16 +120,19 @@ class Report:
         """What the report is made to answer."""
         main = self._main_comparison()
         if main is None:
-            return f"How good is {tables.label(self.summary['activation'].iloc[0])}?"
+            return f"How good is {' and '.join(map(tables.label, self.summary['activation']))}?"
         return f"Is {tables.label(main['activation'])} better than {tables.label(main['baseline'])}?"
 
     @property
     def answer(self) -> str:
         """The answer, derived from the numbers."""
         main = self._main_comparison()
+        others = list(self.summary["activation"])
+        if main is None and len(others) > 1:
+            return f"No run has the baseline {self.baseline}: name one with --baseline ({', '.join(others)})."
         if main is None:
             return "One activation alone: there is nothing to compare it with."
-        sentence = sentences.verdict(main, len(self.comparisons))
+        sentence = sentences.verdict(main, int(self.comparisons["p"].notna().sum()))
         return sentence if len(self.comparisons) == 1 else f"{sentence} {sentences.tally(self.comparisons)}"
 
     def _main_comparison(self) -> dict[Any, Any] | None:
@@ -214,11 +217,15 @@ class Report:
         if form == "json":
             return json.dumps(self._as_json(), indent=2, ensure_ascii=False) + "\n"
         if form == "csv":
-            compared = self.comparisons.drop(columns="n").rename(columns={"ci_low": "difference_ci_low"})
-            compared = compared.rename(columns={"ci_high": "difference_ci_high"})
+            names = {"n": "pairs", "ci_low": "difference_ci_low", "ci_high": "difference_ci_high"}
+            counts = dict.fromkeys(("n", "wins", "ties", "losses"), "Int64")  # whole beside a row without them, too
+            compared = self.comparisons.astype(counts).rename(columns=names)
             return csv_text(self.summary.merge(compared, on="activation", how="left"))
         if form == "latex":
-            return "\n".join(tables.latex(section.title, *section.cells) for section in self.sections)
+            return "\n".join(
+                "".join([tables.latex(section.title, *section.cells), *(f"% {remark}\n" for remark in section.remarks)])
+                for section in self.sections
+            )
         parts = [f"{self.study.folder}: {tables.protocol_line(self.study.protocol.to_dict())}\n", f"{self.answer}\n"]
         for section in self.sections:
             parts += [
@@ -249,17 +256,16 @@ class Report:
         for section in self.sections:
             contents[f"{section.name}.csv"] = csv_text(section.table)
             contents[f"{section.name}.md"] = tables.markdown(*section.cells)
-        pictures = self._pictures()
         contents |= {
             f"figures/{picture.name}.{kind}": content
-            for picture in pictures
+            for picture in self.pictures
             for kind, content in picture.contents.items()
         }
         contents["report.html"] = page.render(
             question=self.question,
             answer=self.answer,
             sections=self.sections,
-            pictures=pictures,
+            pictures=self.pictures,
             protocol=self.study.protocol.to_dict(),
             conditions=self.conditions(),
             notes=self.notes,
@@ -268,12 +274,29 @@ class Report:
             write_whole(self.study.folder / name, content)
         return [self.study.folder / name for name in contents]
 
-    def _pictures(self) -> list[Picture]:
-        with plots.style():
-            return [Picture(name, caption, plots.rendered(drawn)) for name, caption, drawn in self._figures()]
+    @property
+    def pictures(self) -> list[Picture]:
+        """The figures, in order."""
+        return self._drawn[0]
 
-    def _figures(self) -> Iterator[tuple[str, str, Axes | Figure]]:
-        """Each figure's name, caption and drawing."""
+    @property
+    def notes(self) -> list[str]:
+        """What of the study is left out or stands out, and what cannot be drawn."""
+        return [*self.read_notes, *self._drawn[1]]
+
+    @cached_property
+    def _drawn(self) -> tuple[list[Picture], list[str]]:
+        pictures, notes = [], []
+        with plots.style():
+            for name, caption, drawn in self._figures():
+                if isinstance(drawn, str):
+                    notes.append(f"The figure {name} is not drawn ({drawn}).")
+                else:
+                    pictures.append(Picture(name, caption, plots.rendered(drawn)))
+        return pictures, notes
+
+    def _figures(self) -> Iterator[tuple[str, str, Axes | Figure | str]]:
+        """Each figure's name, caption and drawing, or why it cannot be drawn."""
         yield (
             "accuracies",
             "One dot a seed. The interval is Student's, of the mean.",
@@ -282,8 +305,8 @@ class Report:
         if (self.comparisons["n"] > 0).any():
             yield (
                 "differences",
-                "One dot a seed: both runs of it start from the same weights and see the same batches. An interval that"
-                " leaves out 0 tells the two apart, before the adjustment for the number of comparisons.",
+                "One dot a seed: both runs of it start from the same weights and see the same batches. The intervals"
+                " are not adjusted for the number of comparisons; the verdict is by the adjusted p-values.",
                 plots.differences(self.finals, self.comparisons),
             )
         distributions = {
@@ -307,17 +330,27 @@ class Report:
                 f"What the kernels of {name} learned, epoch by epoch.",
                 learning_plots.learned_parameters(parameters),
             )
-            try:
-                made = resolve(str(activation))
-            except UsageError as error:  # a user's own, in a folder where it cannot be imported
-                self.notes.append(f"The learned functions of {activation} are not drawn: {error}")
-                continue
             yield (
                 f"functions-{stem}",
                 f"Each kernel's {name} after the last epoch.",
-                learning_plots.learned_functions(made, parameters),
+                self._learned_functions(str(activation), parameters),
             )
         yield "figure1", "The paper's Figure 1, drawn from the reconstructed formula.", plots.figure1()
+
+    def _learned_functions(self, activation: str, parameters: pd.DataFrame) -> Figure | str:
+        """What they became, or why that cannot be drawn: a user's own activation may not be what it was."""
+        recorded = {
+            found.get("activation_sha256")
+            for found in self.study.provenances(self._runs)
+            if found["activation"] == activation
+        }
+        try:
+            made = resolve(activation)
+            if made.sha256 not in recorded:
+                return "its source is not the one that was trained"
+            return learning_plots.learned_functions(made, parameters)
+        except Exception as error:
+            return one_line(error)
 
 
 def _conditions(provenance: Mapping[str, Any]) -> dict[str, str]:

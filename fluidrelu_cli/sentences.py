@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fluidrelu_cli.statistics import fewest_pairs
+from fluidrelu_cli.paper import CHANCE
+from fluidrelu_cli.statistics import ALPHA, fewest_pairs
 from fluidrelu_cli.tables import accuracy, difference, label, p_value, percent
 
 if TYPE_CHECKING:
@@ -32,13 +34,14 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
 
     Args:
         row: the row.
-        comparisons: how many the report makes, for which the p-value is adjusted.
+        comparisons: for how many the p-value is adjusted.
     """
     a, b = label(row["activation"]), label(row["baseline"])
     if row["n"] == 0:
         return f"No seed has a run of both {a} and {b}: nothing can be said."
-    higher = "higher" if row["mean_difference"] >= 0 else "lower"
-    found = f"mean accuracy is {abs(row['mean_difference']):.5f} {higher}"
+    higher = "higher" if row["mean_difference"] > 0 else "lower"
+    by = f"{abs(row['mean_difference']):.5f} {higher}" if row["mean_difference"] else "the same"
+    found = f"mean accuracy is {by}"
     over = f"over {row['n']} seeds"
     bounds = f"95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])}"
     if row["verdict"] == "too few pairs":
@@ -47,7 +50,7 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
         too_few = "with so few pairs no p-value can reach 5 %"
         return f"{seeds} cannot tell {a} from {b}: {a}'s {found}{interval}, and {too_few}."
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
-    evidence = f"({bounds}; p = {p_value(row['p_holm'])}{adjusted})".replace("= <", "<")
+    evidence = f"({bounds}; p = {p_value(row['p_holm'])}{adjusted})".replace("= <", "< ")
     if row["verdict"] == "undecided":
         return f"No difference between {a} and {b} is established: {over} {a}'s {found} {evidence}."
     return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
@@ -75,29 +78,31 @@ def noise(summary: pd.DataFrame, test_images: int) -> str:
 def left_out(comparisons: pd.DataFrame) -> str | None:
     """Which seeds a comparison leaves out, because only one of the two activations has them; None if there are none."""
     found = [
-        f"{row['activation']} against {row['baseline']} leaves out {row['left_out']}"
-        for row in comparisons.to_dict("records")
-        if row["left_out"]
+        f"{', '.join(group['activation'])} against {group['baseline'].iloc[0]}: without {seeds}"
+        for seeds, group in comparisons[comparisons["left_out"] != ""].groupby("left_out", sort=False)
     ]
-    return f"Pairs are seeds that both have: {'. '.join(found)}." if found else None
+    return f"Pairs are seeds that both have ({'. '.join(found)})." if found else None
 
 
 def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
     """Which comparisons cannot come out; None if all can."""
     found = comparisons.loc[comparisons["verdict"] == "too few pairs", "activation"]
-    if found.empty:
-        return None
-    return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {', '.join(found)}."
+    if len(found):
+        return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {', '.join(found)}."
+    needed = fewest_pairs(ALPHA / len(comparisons))
+    if comparisons["n"].max() < needed:
+        return f"Adjusted for {len(comparisons)} comparisons none can reach 5 % with fewer than {needed} pairs."
+    return None
 
 
 def three_run_rankings(rankings: pd.DataFrame) -> str | None:
     """How often a table like the paper's would say what the paper's says; None if there are too few runs."""
     if rankings.empty:
         return None
-    fluid, relu, itself = (percent(probability) for probability in rankings["probability"])
+    fluid, relu = (percent(probability) for probability in rankings["probability"])
     return (
-        f"A table of three runs each would rank FluidReLU above ReLU in both rows {fluid} of the time, ReLU above"
-        f" FluidReLU {relu}, and ReLU above other runs of ReLU {itself}."
+        f"A table of three runs each would rank FluidReLU above ReLU in both rows {fluid} of the time, and ReLU above"
+        f" FluidReLU {relu}; were there no difference, each {percent(CHANCE)}."
     )
 
 
@@ -128,15 +133,22 @@ def planned(plan: Plan, workers: int, options: str) -> list[str]:
     """What a plan says; ``options`` are those of the `repeat` that carries it out."""
     a, b = label(plan.activation), label(plan.baseline)
     spread = f"{plan.sd_difference:.5f} (95 % interval {plan.sd_low:.5f} to {plan.sd_high:.5f})"
-    side_by_side = f"{workers} worker{'s' if workers > 1 else ''}"
-    return [
+    needed = f"{plan.seeds} seeds of each ({plan.seeds_low} to {plan.seeds_high} over the interval of the SD;"
+    said = [
         f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {spread};"
         f" the pairs' correlation is {accuracy(plan.correlation, 2)}.",
         f"To find a true difference of {plan.effect:g} with a power of {percent(plan.power)} at the level of"
-        f" {100 * plan.alpha:g} %, one comparison takes {plan.seeds} seeds of each ({plan.seeds_low} to"
-        f" {plan.seeds_high} over the interval of the SD; about {plan.seeds_unpaired} if the two had different seeds).",
-        f"These are {2 * plan.seeds} trials: {duration(plan.seconds(workers))} with {side_by_side}, at the"
-        f" {plan.pair_seconds:.0f} s that a pair took on {' and '.join(plan.processors)}.",
+        f" {100 * plan.alpha:g} %, one comparison by the paired t-test takes {needed} about"
+        f" {plan.seeds_unpaired} if the two had different seeds).",
+    ]
+    if plan.missing == 0:
+        return [*said, "The study has them all: `fluidrelu report` compares them."]
+    there = f" of which the study has {2 * plan.seeds - plan.missing};" if plan.missing < 2 * plan.seeds else ""
+    side_by_side = f"{workers} worker{'s' if workers > 1 else ''}"
+    return [
+        *said,
+        f"These are {2 * plan.seeds} trials,{there} the missing ones take {duration(plan.seconds(workers))} with"
+        f" {side_by_side}, at the {plan.pair_seconds:.0f} s that a pair took on {' and '.join(plan.processors)}.",
         f"fluidrelu repeat -n {plan.seeds} {options}",
     ]
 
@@ -153,12 +165,13 @@ def verified_run(verified: Verification, csv: Path) -> list[str]:
     if verified.agrees:
         return [f"{csv}: made again, and every number but the timings is equal to the last digit."]
     recorded = verified.recorded.run["test_accuracy"][-1]
-    largest = ", ".join(f"{name} by up to {by:.2g}" for name, by in verified.differences.items())
+    by_up_to = {name: f" by up to {by:.2g}" if math.isfinite(by) else "" for name, by in verified.differences.items()}
+    largest = ", ".join(f"{name}{by}" for name, by in by_up_to.items())
     conditions = [f"{name} ({there} there, {here} here)" for name, (there, here) in verified.conditions.items()]
     reason = (
         f"What differs in the making: {'; '.join(conditions)}."
         if conditions
-        else "No version and no hardware that is recorded differs: the record may have been changed by hand."
+        else "Nothing that is recorded of versions and hardware differs: the record was changed, or something untold."
     )
     return [
         f"{csv}: made again, and the numbers differ: {largest}.",

@@ -91,10 +91,10 @@ def comparisons(finals: pd.DataFrame, baseline: str, test_images: int) -> pd.Dat
     for activation in paper_pair_first(set(by_seed.columns) - {baseline}):
         pairs = by_seed[[activation, baseline]].dropna()
         a, b = pairs[activation], pairs[baseline]
-        differences = (a - b).to_numpy()
-        steps = np.rint(differences * test_images).astype(int)
-        n, wins, losses = len(pairs), int((steps > 0).sum()), int((steps < 0).sum())
-        low, high = interval(differences.tolist())
+        # In whole images, for then equal differences are equal to the last digit.
+        images = np.rint((a - b).to_numpy() * test_images).astype(int)
+        n, wins, losses = len(pairs), int((images > 0).sum()), int((images < 0).sum())
+        low, high = (end / test_images for end in interval(images.tolist()))
         wilson = stats.binomtest(wins, n).proportion_ci(CONFIDENCE, "wilson") if n else None
         alone = {name: sorted(set(by_seed[name].dropna().index) - set(pairs.index)) for name in (activation, baseline)}
         rows.append(
@@ -102,11 +102,11 @@ def comparisons(finals: pd.DataFrame, baseline: str, test_images: int) -> pd.Dat
                 "activation": activation,
                 "baseline": baseline,
                 "n": n,
-                "mean_difference": float(differences.mean()) if n else math.nan,
+                "mean_difference": float(images.mean()) / test_images if n else math.nan,
                 "ci_low": low,
                 "ci_high": high,
-                "sd_difference": float(differences.std(ddof=1)) if n > 1 else math.nan,
-                "p": sign_flip_p(steps.tolist()) if n else math.nan,
+                "sd_difference": float(images.std(ddof=1)) / test_images if n > 1 else math.nan,
+                "p": sign_flip_p(images.tolist()) if n else math.nan,
                 "wins": wins,
                 "ties": n - wins - losses,
                 "losses": losses,
@@ -146,14 +146,14 @@ def sign_flip_p(differences: Sequence[int]) -> float:
     by difference (the shift algorithm; Streitberg and Röhmel 1986): exact for every n, where drawing signs at random
     would not be. The smallest p that n pairs can give is 2 / 2**n.
     """
-    reach = sum(map(abs, differences))
-    probability = np.zeros(2 * reach + 1)  # of the sums -reach, ..., reach
-    probability[reach] = 1
+    probability, reach = np.ones(1), 0  # of the sums -reach, ..., reach
     for step in map(abs, differences):
-        # what is rolled around the end is 0: no sum so far is that large
-        probability = (np.roll(probability, step) + np.roll(probability, -step)) / 2
+        wider = np.zeros(len(probability) + 2 * step)
+        wider[: len(probability)] += probability / 2
+        wider[2 * step :] += probability / 2
+        probability, reach = wider, reach + step
     far = np.abs(np.arange(-reach, reach + 1)) >= abs(sum(differences))
-    return min(1.0, float(probability[far].sum()))
+    return float(probability[far].sum())
 
 
 def fewest_pairs(alpha: float = ALPHA) -> int:
@@ -179,9 +179,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def pairs_needed(effect: float, sd_difference: float, power: float, alpha: float = ALPHA) -> int:
     """How many pairs the two-sided paired t-test needs to find a true mean difference with this power.
 
-    The least n, not below :func:`fewest_pairs`, at which :func:`t_test_power` reaches it.
+    The least n at which :func:`t_test_power` reaches it. It is at least two more than :func:`fewest_pairs`: with fewer
+    the sign-flip test, which is like it otherwise, finds much less.
     """
-    low = high = fewest_pairs(alpha)
+    low = high = fewest_pairs(alpha) + 2
     while t_test_power(high, effect, sd_difference, alpha) < power:
         low, high = high + 1, 2 * high
     while low < high:
@@ -199,7 +200,7 @@ def t_test_power(n: int, effect: float, sd_difference: float, alpha: float = ALP
     P(T > t(1 - alpha / 2; n - 1)), where T has a noncentral t distribution with n - 1 degrees of freedom and
     noncentrality sqrt(n) effect / sd_difference.
     """
-    limit, noncentrality = stats.t.ppf(1 - alpha / 2, n - 1), n**0.5 * abs(effect) / sd_difference
+    limit, noncentrality = stats.t.isf(alpha / 2, n - 1), n**0.5 * abs(effect) / sd_difference
     return float(stats.nct.sf(limit, n - 1, noncentrality))
 
 
@@ -210,8 +211,8 @@ def sd_interval(sd: float, n: int) -> tuple[float, float]:
 
 
 def _correlation(a: Sequence[float], b: Sequence[float]) -> float:
-    """Pearson's correlation; NaN where there is none."""
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+    """Pearson's correlation; NaN where there is none. (Of two pairs it is always 1 or -1.)"""
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return math.nan
     return float(np.corrcoef(a, b)[0, 1])
 

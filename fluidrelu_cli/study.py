@@ -112,13 +112,14 @@ class Study:
         return [Trial(self.protocol, str(activation), int(seed)) for activation, seed in pairs]
 
     def provenances(self, runs: pd.DataFrame) -> list[dict[str, Any]]:
-        """The provenance of each of these runs."""
-        return [read_json(self.files(trial.name).provenance) for trial in self._trials(runs)]
+        """The provenance of each of these runs, with its ``activation``."""
+        trials = self._trials(runs)
+        return [read_json(self.files(trial.name).provenance) | {"activation": trial.activation} for trial in trials]
 
     def test_images(self, runs: pd.DataFrame) -> int:
         """On how many images these runs were tested. (The first runs do not tell: it was MNIST's 10,000.)"""
         default = min(10_000, self.protocol.test_images or 10_000)
-        return min((int(found.get("test_images", default)) for found in self.provenances(runs)), default=default)
+        return max((found.get("test_images", default) for found in self.provenances(runs)), default=default)
 
     def _mixed(self, runs: pd.DataFrame) -> list[str]:
         """A line on each condition in which runs differ although it may change their numbers."""
@@ -128,6 +129,7 @@ class Study:
             way = "seeds together" if provenance.get("batched_seeds", 1) > 1 else "one by one"
             found.setdefault("way of training", set()).add(way)
             found.setdefault("version of torch", set()).add(str(provenance.get("versions", {}).get("torch")))
+            found.setdefault("data (sha256)", set()).add(str(provenance.get("data_sha256"))[:12])
             source = str(provenance.get("activation_sha256"))[:12]
             found.setdefault(f"source file of {provenance['activation']} (sha256)", set()).add(source)
         return [

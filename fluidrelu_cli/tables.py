@@ -39,7 +39,7 @@ def p_value(value: float) -> str:
     """A p-value to four digits; a dash where there is none."""
     if math.isnan(value):
         return "–"
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def percent(value: float) -> str:
@@ -84,8 +84,7 @@ def summary_cells(summary: pd.DataFrame) -> Cells:
 
 def comparison_cells(comparisons: pd.DataFrame) -> Cells:
     """statistics.comparisons, one row an activation."""
-    head = ["activation", "pairs", "difference ±\n95 % interval", "p", "p (Holm)", "P(above)\n95 % interval"]
-    head.append("r of\npairs")
+    head = ["activation", "pairs", "difference ±\n95 % interval", "p", "p (Holm)", "P(above)\n(95 %)", "r of\npairs"]
     rows = [
         [
             row["activation"],
@@ -128,7 +127,7 @@ def percentile_cells(percentiles: pd.DataFrame) -> Cells:
 
 
 def calibration_cells(table: pd.DataFrame) -> Cells:
-    """paper.calibration, one row a batch size and number of epochs; an arrow marks the chosen row."""
+    """calibration.calibration, one row a batch size and number of epochs; an arrow marks the chosen row."""
     head = ["batch\nsize", "epochs", "n", "mean", "sample\nSD", "best\nof 3", "worst\nof 3", "distance\n· 10⁶", ""]
     rows = [
         [

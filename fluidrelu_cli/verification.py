@@ -24,7 +24,7 @@ from fluidrelu_cli.records import (
     write_run,
 )
 
-NOT_A_CONDITION = frozenset({"protocol", "parameter_rows", "wall_seconds", "activation", "seed"})
+NOT_A_CONDITION = frozenset({"protocol", "parameter_rows", "wall_seconds", "activation", "seed", "test_images"})
 """Fields of a provenance that tell what was trained, or how long it took."""
 
 
@@ -74,8 +74,11 @@ def read_record(csv: Path) -> Recorded:
         protocol = Protocol.from_dict(provenance["protocol"])
     except Exception as error:  # whatever a hand-edited file makes of it
         raise DamagedFileError(f"{files.provenance} is damaged (its protocol cannot be read).") from error
-    run = read_run(files, protocol)
-    return Recorded(Trial(protocol, run["activation"][0], run["seed"][0]), run, read_parameters(files), provenance)
+    try:
+        run, parameters = read_run(files, protocol), read_parameters(files)
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{error}: restore it, or make the run again with `fluidrelu train`.") from error
+    return Recorded(Trial(protocol, run["activation"][0], run["seed"][0]), run, parameters, provenance)
 
 
 def verify(
@@ -91,12 +94,16 @@ def verify(
         run, parameters = read_run(files, recorded.trial.protocol), read_parameters(files)
         provenance = read_json(files.provenance)
     differences = _differences(recorded.run, run)
-    differences |= {
-        f"learned {name}": by for name, by in _differences(recorded.parameters or {}, parameters or {}).items()
-    }
+    if recorded.parameters is not None and parameters is not None:
+        learned = _differences(recorded.parameters, parameters)
+        differences |= {f"learned {name}": by for name, by in learned.items()}
+    elif recorded.parameters is not parameters:
+        differences["learned parameters"] = math.inf
     there, here = _flat(recorded.provenance), _flat(provenance)
-    conditions = {name: (there[name], here[name]) for name in there.keys() & here.keys() if there[name] != here[name]}
-    return Verification(recorded, result.test_accuracy, differences, dict(sorted(conditions.items())))
+    names = sorted(there.keys() | here.keys())
+    pairs = {name: (there.get(name, "not recorded"), here.get(name, "not recorded")) for name in names}
+    conditions = {name: (before, now) for name, (before, now) in pairs.items() if before != now}
+    return Verification(recorded, result.test_accuracy, differences, conditions)
 
 
 def _differences(there: Columns, here: Columns) -> dict[str, float]:

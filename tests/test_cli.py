@@ -116,7 +116,7 @@ def test_plan_tells_seeds_and_time_and_the_command(undisturbed: Path) -> None:
     assert "Over 2 pairs the differences between FluidReLU and ReLU have a sample SD of" in output
     assert "To find a true difference of 0.5 with a power of 80 % at the level of 5 %, one comparison takes" in output
     assert re.search(r"with 1 worker, at the \d+ s that a pair took on", output)
-    assert re.search(r"fluidrelu repeat -n \d+ --act relu --act fluid --study local$", output)
+    assert re.search(r"fluidrelu repeat -n \d+ --act relu --act fluid --study local --results \\S+$", output)
 
 
 def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path, folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path
     csv.write_text(re.sub(r"^(relu,0,1),[^,]+", r"\1,0.5", csv.read_text(), flags=re.MULTILINE))
     output = words(fluidrelu("verify", csv, "--data-dir", data_dir, code=1))
     assert "made again, and the numbers differ: train_loss by up to" in output
-    assert "No version and no hardware that is recorded differs: the record may have been changed by hand." in output
+    assert "Nothing that is recorded of versions and hardware differs" in output
 
 
 def test_report_names_an_unreadable_run_and_goes_on(undisturbed: Path, folder: Path) -> None:
@@ -267,6 +267,7 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("plan --effect 0.001", "There is no study in results/local"),
         ("plan --effect 0.001 --workers 0", "--workers must be a whole number from 1, not 0."),
         ("plan", "Missing option '--effect'"),
+        ("verify README", "README is no run CSV"),
         ("verify nosuch.csv", "nosuch.csv is no run CSV: name one, such as results/local/runs/relu-seed0.csv."),
         ("calibrate nosuch", "There is no study in results/nosuch"),
         ("train --epochs two", "--epochs"),

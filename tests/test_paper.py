@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fluidrelu_cli.paper import (
+    CHANCE,
     both_rows_above,
     expected_best_of,
     expected_worst_of,
@@ -113,13 +114,14 @@ def test_both_rows_above_by_hand_and_at_the_ends() -> None:
     assert both_rows_above([0.4, 0.5, 0.6], [0.1, 0.2, 0.3]) == 1.0
     assert both_rows_above([0.1, 0.5, 0.6], [0.1, 0.2, 0.3]) == 0.0
     assert math.isnan(both_rows_above([0.1, 0.5], [0.1, 0.2, 0.3]))
-    many = [0.97 + seed / 1e6 for seed in range(1000)]  # 166 million sets each
-    assert both_rows_above(many, many) == pytest.approx(0.3, abs=0.002)  # of six, three each: 6 of 20 orders
+    many = [0.97 + seed / 1e6 for seed in range(3000)]  # their numbers of sets, multiplied, are no 64-bit number
+    assert both_rows_above([value + 0.01 for value in many], many) == pytest.approx(1)
+    assert both_rows_above(many, many) == pytest.approx(CHANCE, abs=0.001)
 
 
 def test_percentiles_by_hand(make_runs: MakeRuns) -> None:
     # of relu's four sets the best are 0.9790 (three) and 0.9784, the worst 0.9700 (three) and 0.9721
-    finals = finals_of(make_runs, relu=[0.9700, 0.9721, 0.9784, 0.9790], fluid=[0.9, 0.9])
+    finals = finals_of(make_runs, relu=[0.9700, 0.9721, 0.9784, 0.9790], fluid=[0.9, 0.9, 0.9])  # fluid: one set
     rows = percentiles(finals).to_dict("records")
     assert [(row["row"], row["activation"], row["n"], row["published"]) for row in rows] == [
         ("best", "relu", 4, 0.9784),
@@ -132,11 +134,16 @@ def test_percentiles_by_hand(make_runs: MakeRuns) -> None:
     assert (worst["low"], worst["median"], worst["high"]) == (0.9700, 0.9700, 0.9721)
 
 
-def test_rankings_either_way_and_of_relu_against_itself(make_runs: MakeRuns) -> None:
+def test_chance_counts_the_ways_to_deal_six_runs() -> None:
+    deals = [(set(three), set(range(6)) - set(three)) for three in itertools.combinations(range(6), 3)]
+    above = [max(one) > max(other) and min(one) > min(other) for one, other in deals]
+    assert fmean(above) == CHANCE
+
+
+def test_rankings_either_way(make_runs: MakeRuns) -> None:
     relu, fluid = [0.1, 0.2, 0.3, 0.4], [0.2, 0.3, 0.5]
     table = rankings(finals_of(make_runs, relu=relu, fluid=fluid))
-    assert table[["a", "b"]].to_numpy().tolist() == [["fluid", "relu"], ["relu", "fluid"], ["relu", "relu"]]
-    # relu's sets have the worst 0.1 (three) and 0.2, the best 0.3 and 0.4 (three); fluid's only set 0.2 and 0.5.
-    # Against itself one set is above another in both rows where (0.2, 0.4) meets (0.1, 0.3).
-    assert table["probability"].tolist() == [0.75, 0.0, 1 / 16]
+    assert table[["a", "b"]].to_numpy().tolist() == [["fluid", "relu"], ["relu", "fluid"]]
+    # relu's sets have the worst 0.1 (three) and 0.2, the best 0.3 and 0.4 (three); fluid's only set 0.2 and 0.5
+    assert table["probability"].tolist() == [0.75, 0.0]
     assert rankings(finals_of(make_runs, relu=relu, fluid=fluid[:2])).empty

@@ -42,8 +42,11 @@ def test_plan_by_hand(tmp_path: Path, make_study: MakeStudy) -> None:
     assert made.seeds_unpaired == pytest.approx((2.8016 / (5 / 1800**0.5)) ** 2, rel=0.25)
     assert made.correlation > 0.9
     assert made.pair_seconds == 6.0 + 8.0
-    assert made.seconds(workers=2) == 34 * 14.0 / 2
+    assert made.missing == 2 * 34 - 10
+    assert made.seconds(workers=2) == (34 - 5) * 14.0 / 2
     assert made.processors == ("None", "slow")
+    [note] = made.notes
+    assert "differ in the way of training: one by one, seeds together" in note
 
 
 def test_plan_for_more_power_or_a_smaller_effect_takes_more(tmp_path: Path, make_study: MakeStudy) -> None:
@@ -66,13 +69,14 @@ def test_plan_for_more_power_or_a_smaller_effect_takes_more(tmp_path: Path, make
         {"relu": RELU, "elu": RELU},
         {"relu": RELU[:1], "fluid": FLUID[:1]},
         {"relu": RELU, "fluid": RELU},
+        {"relu": RELU, "fluid": [(accuracy + 0.0007,) for (accuracy,) in RELU]},  # no two floats are as far apart
     ],
-    ids=["one alone", "others", "one pair", "no spread"],
+    ids=["one alone", "others", "one pair", "equal", "no spread"],
 )
 def test_plan_without_a_spread_is_refused(
     accuracies: dict[str, list[tuple[float]]], tmp_path: Path, make_study: MakeStudy
 ) -> None:
-    words = r"cannot tell how much differences between fluid and relu vary: train .* -n 10 --act relu --act fluid`\."
+    words = r"cannot tell how much differences between fluid and relu vary: train some more pairs of runs in it first\."
     with pytest.raises(FluidReluError, match=words):
         plan(make_study(tmp_path, accuracies), "fluid", "relu", 0.0005, 0.8, 0.05)
 
@@ -80,7 +84,8 @@ def test_plan_without_a_spread_is_refused(
 @pytest.mark.parametrize(
     ("effect", "power", "alpha", "words"),
     [
-        (0, 0.8, 0.05, "--effect must be an accuracy difference above 0, such as 0.0005, not 0"),
+        (0, 0.8, 0.05, "--effect must be a difference of accuracies between 0 and 1, such as 0.0005, not 0"),
+        (5, 0.8, 0.05, "--effect must be a difference of accuracies between 0 and 1"),
         (0.1, 0.8, 0, "--alpha must be between 0 and 1, not 0"),
         (0.1, 1, 0.05, r"--power must be between --alpha \(0.05\) and 1, not 1"),
         (0.1, 0.01, 0.05, "--power must be between"),
@@ -91,3 +96,16 @@ def test_plan_out_of_range(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         plan(make_study(tmp_path, {"relu": RELU, "fluid": FLUID}), "fluid", "relu", effect, power, alpha)
+
+
+def test_plan_says_what_is_left_out(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path, {"relu": RELU, "fluid": FLUID})
+    study.files("relu-seed1").csv.write_text("damaged")
+    damaged, alone = plan(study, "fluid", "relu", 0.0005, 0.8, 0.05).notes
+    assert "Left out: " in damaged
+    assert alone == "Pairs are seeds that both have; left out: fluid 1."
+
+
+def test_plan_of_one_activation_against_itself(tmp_path: Path, make_study: MakeStudy) -> None:
+    with pytest.raises(UsageError, match=r"--act and --baseline are both relu: name two activations\."):
+        plan(make_study(tmp_path, {"relu": RELU}), "relu", "relu", 0.0005, 0.8, 0.05)

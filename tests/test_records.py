@@ -314,3 +314,28 @@ def test_a_seed_that_cannot_be_is_damage(tmp_path: Path, make_result: MakeResult
     files.csv.write_text(files.csv.read_text().replace("fluid,0,", "fluid,-1,"))
     with pytest.raises(DamagedFileError, match="another activation or seed than its name says"):
         read_run(files, make_result().trial.protocol)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("test_images", None),
+        ("test_images", "many"),
+        ("test_images", 0),
+        ("versions", None),
+        ("source", "abc"),
+        ("batched_seeds", "x"),
+        ("batched_seeds", 0),
+        ("wall_seconds", None),
+    ],
+)
+def test_conditions_changed_by_hand_are_damage(
+    field: str, value: object, tmp_path: Path, make_result: MakeResult
+) -> None:
+    files = RunFiles(tmp_path, "relu-seed0")
+    result = make_result("relu")
+    write_run(files, result)
+    content = json.loads(files.provenance.read_text())
+    files.provenance.write_text(json.dumps({**content, field: value}))
+    with pytest.raises(DamagedFileError, match=rf"relu-seed0\.json is damaged \({field}: "):
+        read_run(files, result.trial.protocol)

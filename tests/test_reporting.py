@@ -54,7 +54,7 @@ SUMMARY_MD = """\
 
 # differences of 15, 110 and -85 images: mean 13.3, SD 97.5, t(0.975; 2) = 4.303; of the 8 signings 6 are as far out
 COMPARISONS_MD = """\
-| activation | pairs | difference ± 95 % interval | p | p (Holm) | P(above) 95 % interval | r of pairs |
+| activation | pairs | difference ± 95 % interval | p | p (Holm) | P(above) (95 %) | r of pairs |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 | fluid | 3 | +0.00133 ± 0.02422 | 0.7500 | 0.7500 | 67 % (21–94) | −1.00 |
 """
@@ -79,7 +79,7 @@ def contents(study: Study) -> dict[str, bytes]:
     return {str(path.relative_to(study.folder)): path.read_bytes() for path in paths}
 
 
-TABLES = ("table2", "summary", "comparisons", "percentiles")
+TABLES = ("table2", "summary", "comparisons")
 FIGURES = (
     "accuracies",
     "differences",
@@ -113,7 +113,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, make_study: MakeStudy) -> 
 
 
 def test_report_writes_tables_and_figures(written: Written) -> None:
-    figures = {f"figures/{name}.{kind}" for name in (*FIGURES, "figure1") for kind in ("png", "svg")}
+    figures = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
     tables = {f"{name}.{kind}" for name in TABLES for kind in ("csv", "md")}
     assert set(written.derived) == {"report.html", *tables, *figures}
     assert {str(path.relative_to(written.study.folder)) for path in written.paths} == set(written.derived)
@@ -121,7 +121,7 @@ def test_report_writes_tables_and_figures(written: Written) -> None:
     assert written.derived["table2.md"].decode() == TABLE2_MD
     assert written.derived["summary.md"].decode() == SUMMARY_MD
     assert written.derived["comparisons.md"].decode() == COMPARISONS_MD
-    for name, table in (("summary", written.report.summary), ("percentiles", written.report.percentiles)):
+    for name, table in (("summary", written.report.summary), ("table2", written.report.table2)):
         pd.testing.assert_frame_equal(pd.read_csv(written.study.folder / f"{name}.csv"), table, rtol=1e-14)
 
 
@@ -157,7 +157,7 @@ def test_answer_and_tables_of_several_activations(tmp_path: Path, make_study: Ma
         " elu (undecided)."
     )
     text = shown(report)
-    assert "elu against relu leaves out relu 7." in text
+    assert "elu against relu: without relu 7" in text
     assert "A table of three runs each would rank FluidReLU above ReLU in both rows" in text
     assert "The paper's numbers among all our sets of three" in text
 
@@ -184,13 +184,43 @@ def test_formats(written: Written) -> None:
     assert wide.loc["fluid", "mean_difference"] == pytest.approx(0.00133, abs=1e-5)
     assert pd.isna(wide.loc["relu", "mean_difference"])
     assert wide.columns.is_unique
-    assert report.text("latex").count("\\begin{tabular}") == report.text("latex").count("\\caption{") == 4
+    assert "fluid,3,3," in report.text("csv")
+    assert wide.loc["fluid", "pairs"] == 3
+    assert ",1,0,2,".replace("1,0,2", "2,0,1") in report.text("csv")  # wins, ties and losses are whole numbers
+    assert "% p: exact" in report.text("latex")
+    assert report.text("latex").count("\\begin{tabular}") == report.text("latex").count("\\caption{") == 3
     everything = json.loads(report.text("json"))
     assert everything["answer"] == report.answer
     assert everything["protocol"] == written.study.protocol.to_dict()
     assert [row["activation"] for row in everything["summary"]] == ["relu", "fluid"]
     assert everything["comparisons"][0]["p_holm"] == 0.75
     assert everything["conditions"]["device"] == {"None": 6}
+
+
+def test_study_without_the_baseline_says_so(tmp_path: Path, make_study: MakeStudy) -> None:
+    report = Report(make_study(tmp_path, {"fluid": FLUID, "elu": RELU}))
+    assert report.answer == "No run has the baseline relu: name one with --baseline (fluid, elu)."
+    assert report.question == "How good is FluidReLU and elu?"
+
+
+def test_functions_of_another_source_than_was_trained_are_not_drawn(
+    tmp_path: Path, make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_fluid.py").write_text("from fluidrelu_cli.activations import FluidReLU\nprint('imported')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    study = make_study(tmp_path / "study", {"own_fluid:FluidReLU": FLUID[:1]})
+    [note] = Report(study).notes
+    assert note == "The figure functions-own_fluid-FluidReLU is not drawn (its source is not the one that was trained)."
+
+
+def test_functions_that_cannot_be_drawn_leave_the_report(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path, {"fluid": FLUID[:1]})
+    path = study.files("fluid-seed0").parameters
+    path.write_text(path.read_text().replace(",a,", ",b,"))
+    report = Report(study)
+    assert "figures/functions-fluid.svg" not in "".join(map(str, report.write()))
+    assert report.notes == ["The figure functions-fluid is not drawn (KeyError: 'a')."]
 
 
 def test_json_has_null_where_there_is_no_number(tmp_path: Path, make_study: MakeStudy) -> None:
@@ -203,10 +233,10 @@ def test_conditions_are_counted(tmp_path: Path, make_study: MakeStudy) -> None:
     study = make_study(tmp_path, {"relu": RELU})
     path = study.files("relu-seed1").provenance
     content = json.loads(path.read_text())
-    content |= {"versions": {"torch": "2.99"}, "source": {"commit": "0123456789abcdef", "modified": True}, "cpu": "x"}
+    content |= {"versions": {"torch": "2.9"}, "source": {"commit": "0123456789abcdef", "modified": True}, "cpu": "x"}
     path.write_text(json.dumps(content))
     conditions = Report(study).conditions()
-    assert conditions["version of torch"] == {"2.99": 1}
+    assert conditions["version of torch"] == {"2.9": 1}
     assert conditions["source"] == {"not recorded": 2, "0123456789ab, modified": 1}
     assert conditions["processor"] == {"None, None": 2, "x, None": 1}
 
@@ -244,7 +274,7 @@ def test_report_names_what_it_leaves_out_and_counts_it(tmp_path: Path, make_stud
     assert note.startswith(f"Left out: {study.files('relu-seed1').csv} is damaged (")
     text = shown(report)
     assert "relu 2/3 0.97750" in text
-    assert "fluid against relu leaves out fluid 1." in text
+    assert "fluid against relu: without fluid 1" in text
 
 
 def test_study_without_fluid_is_reported(tmp_path: Path, make_study: MakeStudy) -> None:
@@ -253,7 +283,7 @@ def test_study_without_fluid_is_reported(tmp_path: Path, make_study: MakeStudy) 
     learned = {path.name for path in report.write() if "MyFluid" in path.name}
     assert learned == {"learned-mine-MyFluid.png", "learned-mine-MyFluid.svg"}
     [note] = report.notes
-    assert note.startswith("The learned functions of mine:MyFluid are not drawn: The activation")
+    assert note.startswith("The figure functions-mine-MyFluid is not drawn (UsageError: The activation")
 
 
 def test_report_against_a_study_that_it_equals(tmp_path: Path, make_study: MakeStudy) -> None:

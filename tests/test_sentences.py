@@ -14,7 +14,7 @@ from fluidrelu_cli.planning import Plan
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.verification import Recorded, Verification
 
-COMPARED = ["activation", "seed", "identical", "first_difference", "accuracy_difference"]
+COMPARED = ["activation", "seed", "identical", "accuracy_difference"]
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,11 @@ COMPARED = ["activation", "seed", "identical", "first_difference", "accuracy_dif
     [
         ([], "No run has the activation and seed of one in results/paper: nothing to compare."),
         (
-            [("relu", 0, True, 0, 0.0), ("fluid", 0, True, 0, 0.0)],
+            [("relu", 0, True, 0.0), ("fluid", 0, True, 0.0)],
             "All 2 runs in common with results/paper are equal digit for digit.",
         ),
         (
-            [("relu", 0, True, 0, 0.0), ("relu", 1, False, 3, 0.0001), ("fluid", 2, False, 1, -0.0025)],
+            [("relu", 0, True, 0.0), ("relu", 1, False, 0.0001), ("fluid", 2, False, -0.0025)],
             "1 of 3 runs in common with results/paper are equal digit for digit; of the others the final accuracy"
             " differs by at most 0.0025 (FluidReLU, seed 2). Their .json files tell the processor, the versions"
             " and the source of each: another processor or torch rounds otherwise.",
@@ -77,6 +77,12 @@ def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **
             " pairs no p-value can reach 5 %.",
         ),
         (
+            comparison(mean=0.0, verdict="undecided", p_holm=1.0),
+            1,
+            "No difference between FluidReLU and ReLU is established: over 20 seeds FluidReLU's mean accuracy is the"
+            " same (95 % interval −0.00020 to +0.00020; p = 1.0000).",
+        ),
+        (
             comparison(n=0, mean=math.nan, verdict="too few pairs"),
             1,
             "No seed has a run of both FluidReLU and ReLU: nothing can be said.",
@@ -103,10 +109,11 @@ def test_noise_says_what_the_intervals_leave_out() -> None:
 
 
 def test_left_out_names_the_seeds() -> None:
-    rows = [comparison(left_out="relu 20–59"), comparison("elu"), comparison("prelu", left_out="prelu 3; relu 5")]
+    left_out = {"fluid": "relu 20–59", "elu": "", "prelu": "prelu 3; relu 5", "tanh": "relu 20–59"}
+    rows = [comparison(name, left_out=seeds) for name, seeds in left_out.items()]
     assert sentences.left_out(pd.DataFrame(rows)) == (
-        "Pairs are seeds that both have: fluid against relu leaves out relu 20–59. prelu against relu leaves out"
-        " prelu 3; relu 5."
+        "Pairs are seeds that both have (fluid, tanh against relu: without relu 20–59. prelu against relu: without"
+        " prelu 3; relu 5)."
     )
     assert sentences.left_out(pd.DataFrame([comparison()])) is None
 
@@ -121,13 +128,21 @@ def test_too_few_pairs_names_the_activations() -> None:
     assert sentences.too_few_pairs(pd.DataFrame([comparison()])) is None
 
 
-def test_three_run_rankings() -> None:
-    table = pd.DataFrame(
-        {"a": ["fluid", "relu", "relu"], "b": ["relu", "fluid", "relu"], "probability": [0.18, 0.4, 0.27]}
+def test_too_few_pairs_for_so_many_comparisons() -> None:
+    """2 / 2**6, times three, is above 5 %; 2 / 2**7 is not."""
+    rows = [comparison(name, n=6, verdict="undecided") for name in ("fluid", "elu", "prelu")]
+    assert sentences.too_few_pairs(pd.DataFrame(rows)) == (
+        "Adjusted for 3 comparisons none can reach 5 % with fewer than 7 pairs."
     )
+    rows[0]["n"] = 7
+    assert sentences.too_few_pairs(pd.DataFrame(rows)) is None
+
+
+def test_three_run_rankings() -> None:
+    table = pd.DataFrame({"a": ["fluid", "relu"], "probability": [0.18, 0.4]})
     assert sentences.three_run_rankings(table) == (
-        "A table of three runs each would rank FluidReLU above ReLU in both rows 18 % of the time, ReLU above FluidReLU"
-        " 40 %, and ReLU above other runs of ReLU 27 %."
+        "A table of three runs each would rank FluidReLU above ReLU in both rows 18 % of the time, and ReLU above"
+        " FluidReLU 40 %; were there no difference, each 30 %."
     )
     assert sentences.three_run_rankings(table.iloc[:0]) is None
 
@@ -139,16 +154,44 @@ def test_duration(seconds: float, text: str) -> None:
     assert sentences.duration(seconds) == text
 
 
+def planned(**fields: Any) -> list[str]:
+    """The sentences of a plan."""
+    made = {
+        "activation": "fluid",
+        "baseline": "relu",
+        "effect": 0.0005,
+        "power": 0.8,
+        "alpha": 0.05,
+        "pairs": 60,
+        "sd_difference": 0.0011,
+        "sd_low": 0.0009,
+        "sd_high": 0.0013,
+        "correlation": 0.85,
+        "seeds": 40,
+        "seeds_low": 28,
+        "seeds_high": 55,
+        "seeds_unpaired": 218,
+        "pair_seconds": 36.0,
+        "processors": ("EPYC",),
+        "missing": 20,
+        "device": "cpu",
+        "notes": (),
+    }
+    return sentences.planned(Plan(**{**made, **fields}), 2, "--act relu --act fluid --study mine")
+
+
 def test_plan_in_sentences() -> None:
-    plan = Plan(
-        *("fluid", "relu", 0.0005, 0.8, 0.05, 60, 0.0011, 0.0009, 0.0013, 0.85, 40, 28, 55, 218, 36.0, ("AMD EPYC",))
-    )
-    first, second, third, command = sentences.planned(plan, 2, "--act relu --act fluid --study mine")
+    first, second, third, command = planned()
     assert "Over 60 pairs the differences between FluidReLU and ReLU have a sample SD of 0.00110" in first
     assert "To find a true difference of 0.0005 with a power of 80 % at the level of 5 %" in second
-    assert "takes 40 seeds of each (28 to 55 over" in second
-    assert third == "These are 80 trials: 12 min with 2 workers, at the 36 s that a pair took on AMD EPYC."
+    assert "by the paired t-test takes 40 seeds of each (28 to 55 over" in second
+    assert third == (
+        "These are 80 trials, of which the study has 60; the missing ones take 3 min with 2 workers, at the 36 s that a"
+        " pair took on EPYC."
+    )
     assert command == "fluidrelu repeat -n 40 --act relu --act fluid --study mine"
+    assert planned(missing=80)[2].startswith("These are 80 trials, the missing ones take 12 min with 2 workers")
+    assert planned(missing=0)[2:] == ["The study has them all: `fluidrelu report` compares them."]
 
 
 def verification(differences: dict[str, float], conditions: dict[str, tuple[str, str]]) -> Verification:
@@ -167,4 +210,6 @@ def test_verified_run_in_sentences() -> None:
     assert accuracies == "The test accuracy after the last epoch is 0.9753 here, 0.9752 there."
     assert reason == "What differs in the making: versions torch (2.14 there, 2.15 here)."
     *_, unknown = sentences.verified_run(verification({"test_loss": 0.1}, {}), csv)
-    assert "changed by hand" in unknown
+    assert "Nothing that is recorded of versions and hardware differs" in unknown
+    altogether, *_ = sentences.verified_run(verification({"learned parameters": math.inf}, {}), csv)
+    assert altogether.endswith("the numbers differ: learned parameters.")

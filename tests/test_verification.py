@@ -47,13 +47,29 @@ def test_changed_digits_and_other_conditions_are_named(copied: Path, data_dir: P
     provenance = copied.with_suffix(".json")
     content = json.loads(provenance.read_text())
     content["versions"]["torch"] = "2.0"
-    content["cpu"] = "another"
+    del content["versions"]["python"]
+    content |= {"cpu": "another", "threads": 7, "test_images": 99}  # what was trained is told by the protocol
     provenance.write_text(json.dumps(content))
     verified = made_again(copied, data_dir)
     assert not verified.agrees
     assert verified.differences == {"train_loss": pytest.approx(0.25), "learned value": math.inf}
-    assert list(verified.conditions) == ["cpu", "versions torch"]
+    assert list(verified.conditions) == ["cpu", "threads", "versions python", "versions torch"]
     assert verified.conditions["versions torch"][0] == "2.0"
+    assert verified.conditions["versions python"][0] == "not recorded"
+    assert verified.conditions["threads"] == ("7", "1")
+
+
+def test_parameters_that_are_gone_are_named(copied: Path, data_dir: Path) -> None:
+    copied.with_suffix(".parameters.csv").unlink()
+    provenance = copied.with_suffix(".json")
+    provenance.write_text(json.dumps({**json.loads(provenance.read_text()), "parameter_rows": 0}))
+    assert made_again(copied, data_dir).differences == {"learned parameters": math.inf}
+
+
+def test_damaged_record_is_refused_with_a_way_on(copied: Path) -> None:
+    copied.write_text(copied.read_text()[:-20])
+    with pytest.raises(DamagedFileError, match=r"csv .*: restore it, or make the run again with `fluidrelu train`\."):
+        read_record(copied)
 
 
 def test_what_is_no_record_is_refused(copied: Path) -> None:
