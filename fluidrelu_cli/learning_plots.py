@@ -42,7 +42,7 @@ def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -
             ax.yaxis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
     axes[0].set(title="By epoch: mean over seeds, and a band of ± one SD")
     axes[1].set(xlabel="epoch")
-    axes[0].legend(loc="upper right", fontsize="small", ncols=1 + len(axes[0].get_lines()) // 5)
+    axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", ncols=3)
     return axes
 
 

@@ -38,7 +38,7 @@ def test_learning_curves_are_a_mean_and_a_band_of_one_sd(make_runs: MakeRuns) ->
             assert (min(ends), max(ends)) == (pytest.approx(mean - sd), pytest.approx(mean + sd))
         assert {y for x, y in no_band if x == 1} == {fluid[0]}
     assert loss.get_xlabel() == "epoch"
-    _, labels = error.get_legend_handles_labels()
+    _, labels = loss.get_legend_handles_labels()
     assert labels == ["ReLU (n = 2)", "FluidReLU (n = 1)"]
 
 

@@ -92,16 +92,12 @@ def test_accuracies_are_a_dot_a_seed_with_mean_and_interval(make_runs: MakeRuns)
     summary = statistics.summary(finals, {"tanh": 2}, 100)
     ax = plots.accuracies(summary, finals, published=True)
     assert names(ax) == ["ReLU\n(n = 3)", "FluidReLU\n(n = 3)", "elu\n(n = 1)"]  # tanh has no run
-    assert dots(ax) == [[0.03, 0.02, 0.025], [0.04, 0.015, 0.025], [0.035]]
+    assert dots(ax) == [[0.97, 0.98, 0.975], [0.96, 0.985, 0.975], [0.965]]
     centres, halves = means(ax)
-    assert centres == pytest.approx([0.025, 0.08 / 3, 0.035])
+    assert centres == pytest.approx([0.975, 1 - 0.08 / 3, 0.965])
     assert halves == pytest.approx([4.302653 * 0.005 / 3**0.5, 4.302653 * 0.0125830574 / 3**0.5, 0], rel=1e-6)
     brackets = [np.asarray(line.get_xdata()).tolist() for line in ax.get_lines() if line.get_marker() == "|"][:2]
-    assert brackets[0] == pytest.approx([1 - 0.9784, 1 - 0.9721])
-    assert brackets[1] == pytest.approx([1 - 0.98, 1 - 0.9753])
-    left, right = ax.get_xlim()
-    assert left > right  # an axis of errors, read as accuracies, that grows to the right
-    assert ax.xaxis.get_major_formatter()(0.025) == "0.975"
+    assert brackets == [[0.9721, 0.9784], [0.9753, 0.98]]
     assert "the paper's three runs" in ax.get_title(loc=mpl.rcParams["axes.titlelocation"])
     alone = plots.accuracies(summary, finals, published=False)
     assert "paper" not in alone.get_title(loc=mpl.rcParams["axes.titlelocation"])
@@ -117,21 +113,15 @@ def test_long_names_leave_room_for_the_dots(make_runs: MakeRuns) -> None:
     plots.rendered(ax)  # without a warning that nothing is left
 
 
-def test_accuracies_far_apart_share_a_logarithmic_axis_of_errors(make_runs: MakeRuns) -> None:
+def test_accuracy_far_from_the_others_does_not_hide_them(make_runs: MakeRuns) -> None:
     finals = statistics.final_accuracies(make_runs(FINALS))
     ax = plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True)
-    assert ax.get_xscale() == "log"
-    assert [ax.xaxis.get_major_formatter()(tick) for tick in ax.get_xticks()] == [
-        "0.5",
-        "0.8",
-        "0.9",
-        "0.95",
-        "0.97",
-        "0.98",
-    ]
-    perfect = statistics.final_accuracies(make_runs({"relu": [(1.0,)], "elu": [(0.5,)]}))
-    ax = plots.accuracies(statistics.summary(perfect, {}, 100), perfect, published=False)
-    assert ax.get_xscale() == "linear"  # no logarithm of an error of 0
+    assert names(ax)[2] == "elu\n(n = 1)"
+    assert len(dots(ax)) == len(means(ax)[0]) == 2
+    assert [text.get_text() for text in ax.texts] == ["← 0.5000, beyond the axis"]
+    assert ax.get_xlim()[0] > 0.9
+    perfect = statistics.final_accuracies(make_runs({"relu": [(1.0,)], "elu": [(1.0,)]}))
+    assert len(dots(plots.accuracies(statistics.summary(perfect, {}, 100), perfect, published=False))) == 2
 
 
 def test_differences_are_a_dot_a_pair_with_mean_and_interval(make_runs: MakeRuns) -> None:
@@ -153,7 +143,7 @@ def test_large_differences_do_not_hide_small_ones(make_runs: MakeRuns) -> None:
     finals = statistics.final_accuracies(make_runs(FINALS))
     ax = plots.differences(finals, statistics.comparisons(finals, "relu", 1000))
     assert ax.get_xscale() == "symlog"
-    assert [tick for tick in ax.get_xticks() if tick > 0] == [0.001, 0.002, 0.005, 0.02, 0.1, 0.5]
+    assert [tick for tick in ax.get_xticks() if tick > 0] == [0.001, 0.002, 0.01, 0.1, 0.5]
 
 
 def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
