@@ -29,8 +29,8 @@ PROFILED_STEPS = 100
 
 def convolutions(batch_size: int, memory_format: torch.memory_format) -> Callable[[], object]:
     """Table 1's two convolutions, forward and backward: what no implementation on the same library can leave out."""
-    conv1 = nn.Conv2d(1, 16, 5).to(memory_format=memory_format)
-    conv2 = nn.Conv2d(16, 32, 5).to(memory_format=memory_format)
+    conv1 = nn.Conv2d(1, 16, 5).to(memory_format=memory_format)  # type: ignore[call-overload,unused-ignore]
+    conv2 = nn.Conv2d(16, 32, 5).to(memory_format=memory_format)  # type: ignore[call-overload,unused-ignore]
 
     def tensor(*shape: int) -> torch.Tensor:
         return torch.rand(batch_size, *shape).contiguous(memory_format=memory_format)

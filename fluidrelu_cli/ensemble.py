@@ -43,7 +43,7 @@ class Ensemble:
         if self.size == 1:
             if device.type == "cpu":
                 # Its convolutions and max-pooling are much faster when a pixel's channels are neighbours.
-                self.network.to(memory_format=torch.channels_last)
+                self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
             self.parameters = dict(self.network.named_parameters())
         else:
             self.parameters, self._buffers = stack_module_state([network.to(device) for network in networks])

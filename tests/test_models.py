@@ -78,7 +78,7 @@ def test_shapes_after_each_layer(name: str, activated: list[tuple[int, ...]]) ->
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_the_linear_layer_takes_its_inputs_channel_by_channel(memory_format: torch.memory_format) -> None:
     """As torch flattens them and as `fc.weight` is stored, whatever the order in memory."""
-    model = lively_model("relu").to(memory_format=memory_format)
+    model = lively_model("relu").to(memory_format=memory_format)  # type: ignore[call-overload,unused-ignore]
     flat: list[Tensor] = []
     model.activation2.register_forward_hook(lambda _module, _inputs, output: flat.append(output.flatten(1)))
     images, _ = some_digits(3)
