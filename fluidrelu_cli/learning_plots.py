@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 from torch import Tensor
 
-from fluidrelu_cli.plots import WIDTH
+from fluidrelu_cli.plots import WIDTH, wrapped
 from fluidrelu_cli.registry import Activation
 from fluidrelu_cli.statistics import paper_pair_first
 from fluidrelu_cli.tables import label
@@ -25,14 +25,14 @@ def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -
         axes = (above, below)
     errors = runs.assign(test_error=1 - runs["test_accuracy"])
     panels = (("test_error", "test error (1 − accuracy)"), ("train_loss", "training loss (nats)"))
-    for ax, (column, name) in zip(axes, panels, strict=True):
+    for ax, (column, quantity) in zip(axes, panels, strict=True):
         for index, activation in enumerate(paper_pair_first(runs["activation"])):
             seeds = errors[errors["activation"] == activation].groupby("epoch")[column]
             mean, sd = seeds.mean(), seeds.std().fillna(0)
-            title = f"{label(activation)} (n = {seeds.size().max()})"
-            ax.plot(mean, color=f"C{index}", linewidth=2, marker=".", label=title)
+            name = wrapped(f"{label(activation)} (n = {seeds.size().max()})", 32)
+            ax.plot(mean, color=f"C{index}", linewidth=2, marker=".", label=name)
             ax.fill_between(mean.index, mean - sd, mean + sd, color=f"C{index}", alpha=0.2, linewidth=0)
-        ax.set(ylabel=name)
+        ax.set(ylabel=quantity)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         # Within a decade the ticks of a linear axis are the better ones.
         values = errors[column][np.isfinite(errors[column])]
@@ -42,7 +42,7 @@ def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -
             ax.yaxis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
     axes[0].set(title="By epoch: mean over seeds, and a band of ± one SD")
     axes[1].set(xlabel="epoch")
-    axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", ncols=3)
+    axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", ncols=2)
     return axes
 
 

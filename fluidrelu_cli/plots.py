@@ -150,6 +150,11 @@ def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, ax: Axes | None
     return ax
 
 
+def wrapped(name: str, width: int) -> str:
+    """A name in lines of at most so many letters, for one that is too long leaves a figure no room."""
+    return "\n".join(part for line in name.split("\n") for part in textwrap.wrap(line, width))
+
+
 def _strip(ax: Axes, row: int, values: pd.Series[float], seeds: pd.Series[int], colour: str) -> None:
     """One dot a seed, spread over the row's height by the golden ratio so that they cover each other little."""
     ax.plot(values, row - 0.25 + 0.5 * (seeds * 0.618034 % 1), "o", color=colour, markersize=3.5, alpha=0.6, mew=0)
@@ -161,8 +166,7 @@ def _means(ax: Axes, rows: list[int], means: pd.Series[float], half_widths: pd.S
 
 def _rows(ax: Axes, names: list[str]) -> None:
     """One row an activation, the first above; a long name (mypackage.module:Class) takes several lines."""
-    wrapped = ["\n".join(part for line in name.split("\n") for part in textwrap.wrap(line, 18)) for name in names]
-    ax.set_yticks(range(len(names)), wrapped)
+    ax.set_yticks(range(len(names)), [wrapped(name, 18) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
 
