@@ -75,7 +75,7 @@ def learned_parameters(parameters: pd.DataFrame) -> Figure:
             extent = (values.columns[0] - 0.5, values.columns[-1] + 0.5, values.index[-1] + 0.5, -0.5)
             image = ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto", extent=extent)
             ax.grid(False)
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
             if column == 0:
                 ax.set_ylabel(f"kernel of {layer}")
             if row == 0:

@@ -61,11 +61,11 @@ class Report:
     def __init__(self, study: Study, against: Study | None = None, baseline: str = PAPER_PAIR[0]) -> None:
         self.study = study
         self.baseline = baseline
-        self._runs, notes = study.read_some_runs()
-        self.parameters, parameter_notes = study.read_parameters(self._runs)
+        self.runs, notes = study.read_some_runs()
+        self.parameters, parameter_notes = study.read_parameters(self.runs)
         self.read_notes = [*notes, *parameter_notes]
-        self.finals = statistics.final_accuracies(self._runs)
-        self.test_images = study.test_images(self._runs)
+        self.finals = statistics.final_accuracies(self.runs)
+        self.test_images = study.test_images(self.runs)
         there = statistics.paper_pair_first(self.finals["activation"])
         if baseline not in (*there, PAPER_PAIR[0]):
             raise UsageError(f"No run in {study.folder} has the --baseline {baseline}: name one of {', '.join(there)}.")
@@ -184,7 +184,7 @@ class Report:
             yield sentence
 
     def _diverged(self) -> Iterator[str]:
-        diverged = statistics.diverged(self._runs)
+        diverged = statistics.diverged(self.runs)
         if diverged:
             yield f"Diverged, with a loss that is not finite, but counted: {', '.join(diverged)}."
 
@@ -193,12 +193,12 @@ class Report:
             yield sentences.other_protocol(self.study.protocol.differences(Protocol()))
         if self._against is not None:
             against, others = self._against
-            yield sentences.reproduction(statistics.compare_runs(self._runs, others), str(against.folder))
+            yield sentences.reproduction(statistics.compare_runs(self.runs, others), str(against.folder))
 
     def conditions(self) -> dict[str, dict[str, int]]:
         """Under what conditions the runs were made: each one's values, with how many runs have them."""
         found: dict[str, dict[str, int]] = {}
-        for provenance in self.study.provenances(self._runs):
+        for provenance in self.study.provenances(self.runs):
             for name, value in _conditions(provenance).items():
                 counts = found.setdefault(name, {})
                 counts[value] = counts.get(value, 0) + 1
@@ -321,7 +321,7 @@ class Report:
         yield (
             "learning-curves",
             "The first epoch's training loss is a mean over the whole epoch, from its first step on.",
-            learning_plots.learning_curves(self._runs)[0],
+            learning_plots.learning_curves(self.runs)[0],
         )
         for activation, parameters in self.parameters.groupby("activation"):
             name, stem = tables.label(str(activation)), file_stem(str(activation))
@@ -341,7 +341,7 @@ class Report:
         """What they became, or why that cannot be drawn: a user's own activation may not be what it was."""
         recorded = {
             found.get("activation_sha256")
-            for found in self.study.provenances(self._runs)
+            for found in self.study.provenances(self.runs)
             if found["activation"] == activation
         }
         try:
