@@ -8,9 +8,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # batch size:epochs, the epochs well past those at which ReLU does as the paper's did
 CALIBRATED := 10:3 20:5 50:8 100:14
+ACTS := relu fluid prelu elu leaky-relu sigmoid tanh fluid-exp fluid-coth
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint format results calibration benchmarks reference clean
+.PHONY: help setup reproduce test lint format results calibration studies findings benchmarks reference clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +55,20 @@ calibration: $(READY)  ## For maintainers: go on with the calibration of batch s
 			--batch-size $${pair%:*} --epochs $${pair#*:} || exit; \
 	done
 	$(BIN)/fluidrelu calibrate $(foreach pair,$(CALIBRATED),calibration/batch-$(word 1,$(subst :, ,$(pair))))
+
+studies: $(READY)  ## For maintainers: go on with the studies of docs/findings.md (two hours on two cores)
+	$(BIN)/fluidrelu repeat -n 60 --study mnist-activations --act relu --act fluid
+	$(BIN)/fluidrelu repeat -n 20 --study mnist-activations $(addprefix --act ,$(ACTS))
+	for beta in 0 1 100 10000; do \
+		$(BIN)/fluidrelu repeat -n 10 --study beta/$$beta --act fluid --beta $$beta || exit; \
+	done
+	for lr in 0.0005 0.001 0.002 0.005 0.01; do \
+		$(BIN)/fluidrelu repeat -n 6 --study learning-rate/$$lr --lr $$lr || exit; \
+	done
+	$(BIN)/fluidrelu repeat -n 6 --study longer --epochs 30
+
+findings: $(READY)  ## For maintainers: recompute all numbers and figures of docs/findings.md and README.md from the runs
+	$(BIN)/python docs/findings.py
 
 benchmarks: $(READY)  ## Measure step, peer script and study (half an hour, on a quiet machine)
 	$(BIN)/python benchmarks/step.py

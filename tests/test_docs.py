@@ -8,21 +8,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import findings
 import pandas as pd
 import pytest
 import torch
 import typer.main
+from scipy import stats
 
 from fluidrelu_cli import cli
 from fluidrelu_cli.activations import ParametricActivation
 from fluidrelu_cli.calibration import Calibration
-from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, Trial
 from fluidrelu_cli.records import PARAMETER_COLUMNS, RUN_COLUMNS, read_json
-from fluidrelu_cli.registry import resolve
+from fluidrelu_cli.registry import ACTIVATIONS, resolve
 from fluidrelu_cli.reporting import Report
 from fluidrelu_cli.seeding import generator
 from fluidrelu_cli.study import read_study
-from fluidrelu_cli.tables import calibration_cells, markdown, summary_cells, table2_cells
+from fluidrelu_cli.tables import calibration_cells, markdown
 from fluidrelu_cli.training import Training, load_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -93,19 +95,52 @@ def test_the_readme_s_own_activation_can_be_named(tmp_path: Path, monkeypatch: p
     assert made.a.shape == (16,)
 
 
-def test_the_readme_shows_the_committed_tables() -> None:
-    for name in ("table2.md", "summary.md"):
-        assert (ROOT / "results" / "paper" / name).read_text(encoding="utf-8") in README
-
-
-def test_the_committed_tables_are_those_of_the_committed_runs() -> None:
-    report = Report(read_study(ROOT / "results" / "paper"))
+@pytest.mark.parametrize("study", findings.STUDIES)
+def test_the_committed_tables_are_those_of_the_committed_runs(study: str) -> None:
+    report = findings.report(study)
     assert not report.notes
-    for name, table in (("table2.csv", report.table2), ("summary.csv", report.summary)):
-        committed = pd.read_csv(ROOT / "results" / "paper" / name)
-        pd.testing.assert_frame_equal(committed, table, check_dtype=False, rtol=1e-12)
-    for name, cells in (("table2.md", table2_cells(report.table2)), ("summary.md", summary_cells(report.summary))):
-        assert (ROOT / "results" / "paper" / name).read_text(encoding="utf-8") == markdown(*cells)
+    for section in report.sections:
+        stem = ROOT / "results" / study / section.name
+        committed = pd.read_csv(stem.with_suffix(".csv"), keep_default_na=False, na_values=["nan"])
+        expected = section.table.replace("", None) if "left_out" not in section.table else section.table
+        pd.testing.assert_frame_equal(committed, expected, check_dtype=False, rtol=1e-12)
+        assert stem.with_suffix(".md").read_text(encoding="utf-8") == markdown(*section.cells)
+    page = (ROOT / "results" / study / "report.html").read_text(encoding="utf-8")
+    assert f"<h1>{report.question}</h1>" in page
+    assert (report.summary["n"] == report.summary["asked"]).all()
+
+
+def test_findings_and_readme_say_what_the_committed_runs_say() -> None:
+    assert (ROOT / "docs" / "findings.md").read_text(encoding="utf-8") == findings.findings()
+    assert findings.readme(README) == README
+
+
+def test_no_number_of_the_findings_is_typed() -> None:
+    """What is measured stands in the templates as an expression; only the protocols' own numbers are written out."""
+    for template in (ROOT / "docs").glob("*.j2"):
+        text = re.sub(r"\{[{%#].*?[#%}]\}", "", template.read_text(encoding="utf-8"), flags=re.DOTALL)
+        prose = re.sub(r"^ {4}.*$", "", text, flags=re.MULTILINE)  # without the commands
+        assert re.findall(r"\d*\.\d+|\d+ %", prose) == ["95 %"] * prose.count("95 %"), template.name
+
+
+def test_the_main_findings_by_pandas_and_scipy_alone() -> None:
+    """The headline's numbers once more, without any of the package's statistics."""
+    folder = ROOT / "results" / findings.MAIN / "runs"
+    runs = [pd.read_csv(path).iloc[-1] for path in folder.glob("*seed*.csv") if "parameters" not in path.name]
+    by_seed = pd.DataFrame(runs).pivot(index="seed", columns="activation", values="test_accuracy")
+    assert by_seed.count().to_dict() == {name: 60 if name in PAPER_PAIR else 20 for name in ACTIVATIONS}
+    differences = by_seed["fluid"] - by_seed["relu"]
+    interval = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    sign = {True: "higher", False: "lower"}[bool(differences.mean() > 0)]
+    headline = (
+        f"mean accuracy is {abs(differences.mean()):.5f} {sign}"
+        f" (95 % interval {interval.low:+.5f} to {interval.high:+.5f};"
+    ).replace("-", "−")
+    assert headline in README
+    assert headline in (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    for name in ACTIVATIONS:
+        assert f"| {name} | {by_seed[name].count()}/" in (folder.parent / "summary.md").read_text(encoding="utf-8")
+        assert f"{by_seed[name].mean():.5f} ± " in (folder.parent / "summary.md").read_text(encoding="utf-8")
 
 
 def test_the_committed_runs_start_as_runs_start_today(data_dir: Path) -> None:
@@ -135,6 +170,5 @@ def test_the_default_protocol_is_the_calibrated_one_and_that_of_the_committed_st
     table = markdown(*calibration_cells(calibration.table))
     assert (folder / "calibration.md").read_text(encoding="utf-8") == table
     assert table in PAPER
-    for document in (README, PAPER):
-        assert f"{chosen['mean']:.5f}" in document  # of all ten, beside the three of results/paper
+    assert f"{chosen['mean']:.5f}" in PAPER  # of all ten, beside the three of results/paper
     assert f"{Report(read_study(ROOT / 'results' / 'paper')).summary['mean'][0]:.5f}" in PAPER

@@ -1,0 +1,215 @@
+"""Write docs/findings.md and the README's parts that say what came out, from the committed runs: `make findings`.
+
+Every number in them is an expression in a template (*.md.j2) over what the reports of the
+committed studies compute; no number is typed. tests/test_docs.py holds documents and runs together.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from fluidrelu_cli import plots, sentences, statistics, tables
+from fluidrelu_cli.protocol import PAPER_TABLE2
+from fluidrelu_cli.records import write_whole
+from fluidrelu_cli.reporting import Report
+from fluidrelu_cli.study import read_study
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+RESULTS = ROOT / "results"
+
+MAIN = "mnist-activations"
+BETAS = ("0", "1", "100", "10000")
+RATES = ("0.0005", "0.001", "0.002", "0.005", "0.01")
+STUDIES = (
+    "paper",
+    MAIN,
+    *(f"beta/{beta}" for beta in BETAS),
+    *(f"learning-rate/{rate}" for rate in RATES),
+    "longer",
+)
+
+
+@functools.cache
+def report(study: str) -> Report:
+    """The report of a committed study."""
+    return Report(read_study(RESULTS / study))
+
+
+def finals(study: str, activation: str, name: str) -> pd.DataFrame:
+    """The final accuracies of one activation of a study, under another name."""
+    found: pd.DataFrame = report(study).finals
+    mine: pd.DataFrame = found[found["activation"] == activation].assign(activation=name)
+    return mine
+
+
+def table(study: str, section: str) -> str:
+    """A table of a study's report, in Markdown."""
+    [found] = [made for made in report(study).sections if made.name == section]
+    return tables.markdown(*found.cells)
+
+
+def remarks(study: str, section: str) -> list[str]:
+    [found] = [made for made in report(study).sections if made.name == section]
+    return list(found.remarks)
+
+
+def row(study: str, activation: str, name: str = "comparisons") -> dict[str, Any]:
+    """An activation's row of a study's comparisons or summary."""
+    found = getattr(report(study), name)
+    [made] = found[found["activation"] == activation].to_dict("records")
+    return dict(made)
+
+
+def betas() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Summary and comparisons of the values of beta, and of ReLU, against the paper's; seeds of all of them alone."""
+    parts = [finals(f"beta/{beta}", "fluid", f"β = {beta}") for beta in BETAS]
+    relu = finals(MAIN, "relu", "ReLU")
+    parts.append(relu[relu["seed"].isin(parts[0]["seed"])])
+    joined = pd.concat(parts)
+    images = report(MAIN).test_images
+    return statistics.summary(joined, {}, images), statistics.comparisons(joined, f"β = {BETAS[-1]}", images)
+
+
+def rates() -> list[dict[str, Any]]:
+    """One row a learning rate: both summaries, and the comparison with its p-value adjusted for all rates."""
+    compared = [row(f"learning-rate/{rate}", "fluid") for rate in RATES]
+    adjusted = statistics.holm([made["p"] for made in compared])
+    return [
+        {
+            "rate": rate,
+            "relu": row(f"learning-rate/{rate}", "relu", "summary"),
+            "fluid": row(f"learning-rate/{rate}", "fluid", "summary"),
+            "compared": made | {"p_holm": p_holm},
+        }
+        for rate, made, p_holm in zip(RATES, compared, adjusted, strict=True)
+    ]
+
+
+def tuned() -> dict[str, Any]:
+    """Each activation at the rate at which its own mean is highest, compared by seed."""
+    best = {name: max(rates(), key=lambda made: made[name]["mean"])["rate"] for name in ("relu", "fluid")}
+    joined = pd.concat([finals(f"learning-rate/{rate}", name, name) for name, rate in best.items()])
+    [compared] = statistics.comparisons(joined, "relu", report(MAIN).test_images).to_dict("records")
+    return {"rates": best, "compared": compared}
+
+
+def learned(study: str) -> list[dict[str, Any]]:
+    """What the kernels' a became, by layer: the median; the shares below -2 (near ReLU), above 2 (near v), near 0."""
+    parameters = report(study).parameters
+    last = parameters[(parameters["activation"] == "fluid") & (parameters["epoch"] == parameters["epoch"].max())]
+    return [
+        {
+            "layer": layer,
+            "kernels": group["kernel"].nunique(),
+            "median": group["value"].median(),
+            "relu": (group["value"] < -2).mean(),
+            "identity": (group["value"] > 2).mean(),
+            "near": (group["value"].abs() < 1).mean(),
+        }
+        for layer, group in last.groupby("layer")
+    ]
+
+
+def published(line: str, activation: str) -> float:
+    """A number of the paper's Table 2."""
+    return PAPER_TABLE2[line, activation]
+
+
+def lead(line: str) -> float:
+    """By how much the new function leads in a row of the paper's Table 2."""
+    return published(line, "fluid") - published(line, "relu")
+
+
+def mean_at(study: str, activation: str, epoch: int) -> float:
+    """The mean test accuracy after an epoch."""
+    runs = report(study).runs
+    return float(runs.loc[(runs["activation"] == activation) & (runs["epoch"] == epoch), "test_accuracy"].mean())
+
+
+def furthest(study: str) -> float:
+    """The largest distance of any a of any seed from 0, where it began."""
+    return float(report(study).parameters["value"].abs().max())
+
+
+def rate_figure() -> Figure:
+    """Accuracy by learning rate, each seed and the mean with its interval."""
+    figure = Figure(figsize=(plots.WIDTH, 3.6), layout="constrained")
+    ax = figure.subplots()
+    for index, activation in enumerate(("relu", "fluid")):
+        shift = (0.97, 1.03)[index]  # side by side
+        for rate, made in zip(RATES, rates(), strict=True):
+            seeds = finals(f"learning-rate/{rate}", activation, activation)["test_accuracy"]
+            ax.plot([float(rate) * shift] * len(seeds), seeds, "o", color=f"C{index}", markersize=3, alpha=0.5, mew=0)
+            summary = made[activation]
+            half = (summary["ci_high"] - summary["ci_low"]) / 2
+            ax.errorbar(float(rate) * shift, summary["mean"], half, fmt="D", color=f"C{index}", markersize=4, capsize=4)
+        means = [made[activation]["mean"] for made in rates()]
+        ax.plot([float(rate) * shift for rate in RATES], means, color=f"C{index}", label=tables.label(activation))
+    ax.set_xscale("log")
+    ax.set_xticks([float(rate) for rate in RATES], RATES)
+    ax.minorticks_off()
+    ax.set(xlabel="learning rate ε", ylabel="test accuracy", title="Each seed, mean and 95 % interval")
+    ax.legend()
+    return figure
+
+
+def interval(made: dict[str, Any]) -> str:
+    """The 95 % interval of a comparison, in words."""
+    return f"{tables.difference(made['ci_low'])} to {tables.difference(made['ci_high'])}"
+
+
+def mean(made: dict[str, Any]) -> str:
+    """Mean ± half of the interval, of a row of a summary."""
+    return f"{made['mean']:.5f} ± {(made['ci_high'] - made['ci_low']) / 2:.5f}"
+
+
+def plus_minus(made: dict[str, Any]) -> str:
+    """Mean difference ± half of the interval, of a row of comparisons."""
+    return f"{tables.difference(made['mean_difference'])} ± {(made['ci_high'] - made['ci_low']) / 2:.5f}"
+
+
+def rendered(template: str, root: str) -> str:
+    """A template of this folder, filled in; ``root`` leads from the document to the top folder."""
+    environment = Environment(
+        loader=FileSystemLoader(DOCS), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    own = (report, table, remarks, row, betas, rates, tuned, learned, published, lead, mean_at, furthest)
+    environment.globals.update({function.__name__: function for function in (*own, interval, mean, plus_minus)})
+    environment.globals.update(root=root, MAIN=MAIN, sentences=sentences, tables=tables)
+    return environment.get_template(template).render()
+
+
+def findings() -> str:
+    """What docs/findings.md has to hold."""
+    return rendered("findings.md.j2", "../") + "\n"
+
+
+def readme(text: str) -> str:
+    """The README with the parts that a template makes made anew."""
+
+    def made(part: re.Match[str]) -> str:
+        return f"{part[1]}{rendered(part[2], '').strip()}\n{part[3]}"
+
+    return re.sub(r"(<!-- made from docs/(\S+) -->\n).*?(<!-- end -->)", made, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    for study in STUDIES:
+        report(study).write()
+    with plots.style():
+        for kind, content in plots.rendered(rate_figure()).items():
+            write_whole(DOCS / "figures" / f"learning-rate.{kind}", content)
+    write_whole(DOCS / "findings.md", findings())
+    write_whole(ROOT / "README.md", readme((ROOT / "README.md").read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()
