@@ -114,9 +114,9 @@ def test_report_in_a_format_prints_that_alone(undisturbed: Path) -> None:
 def test_plan_tells_seeds_and_time_and_the_command(undisturbed: Path) -> None:
     output = words(fluidrelu("plan", "--effect", 0.5, "--results", undisturbed.parent.parent, "--workers", 1))
     assert "Over 2 pairs the differences between FluidReLU and ReLU have a sample SD of" in output
-    assert "To find a true difference of 0.5 with a power of 80 % at the level of 5 %, one comparison takes" in output
+    assert "To find a true difference of 0.5 with a power of 80 % at the level of 5 %, one comparison by" in output
     assert re.search(r"with 1 worker, at the \d+ s that a pair took on", output)
-    assert re.search(r"fluidrelu repeat -n \d+ --act relu --act fluid --study local --results \\S+$", output)
+    assert re.search(r"fluidrelu repeat -n \d+ --act relu --act fluid --study local --results \S+$", output)
 
 
 def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path, folder: Path) -> None:

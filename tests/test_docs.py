@@ -98,7 +98,7 @@ def test_the_readme_s_own_activation_can_be_named(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("study", findings.STUDIES)
 def test_the_committed_tables_are_those_of_the_committed_runs(study: str) -> None:
     report = findings.report(study)
-    assert not report.notes
+    assert not report.read_notes
     for section in report.sections:
         stem = ROOT / "results" / study / section.name
         committed = pd.read_csv(stem.with_suffix(".csv"), keep_default_na=False, na_values=["nan"])

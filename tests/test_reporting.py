@@ -263,14 +263,14 @@ def test_report_shows_protocol_table_and_statistics(tmp_path: Path, make_study: 
     assert "relu 3/3 0.97500 ± 0.01242 0.00500" in text
     assert "3 seeds cannot tell FluidReLU from ReLU" in text
     assert "on these 10,000 test images" in text
-    assert report.notes == []
+    assert report.read_notes == []
 
 
 def test_report_names_what_it_leaves_out_and_counts_it(tmp_path: Path, make_study: MakeStudy) -> None:
     study = make_study(tmp_path, BOTH)
     damage(study, "relu-seed1")
     report = Report(study)
-    [note] = report.notes
+    [note] = report.read_notes
     assert note.startswith(f"Left out: {study.files('relu-seed1').csv} is damaged (")
     text = shown(report)
     assert "relu 2/3 0.97750" in text
@@ -302,7 +302,7 @@ def test_report_against_a_study_that_differs(tmp_path: Path, make_study: MakeStu
     report = Report(mine, theirs)
     sentence = f"4 of 5 runs in common with {theirs.folder} are equal digit for digit; of the others the final accuracy"
     assert f"{sentence} differs by at most 0.0005 (FluidReLU, seed 2)." in shown(report)
-    [note] = report.notes
+    [note] = report.read_notes
     assert str(theirs.files("relu-seed0").csv) in note
 
 
