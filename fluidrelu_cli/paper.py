@@ -129,8 +129,8 @@ higher worst: where it holds the largest but not the smallest of the six (none b
 def rankings(finals: pd.DataFrame) -> pd.DataFrame:
     """How often a table of three runs each would rank A above B in both rows: columns a, b, probability.
 
-    For the paper's two, either way round. Empty unless both have three runs. :data:`CHANCE` is what it would be of two
-    functions between which there is no difference.
+    For the paper's two, either way round. :data:`CHANCE` is what it would be of two functions between which there is no
+    difference. Empty unless both have more than three runs, which are one set.
     """
     relu, fluid = (accuracies_of(finals, activation) for activation in PAPER_PAIR)
     rows = [
@@ -138,7 +138,7 @@ def rankings(finals: pd.DataFrame) -> pd.DataFrame:
         ("relu", "fluid", both_rows_above(relu, fluid)),
     ]
     table: pd.DataFrame = pd.DataFrame(rows, columns=["a", "b", "probability"])
-    return table if min(len(relu), len(fluid)) >= PAPER_RUNS else table.iloc[:0]
+    return table if min(len(relu), len(fluid)) > PAPER_RUNS else table.iloc[:0]
 
 
 def accuracies_of(finals: pd.DataFrame, activation: str) -> list[float]:
