@@ -136,7 +136,7 @@ def planned(plan: Plan, workers: int, options: str) -> list[str]:
     needed = f"{plan.seeds} seeds of each ({plan.seeds_low} to {plan.seeds_high} over the interval of the SD;"
     said = [
         f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {spread};"
-        f" the pairs' correlation is {accuracy(plan.correlation, 2)}.",
+        f" the pairs' correlation is {accuracy(plan.correlation, 2).replace('-', '−')}.",
         f"To find a true difference of {plan.effect:g} with a power of {percent(plan.power)} at the level of"
         f" {100 * plan.alpha:g} %, one comparison by the paired t-test takes {needed} about"
         f" {plan.seeds_unpaired} if the two had different seeds).",
