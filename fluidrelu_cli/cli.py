@@ -317,7 +317,7 @@ def report(
     ] = "table",
     debug: DebugOption = False,
 ) -> None:
-    """Compare the activations of a study, and write tables, figures and a page, all from the run CSVs."""
+    """Compare the activations of a study, from its run CSVs; tables, figures and page in its folder are replaced."""
     from fluidrelu_cli.reporting import FORMATS, Report
 
     if form not in FORMATS:
@@ -352,8 +352,8 @@ def plan(
     made = planning.plan(opened, act, baseline, effect, power, alpha)
     for note in made.notes:
         _say(note)
-    options = shlex.join(["--act", baseline, "--act", act, "--study", study, "--results", str(results)])
-    for sentence in sentences.planned(made, workers or default_workers(made.device), options):
+    where = shlex.join(["--study", study, "--results", str(results)])
+    for sentence in sentences.planned(made, workers or default_workers(made.device), where):
         _print(sentence)
 
 

@@ -16,6 +16,9 @@ from fluidrelu_cli.protocol import PAPER_PAIR, PAPER_RUNS, PAPER_TABLE2
 
 ROWS = ("best", "worst")
 
+TINY = 1e-9
+"""Less than any two accuracies that are not equal differ by: they are whole numbers of images."""
+
 
 def expected_best_of(values: Sequence[float], k: int) -> float:
     """The mean of the largest of k values, over all subsets of k of the n values; NaN if n < k.
@@ -54,22 +57,27 @@ def of_three(values: Sequence[float]) -> pd.DataFrame:
     return table
 
 
-def both_rows_above(a: Sequence[float], b: Sequence[float]) -> float:
-    """How often a table of three runs ranks A above B in both rows: P(best of A > B's and worst of A > B's).
+def both_rows_above(a: Sequence[float], b: Sequence[float], best_by: float = TINY, worst_by: float = TINY) -> float:
+    """How often a table of three runs ranks A above B in both rows, by at least so much.
 
+    P(best of A >= best of B + best_by and worst of A >= worst of B + worst_by); left out, any lead will do.
     Exact over all pairs of a set of three of A's runs and one of B's; NaN if either has fewer than three. Of B's sets,
     j - i - 1 have the worst x_(i) and the best x_(j); of A's, C(g_i, 3) - C(h_ij, 3) have their worst above the one and
-    their best above the other, with g_i of A's runs above x_(i), and h_ij of these not above x_(j).
+    their best above the other, with g_i of A's runs above x_(i), and h_ij of these not above x_(j) (both by that much).
     """
     if min(len(a), len(b)) < PAPER_RUNS:
         return math.nan
-    above = len(a) - np.searchsorted(np.sort(a), np.sort(b), side="right")  # of A's runs, for each of B's ascending
+    # How many of A's runs are above each of B's, ascending; half a TINY, for sums of floats are not exact.
+    above_worst, above_best = (
+        len(a) - np.searchsorted(np.sort(a), np.sort(b) + by - TINY / 2) for by in (worst_by, best_by)
+    )
     worst, best = np.triu_indices(len(b), PAPER_RUNS - 1)
 
     def sets(n: Any) -> Any:
         return n * (n - 1.0) * (n - 2.0) / 6  # of three, for each n; of thousands of runs too many for whole numbers
 
-    ranked = (best - worst - 1) * (sets(above[worst]) - sets(above[worst] - above[best]))
+    between = np.maximum(0, above_worst[worst] - above_best[best])
+    ranked = (best - worst - 1) * (sets(above_worst[worst]) - sets(between))
     return float(ranked.sum() / (math.comb(len(a), PAPER_RUNS) * math.comb(len(b), PAPER_RUNS)))
 
 

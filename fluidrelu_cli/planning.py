@@ -71,7 +71,7 @@ def plan(study: Study, activation: str, baseline: str, effect: float, power: flo
     if found is None or found["n"] < 2 or found["sd_difference"] == 0:
         raise FluidReluError(
             f"{study.folder} cannot tell how much differences between {activation} and {baseline} vary: train some"
-            f" more pairs of runs in it first."
+            f" more pairs first, with `fluidrelu repeat -n 10 --act {baseline} --act {activation}` and its --study."
         )
     n, sd = int(found["n"]), float(found["sd_difference"])
     low, high = sd_interval(sd, n)

@@ -136,15 +136,17 @@ def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, ax: Axes | None
     ax.axvline(0, color="black", linewidth=1)
     _rows(ax, [f"{label(row['activation'])}\n({row['n']} pairs)" for row in shown.to_dict("records")])
     largest = max(float(values.abs().max()) for values in paired.values())
+    beyond = ""
     if largest > SYMLOG_FROM:
         ax.set_xscale("symlog", linthresh=SYMLOG_LINEAR)
         ticks = [tick for tick in (0.001, 0.002, 0.01, 0.1, 0.5) if tick < 1.3 * largest]
         ax.xaxis.set_major_locator(FixedLocator([*(-tick for tick in reversed(ticks)), 0, *ticks]))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.margins(x=0.02)
+        beyond = f" (logarithmic beyond ±{SYMLOG_LINEAR:g})"
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:+.3g}".replace("-", "−") if round(value, 9) else "0")
     ax.set(
-        xlabel=f"test accuracy minus {label(baseline)}'s at the same seed",
+        xlabel=f"test accuracy minus {label(baseline)}'s at the same seed{beyond}",
         title="Paired differences; black: mean and 95 % interval",
     )
     return ax

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from fluidrelu_cli.verification import Verification
 
 COMPARISONS_EXPLAINED = (
-    "p: exact, two-sided, by flipping the signs of the paired differences; (Holm): adjusted for all comparisons here."
-    " P(above): the share of seeds at which the activation's accuracy is the higher one."
+    "p: exact, two-sided, by flipping the signs of the paired differences; (Holm): adjusted for all comparisons here,"
+    " which the verdict goes by. The intervals are not adjusted: one may leave out 0 where the verdict is undecided."
+    " P(above): the share of seeds at which the activation's accuracy is the higher one; ties count as not above."
 )
 TABLE2_EXPLAINED = (
     "Best and worst grow apart with the number of runs, so ours are the means over all sets of three of the n runs."
@@ -81,7 +82,9 @@ def left_out(comparisons: pd.DataFrame) -> str | None:
         f"{', '.join(group['activation'])} against {group['baseline'].iloc[0]}: without {seeds}"
         for seeds, group in comparisons[comparisons["left_out"] != ""].groupby("left_out", sort=False)
     ]
-    return f"Pairs are seeds that both have ({'. '.join(found)})." if found else None
+    if not found:
+        return None
+    return f"Pairs are seeds that both have ({'. '.join(found)}): do not compare rows over different seeds."
 
 
 def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
@@ -129,8 +132,8 @@ def reproduction(comparison: pd.DataFrame, against: str) -> str:
     )
 
 
-def planned(plan: Plan, workers: int, options: str) -> list[str]:
-    """What a plan says; ``options`` are those of the `repeat` that carries it out."""
+def planned(plan: Plan, workers: int, where: str) -> list[str]:
+    """What a plan says; ``where`` are the options that name the study."""
     a, b = label(plan.activation), label(plan.baseline)
     spread = f"{plan.sd_difference:.5f} (95 % interval {plan.sd_low:.5f} to {plan.sd_high:.5f})"
     needed = f"{plan.seeds} seeds of each ({plan.seeds_low} to {plan.seeds_high} over the interval of the SD;"
@@ -142,14 +145,14 @@ def planned(plan: Plan, workers: int, options: str) -> list[str]:
         f" {plan.seeds_unpaired} if the two had different seeds).",
     ]
     if plan.missing == 0:
-        return [*said, "The study has them all: `fluidrelu report` compares them."]
+        return [*said, f"The study has them all; compare them with: fluidrelu report {where}"]
     there = f" of which the study has {2 * plan.seeds - plan.missing};" if plan.missing < 2 * plan.seeds else ""
     side_by_side = f"{workers} worker{'s' if workers > 1 else ''}"
     return [
         *said,
         f"These are {2 * plan.seeds} trials,{there} the missing ones take {duration(plan.seconds(workers))} with"
         f" {side_by_side}, at the {plan.pair_seconds:.0f} s that a pair took on {' and '.join(plan.processors)}.",
-        f"fluidrelu repeat -n {plan.seeds} {options}",
+        f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}",
     ]
 
 

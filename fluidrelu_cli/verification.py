@@ -62,6 +62,8 @@ def read_record(csv: Path) -> Recorded:
         UsageError: if it is no run CSV's path.
         StorageError, DamagedFileError: if one of the files cannot be read.
     """
+    if not csv.exists():
+        raise UsageError(f"There is no file {csv}: name a run CSV, such as results/local/runs/relu-seed0.csv.")
     if not csv.is_file() or csv.suffix != ".csv" or csv.name.endswith(".parameters.csv"):
         raise UsageError(f"{csv} is no run CSV: name one, such as results/local/runs/relu-seed0.csv.")
     files = RunFiles(csv.parent, csv.stem)

@@ -267,8 +267,11 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("plan --effect 0.001", "There is no study in results/local"),
         ("plan --effect 0.001 --workers 0", "--workers must be a whole number from 1, not 0."),
         ("plan", "Missing option '--effect'"),
-        ("verify README", "README is no run CSV"),
-        ("verify nosuch.csv", "nosuch.csv is no run CSV: name one, such as results/local/runs/relu-seed0.csv."),
+        ("verify .", ". is no run CSV: name one, such as results/local/runs/relu-seed0.csv."),
+        (
+            "verify nosuch.csv",
+            "There is no file nosuch.csv: name a run CSV, such as results/local/runs/relu-seed0.csv.",
+        ),
         ("calibrate nosuch", "There is no study in results/nosuch"),
         ("train --epochs two", "--epochs"),
         ("trian", "No such command"),

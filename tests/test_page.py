@@ -90,7 +90,7 @@ def test_page_answers_first_and_needs_nothing_else(report: Path) -> None:
     assert text.index("3 seeds cannot tell FluidReLU from ReLU") < text.index("<table")
     for part in ("Protocol", "Provenance", "Figures", "Table 2: best and worst accuracy of three runs"):
         assert f"<h2>{part}</h2>" in text
-    assert "leaky-relu against relu: without relu 1)." in text
+    assert "leaky-relu against relu: without relu 1)" in text
     assert "The learned functions of" not in text  # all that learns is built in
     assert not re.search(r"""(src|href)=["'](?!data:)""", text)
 

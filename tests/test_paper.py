@@ -108,6 +108,8 @@ def test_both_rows_above_counts_all_pairs_of_sets(a: list[float], b: list[float]
     pairs = list(itertools.product(itertools.combinations(a, 3), itertools.combinations(b, 3)))
     above = sum(max(three) > max(other) and min(three) > min(other) for three, other in pairs)
     assert both_rows_above(a, b) == pytest.approx(above / len(pairs))
+    by = sum(max(three) >= max(other) + 1 / 8 and min(three) >= min(other) + 1 / 4 for three, other in pairs)
+    assert both_rows_above(a, b, best_by=1 / 8, worst_by=1 / 4) == pytest.approx(by / len(pairs))
 
 
 def test_both_rows_above_by_hand_and_at_the_ends() -> None:

@@ -143,6 +143,7 @@ def test_large_differences_do_not_hide_small_ones(make_runs: MakeRuns) -> None:
     finals = statistics.final_accuracies(make_runs(FINALS))
     ax = plots.differences(finals, statistics.comparisons(finals, "relu", 1000))
     assert ax.get_xscale() == "symlog"
+    assert ax.get_xlabel().endswith("(logarithmic beyond ±0.002)")
     assert [tick for tick in ax.get_xticks() if tick > 0] == [0.001, 0.002, 0.01, 0.1, 0.5]
 
 

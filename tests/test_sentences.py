@@ -113,7 +113,7 @@ def test_left_out_names_the_seeds() -> None:
     rows = [comparison(name, left_out=seeds) for name, seeds in left_out.items()]
     assert sentences.left_out(pd.DataFrame(rows)) == (
         "Pairs are seeds that both have (fluid, tanh against relu: without relu 20–59. prelu against relu: without"
-        " prelu 3; relu 5)."
+        " prelu 3; relu 5): do not compare rows over different seeds."
     )
     assert sentences.left_out(pd.DataFrame([comparison()])) is None
 
@@ -177,7 +177,7 @@ def planned(**fields: Any) -> list[str]:
         "device": "cpu",
         "notes": (),
     }
-    return sentences.planned(Plan(**{**made, **fields}), 2, "--act relu --act fluid --study mine")
+    return sentences.planned(Plan(**{**made, **fields}), 2, "--study mine")
 
 
 def test_plan_in_sentences() -> None:
@@ -191,7 +191,7 @@ def test_plan_in_sentences() -> None:
     )
     assert command == "fluidrelu repeat -n 40 --act relu --act fluid --study mine"
     assert planned(missing=80)[2].startswith("These are 80 trials, the missing ones take 12 min with 2 workers")
-    assert planned(missing=0)[2:] == ["The study has them all: `fluidrelu report` compares them."]
+    assert planned(missing=0)[2:] == ["The study has them all; compare them with: fluidrelu report --study mine"]
 
 
 def verification(differences: dict[str, float], conditions: dict[str, tuple[str, str]]) -> Verification:

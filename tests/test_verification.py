@@ -73,7 +73,9 @@ def test_damaged_record_is_refused_with_a_way_on(copied: Path) -> None:
 
 
 def test_what_is_no_record_is_refused(copied: Path) -> None:
-    for path in (copied.with_suffix(".parameters.csv"), copied.with_suffix(".json"), copied.with_name("nosuch.csv")):
+    with pytest.raises(UsageError, match=r"There is no file .*nosuch\.csv: name a run CSV"):
+        read_record(copied.with_name("nosuch.csv"))
+    for path in (copied.with_suffix(".parameters.csv"), copied.with_suffix(".json"), copied.parent):
         with pytest.raises(UsageError, match=r"is no run CSV: name one, such as results/local/runs/relu-seed0\.csv"):
             read_record(path)
     provenance = copied.with_suffix(".json")
