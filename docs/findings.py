@@ -7,7 +7,10 @@ committed studies compute; no number is typed. tests/test_docs.py holds document
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from fluidrelu_cli import plots, sentences, statistics, tables
+from fluidrelu_cli import paper, plots, sentences, statistics, tables
 from fluidrelu_cli.protocol import PAPER_TABLE2
 from fluidrelu_cli.records import write_whole
 from fluidrelu_cli.reporting import Report
@@ -65,7 +68,7 @@ def row(study: str, activation: str, name: str = "comparisons") -> dict[str, Any
     """An activation's row of a study's comparisons or summary."""
     found = getattr(report(study), name)
     [made] = found[found["activation"] == activation].to_dict("records")
-    return dict(made)
+    return {str(name): value for name, value in made.items()}
 
 
 def betas() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -134,6 +137,63 @@ def mean_at(study: str, activation: str, epoch: int) -> float:
     return float(runs.loc[(runs["activation"] == activation) & (runs["epoch"] == epoch), "test_accuracy"].mean())
 
 
+def on_the_same_seeds() -> dict[str, dict[str, Any]]:
+    """Over the seeds that all activations of the main study have: FluidReLU from ReLU, its rivals from FluidReLU."""
+    found = report(MAIN).finals
+    by_seed = found.pivot(index="seed", columns="activation", values="test_accuracy").dropna()
+    common = found[found["seed"].isin(by_seed.index)]
+
+    def pair(activation: str, baseline: str) -> dict[str, Any]:
+        both = common[common["activation"].isin([activation, baseline])]
+        [made] = statistics.comparisons(both, baseline, report(MAIN).test_images).to_dict("records")
+        return {str(name): value for name, value in made.items()}
+
+    return {
+        "fluid": pair("fluid", "relu"),
+        "fluid-coth": pair("fluid-coth", "fluid"),
+        "fluid-exp": pair("fluid-exp", "fluid"),
+    }
+
+
+def leads_like_the_paper() -> float:
+    """How often three runs each of ours lead by at least as much as the paper's, in both rows."""
+    fluid, relu = (paper.accuracies_of(report(MAIN).finals, name) for name in ("fluid", "relu"))
+    return paper.both_rows_above(fluid, relu, lead("best"), lead("worst"))
+
+
+def spreads_like_the_paper() -> float:
+    """The share of our sets of three ReLU runs with a best as high and a worst as low as the paper's."""
+    sets = list(itertools.combinations(paper.accuracies_of(report(MAIN).finals, "relu"), 3))
+    high, low = published("best", "relu"), published("worst", "relu")
+    return sum(max(three) >= high and min(three) <= low for three in sets) / len(sets)
+
+
+def over_last_epochs(study: str, epochs: int) -> dict[str, Any]:
+    """FluidReLU's mean test accuracy over a study's last epochs, from ReLU's at the same seed."""
+    runs = report(study).runs
+    late = runs[runs["epoch"] > runs["epoch"].max() - epochs]
+    means = late.groupby(["activation", "seed"], as_index=False)["test_accuracy"].mean()
+    images = report(study).test_images * epochs  # in whose number the means are whole
+    [made] = statistics.comparisons(means, "relu", images).to_dict("records")
+    return {str(name): value for name, value in made.items()}
+
+
+def training_loss(study: str, activation: str, epoch: int) -> float:
+    """The mean training loss of an epoch."""
+    runs = report(study).runs
+    return float(runs.loc[(runs["activation"] == activation) & (runs["epoch"] == epoch), "train_loss"].mean())
+
+
+def least_adjusted_p(pairs: int, comparisons: int) -> float:
+    """The smallest p-value that so many pairs can give, adjusted (Holm) for so many comparisons."""
+    return comparisons * 2 * 0.5**pairs
+
+
+def at_minus_one(a: float) -> float:
+    """f(-1) of equation (4)."""
+    return -1 / (1 + math.exp(-a) / 2)
+
+
 def furthest(study: str) -> float:
     """The largest distance of any a of any seed from 0, where it began."""
     return float(report(study).parameters["value"].abs().max())
@@ -181,7 +241,9 @@ def rendered(template: str, root: str) -> str:
     environment = Environment(
         loader=FileSystemLoader(DOCS), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    own = (report, table, remarks, row, betas, rates, tuned, learned, published, lead, mean_at, furthest)
+    own: list[Callable[..., Any]] = [report, table, remarks, row, betas, rates, tuned, learned, published, lead]
+    own += [mean_at, furthest, on_the_same_seeds, leads_like_the_paper, spreads_like_the_paper, over_last_epochs]
+    own += [training_loss, least_adjusted_p, at_minus_one]
     environment.globals.update({function.__name__: function for function in (*own, interval, mean, plus_minus)})
     environment.globals.update(root=root, MAIN=MAIN, sentences=sentences, tables=tables)
     return environment.get_template(template).render()
