@@ -143,7 +143,7 @@ def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, ax: Axes | None
         ax.xaxis.set_major_locator(FixedLocator([*(-tick for tick in reversed(ticks)), 0, *ticks]))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.margins(x=0.02)
-        beyond = f" (logarithmic beyond ±{SYMLOG_LINEAR:g})"
+        beyond = f"\n(logarithmic beyond ±{SYMLOG_LINEAR:g})"
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:+.3g}".replace("-", "−") if round(value, 9) else "0")
     ax.set(
         xlabel=f"test accuracy minus {label(baseline)}'s at the same seed{beyond}",
