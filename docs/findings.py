@@ -1,7 +1,7 @@
 """Write docs/findings.md and the README's parts that say what came out, from the committed runs: `make findings`.
 
-Every number in them is an expression in a template (*.md.j2) over what the reports of the
-committed studies compute; no number is typed. tests/test_docs.py holds documents and runs together.
+Every number in them is an expression in a template (*.md.j2) over what the reports of the committed studies compute;
+no number is typed. tests/test_docs.py holds documents and runs together.
 """
 
 from __future__ import annotations
@@ -67,8 +67,13 @@ def remarks(study: str, section: str) -> list[str]:
 def row(study: str, activation: str, name: str = "comparisons") -> dict[str, Any]:
     """An activation's row of a study's comparisons or summary."""
     found = getattr(report(study), name)
-    [made] = found[found["activation"] == activation].to_dict("records")
-    return {str(name): value for name, value in made.items()}
+    return only_row(found[found["activation"] == activation])
+
+
+def only_row(table: pd.DataFrame) -> dict[str, Any]:
+    """A table's one row by column."""
+    [made] = table.to_dict("records")
+    return {str(column): value for column, value in made.items()}
 
 
 def betas() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -100,8 +105,7 @@ def tuned() -> dict[str, Any]:
     """Each activation at the rate at which its own mean is highest, compared by seed."""
     best = {name: max(rates(), key=lambda made: made[name]["mean"])["rate"] for name in ("relu", "fluid")}
     joined = pd.concat([finals(f"learning-rate/{rate}", name, name) for name, rate in best.items()])
-    [compared] = statistics.comparisons(joined, "relu", report(MAIN).test_images).to_dict("records")
-    return {"rates": best, "compared": compared}
+    return {"rates": best, "compared": only_row(statistics.comparisons(joined, "relu", report(MAIN).test_images))}
 
 
 def learned(study: str) -> list[dict[str, Any]]:
@@ -131,10 +135,10 @@ def lead(line: str) -> float:
     return published(line, "fluid") - published(line, "relu")
 
 
-def mean_at(study: str, activation: str, epoch: int) -> float:
-    """The mean test accuracy after an epoch."""
+def mean_at(study: str, activation: str, epoch: int, column: str = "test_accuracy") -> float:
+    """The mean over seeds of a column of the run CSVs in an epoch's row."""
     runs = report(study).runs
-    return float(runs.loc[(runs["activation"] == activation) & (runs["epoch"] == epoch), "test_accuracy"].mean())
+    return float(runs.loc[(runs["activation"] == activation) & (runs["epoch"] == epoch), column].mean())
 
 
 def on_the_same_seeds() -> dict[str, dict[str, Any]]:
@@ -145,8 +149,7 @@ def on_the_same_seeds() -> dict[str, dict[str, Any]]:
 
     def pair(activation: str, baseline: str) -> dict[str, Any]:
         both = common[common["activation"].isin([activation, baseline])]
-        [made] = statistics.comparisons(both, baseline, report(MAIN).test_images).to_dict("records")
-        return {str(name): value for name, value in made.items()}
+        return only_row(statistics.comparisons(both, baseline, report(MAIN).test_images))
 
     return {
         "fluid": pair("fluid", "relu"),
@@ -174,14 +177,7 @@ def over_last_epochs(study: str, epochs: int) -> dict[str, Any]:
     late = runs[runs["epoch"] > runs["epoch"].max() - epochs]
     means = late.groupby(["activation", "seed"], as_index=False)["test_accuracy"].mean()
     images = report(study).test_images * epochs  # in whose number the means are whole
-    [made] = statistics.comparisons(means, "relu", images).to_dict("records")
-    return {str(name): value for name, value in made.items()}
-
-
-def training_loss(study: str, activation: str, epoch: int) -> float:
-    """The mean training loss of an epoch."""
-    runs = report(study).runs
-    return float(runs.loc[(runs["activation"] == activation) & (runs["epoch"] == epoch), "train_loss"].mean())
+    return only_row(statistics.comparisons(means, "relu", images))
 
 
 def least_adjusted_p(pairs: int, comparisons: int) -> float:
@@ -228,12 +224,12 @@ def interval(made: dict[str, Any]) -> str:
 
 def mean(made: dict[str, Any]) -> str:
     """Mean ± half of the interval, of a row of a summary."""
-    return f"{made['mean']:.5f} ± {(made['ci_high'] - made['ci_low']) / 2:.5f}"
+    return tables.plus_minus(tables.accuracy(made["mean"], 5), made)
 
 
 def plus_minus(made: dict[str, Any]) -> str:
     """Mean difference ± half of the interval, of a row of comparisons."""
-    return f"{tables.difference(made['mean_difference'])} ± {(made['ci_high'] - made['ci_low']) / 2:.5f}"
+    return tables.plus_minus(tables.difference(made["mean_difference"]), made)
 
 
 def rendered(template: str, root: str) -> str:
@@ -243,7 +239,7 @@ def rendered(template: str, root: str) -> str:
     )
     own: list[Callable[..., Any]] = [report, table, remarks, row, betas, rates, tuned, learned, published, lead]
     own += [mean_at, furthest, on_the_same_seeds, leads_like_the_paper, spreads_like_the_paper, over_last_epochs]
-    own += [training_loss, least_adjusted_p, at_minus_one]
+    own += [least_adjusted_p, at_minus_one]
     environment.globals.update({function.__name__: function for function in (*own, interval, mean, plus_minus)})
     environment.globals.update(root=root, MAIN=MAIN, sentences=sentences, tables=tables)
     return environment.get_template(template).render()

@@ -37,7 +37,6 @@ class Plan:
     """How long one trial of each took (median), one after the other."""
     processors: tuple[str, ...]
     """Where that was."""
-
     missing: int
     """How many of the 2 ``seeds`` trials the study does not have yet."""
     device: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -71,7 +71,7 @@ def summary_cells(summary: pd.DataFrame) -> Cells:
         [
             row["activation"],
             f"{row['n']}/{row['asked']}",
-            _plus_minus(accuracy(row["mean"], 5), row),
+            plus_minus(accuracy(row["mean"], 5), row),
             accuracy(row["sd"], 5),
             accuracy(row["median"], 5),
             accuracy(row["best"]),
@@ -89,7 +89,7 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
         [
             row["activation"],
             str(row["n"]),
-            _plus_minus(difference(row["mean_difference"]), row),
+            plus_minus(difference(row["mean_difference"]), row),
             p_value(row["p"]),
             p_value(row["p_holm"]),
             _win_rate(row),
@@ -100,11 +100,12 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
     return head, rows
 
 
-def _plus_minus(centre: str, row: Mapping[Hashable, Any]) -> str:
+def plus_minus(centre: str, row: Mapping[Any, Any]) -> str:
+    """A mean, or a mean difference, with half the width of its interval; without, where there is none."""
     return centre if math.isnan(row["ci_low"]) else f"{centre} ± {(row['ci_high'] - row['ci_low']) / 2:.5f}"
 
 
-def _win_rate(row: Mapping[Hashable, Any]) -> str:
+def _win_rate(row: Mapping[Any, Any]) -> str:
     if row["n"] == 0:
         return "–"
     return f"{100 * row['win_rate']:.0f} % ({100 * row['win_low']:.0f}–{100 * row['win_high']:.0f})"
