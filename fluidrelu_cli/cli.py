@@ -58,6 +58,23 @@ TrainImagesOption = Annotated[
 TestImagesOption = Annotated[
     int | None, typer.Option(help="Use only the first so many test images.", show_default=False)
 ]
+ScheduleOption = Annotated[
+    str | None, _protocol_option("schedule", "How the learning rate goes: constant, cosine, or step")
+]
+WeightDecayOption = Annotated[
+    float | None, _protocol_option("weight_decay", "L2 penalty of the weights, never of an activation's parameters")
+]
+StandardiseOption = Annotated[
+    str | None, _protocol_option("standardise", "Standardise each channel of colour images, always, or never")
+]
+AugmentOption = Annotated[str | None, _protocol_option("augment", "Augment training images: none, or flip-crop")]
+ValidationImagesOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Hold out so many training images and test on them, not on the test images: to choose settings by.",
+        show_default=False,
+    ),
+]
 PrecisionOption = Annotated[str | None, _protocol_option("precision", "fp32, or bf16 by torch.autocast")]
 DeviceOption = Annotated[
     str, typer.Option(help="Where to train: auto (cuda if it is there, else cpu), cpu, cuda or mps.")
@@ -150,8 +167,13 @@ def train(
     lr: LrOption = None,
     momentum: MomentumOption = None,
     beta: BetaOption = None,
+    schedule: ScheduleOption = None,
+    weight_decay: WeightDecayOption = None,
+    standardise: StandardiseOption = None,
+    augment: AugmentOption = None,
     train_images: TrainImagesOption = None,
     test_images: TestImagesOption = None,
+    validation_images: ValidationImagesOption = None,
     precision: PrecisionOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
@@ -225,8 +247,13 @@ def repeat(
     lr: LrOption = None,
     momentum: MomentumOption = None,
     beta: BetaOption = None,
+    schedule: ScheduleOption = None,
+    weight_decay: WeightDecayOption = None,
+    standardise: StandardiseOption = None,
+    augment: AugmentOption = None,
     train_images: TrainImagesOption = None,
     test_images: TestImagesOption = None,
+    validation_images: ValidationImagesOption = None,
     precision: PrecisionOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
@@ -369,7 +396,7 @@ def verify(
 ) -> None:
     """Train a run again from its own record and tell whether the numbers agree; exit code 1 if they do not."""
     from fluidrelu_cli import verification
-    from fluidrelu_cli.datasets import default_data_dir
+    from fluidrelu_cli.catalogue import default_data_dir
     from fluidrelu_cli.progress import EpochLines
     from fluidrelu_cli.registry import resolve
     from fluidrelu_cli.sentences import verified_run
@@ -461,18 +488,21 @@ def _opened(
 
     What is trained elsewhere has its device there: the name is left as it is.
     """
-    from fluidrelu_cli.datasets import default_data_dir
-    from fluidrelu_cli.models import check_model
+    from fluidrelu_cli.catalogue import canonical, default_data_dir
+    from fluidrelu_cli.models import build_model
     from fluidrelu_cli.registry import resolve
     from fluidrelu_cli.training import check_device_name, load_dataset, pick_device
 
     check_device_name(device)
+    if "dataset" in requested:
+        requested["dataset"] = canonical(requested["dataset"])
     study = open_study(results, name, requested)
     names = list(dict.fromkeys(resolve(activation).name for activation in activations))
-    check_model(study.protocol.model)
     device_name = device if elsewhere else pick_device(device).type
     folder = data_dir or default_data_dir()
-    load_dataset(study.protocol, folder)
+    dataset = load_dataset(study.protocol, folder)
+    for activation in names:  # before an hour is spent on it
+        build_model(study.protocol.model, resolve(activation), 0, dataset.image_shape, dataset.classes)
     return study, names, device_name, folder
 
 

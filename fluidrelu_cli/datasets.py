@@ -1,42 +1,49 @@
-"""Data sets as tensors in memory. MNIST comes with the package and is unpacked and checked by torchvision."""
+"""A data set as tensors in memory, and the npz file that holds one: the Keras convention, checked when it is read."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
-import importlib.metadata
-import importlib.resources
 import io
-import os
-import shutil
-import sys
+import pickle
+import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from fluidrelu_cli.errors import DataError, UsageError, one_line
+from fluidrelu_cli.records import write_whole
+from fluidrelu_cli.seeding import generator
 
-MNIST_SHA256 = "1e35582d42a90940c55b956deb61875c020b567ed20e3c5b174f52bf7809ed9b"
-"""The digest (see :attr:`Dataset.sha256`) of MNIST's 60,000 + 10,000 images and labels as torchvision reads them."""
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+"""The arrays of an npz file: images and labels to train with, and to test on."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images as uint8 of shape (N, 1, H, W), labels as int64 of shape (N,), and the digest of all four."""
+    """Images as uint8 of shape (N, C, H, W), labels as int64 of shape (N,), and how many classes there are."""
 
     train_images: Tensor
     train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
+    classes: int
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
 
     @functools.cached_property
     def sha256(self) -> str:
+        """The digest of all images and labels."""
         digest = hashlib.sha256()
         for tensor in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             digest.update(tensor.numpy().data)
@@ -58,110 +65,116 @@ class Dataset:
             test_labels=self.test_labels[:test_images],
         )
 
+    def validation(self, images: int | None) -> Dataset:
+        """So many of the training images in place of the test images, the others to train with; None changes nothing.
 
-def default_data_dir() -> Path:
-    """Where unpacked data is kept between runs: `fluidrelu` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fluidrelu"
+        They are drawn at random, the same ones in every trial. UsageError if none would be left.
+        """
+        if images is None:
+            return self
+        there = len(self.train_images)
+        if images >= there:
+            raise UsageError(f"--validation-images must be below {there}, the number of training images, not {images}.")
+        order = torch.randperm(there, generator=generator(0, "validation split"))
+        held_out, kept = order[:images].sort().values, order[images:].sort().values
+        return replace(
+            self,
+            train_images=self.train_images[kept],
+            train_labels=self.train_labels[kept],
+            test_images=self.train_images[held_out],
+            test_labels=self.train_labels[held_out],
+        )
 
 
-def load(name: str, data_dir: Path) -> Dataset:
-    """The data set called ``name``, unpacked under ``data_dir`` if it is not there or damaged.
+def read_npz(path: Path) -> Dataset:
+    """The data set in an npz file of the Keras convention, loaded without pickle.
+
+    ``x_train`` and ``x_test`` hold images, N x H x W or N x H x W x C, as uint8 or as floats in [0, 1] (rounded to the
+    nearest of 256 levels); ``y_train`` and ``y_test`` hold whole numbers from 0, N or N x 1.
 
     Raises:
-        UsageError: if there is no such data set.
-        DataError: if it cannot be unpacked or read; the message says what to do.
+        UsageError: if there is no such file.
+        DataError: if it cannot be read, or its arrays are not such; the message says in what.
     """
-    if name not in DATASETS:
-        raise UsageError(f"There is no data set '{name}'; use --dataset {' or '.join(DATASETS)}.")
-    return DATASETS[name](data_dir)
-
-
-def _mnist(data_dir: Path) -> Dataset:
     try:
-        dataset = _read_mnist(data_dir)
-        if dataset is None:
-            data_dir.mkdir(parents=True, exist_ok=True)
-            with FileLock(data_dir / "mnist.lock"):
-                # Another process may have unpacked it while this one waited.
-                dataset = _read_mnist(data_dir)
-                if dataset is None:
-                    _unpack_mnist(data_dir)
-                    dataset = _read_mnist(data_dir)
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} is no npz file: save one with numpy.savez.")
+            missing = [name for name in ARRAYS if name not in file.files]
+            if missing:
+                found = ", ".join(file.files) or "nothing"
+                raise DataError(f"{path} lacks {', '.join(missing)}: save {', '.join(ARRAYS)} (it has {found}).")
+            arrays = {name: file[name] for name in ARRAYS}
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no file {path}: correct --dataset, which is relative to this folder.") from error
     except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError) as error:
         raise DataError(
-            f"MNIST cannot be kept in {data_dir} ({error.strerror or error}):"
-            " name a folder that can be written, with 60 MB free, with --data-dir."
+            f"{path} cannot be read as an npz file without pickle ({one_line(error)}):"
+            " save plain arrays of numbers with numpy.savez."
         ) from error
-    if dataset is None:
-        raise DataError(f"MNIST in {data_dir} is damaged and stays so when unpacked again: name another --data-dir.")
-    return dataset
+    return from_arrays(arrays, str(path))
 
 
-DATASETS = {"mnist": _mnist}
+def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write the arrays of a data set so that the file appears whole or not at all; StorageError if it cannot be."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    write_whole(path, content.getvalue())
 
 
-def _read_mnist(data_dir: Path) -> Dataset | None:
-    """MNIST as torchvision has unpacked it, or None if it is missing there or not what it should be.
+def from_arrays(arrays: Mapping[str, Any], where: str) -> Dataset:
+    """The data set in arrays such as :func:`read_npz` wants; DataError, which names ``where``, if they are not such."""
 
-    The digest vouches for the reading, so that no worker has to import torchvision: that takes longer, and more memory,
-    than the data.
-    """
-    raw = data_dir / "MNIST" / "raw"
+    def demand(holds: bool, problem: str) -> None:
+        if not holds:
+            raise DataError(f"{where}: {problem}.")
 
-    def read(name: str, header: int) -> Tensor:
-        return torch.from_numpy(np.fromfile(raw / name, np.uint8, offset=header))
+    images = {name: _images(name, arrays[name], demand) for name in ("x_train", "x_test")}
+    labels = {name: _labels(name, arrays[name], len(images[f"x{name[1:]}"]), demand) for name in ("y_train", "y_test")}
+    shapes = [tuple(images[name].shape[1:]) for name in ("x_train", "x_test")]
+    demand(shapes[0] == shapes[1], f"x_train and x_test must have images of one shape, not {shapes[0]} and {shapes[1]}")
+    there = torch.unique(labels["y_train"])
+    classes = int(there[-1]) + 1
+    demand(classes > 1, "y_train has a single class: there is nothing to tell apart")
+    absent = sorted(set(range(min(classes, 10**6))) - set(there.tolist()))
+    demand(
+        not absent,
+        f"y_train must have whole numbers from 0 without gaps, but no label is {absent[0] if absent else ''} while the"
+        f" largest is {classes - 1}",
+    )
+    largest = int(labels["y_test"].max())
+    demand(largest < classes, f"y_test has the label {largest}, which y_train lacks")
+    return Dataset(images["x_train"], labels["y_train"], images["x_test"], labels["y_test"], classes)
 
-    try:
-        dataset = Dataset(
-            read("train-images-idx3-ubyte", 16).view(-1, 1, 28, 28),
-            read("train-labels-idx1-ubyte", 8).long(),
-            read("t10k-images-idx3-ubyte", 16).view(-1, 1, 28, 28),
-            read("t10k-labels-idx1-ubyte", 8).long(),
+
+def _images(name: str, array: Any, demand: Any) -> Tensor:
+    """Images as uint8 of shape (N, C, H, W)."""
+    shape = array.shape
+    demand(array.ndim in (3, 4), f"{name} must be N x H x W or N x H x W x C, not of shape {shape}")
+    demand(0 not in shape, f"{name} is empty, of shape {shape}")
+    channels_first = array.ndim == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+    demand(not channels_first, f"{name} must have its channels last, not of shape {shape}: use numpy.moveaxis(x, 1, 3)")
+    is_float = np.issubdtype(array.dtype, np.floating)
+    demand(is_float or array.dtype == np.uint8, f"{name} must be uint8, or float in [0, 1], not {array.dtype}")
+    if is_float:
+        low, high = array.min(), array.max()  # not a number if one is not
+        demand(
+            low >= 0 and high <= 1,
+            f"{name} must be in [0, 1] where it is {array.dtype}, not from {low:g} to {high:g}: divide by the largest"
+            " value, or save it as uint8",
         )
-    except (
-        FileNotFoundError,
-        NotADirectoryError,
-        RuntimeError,
-    ):  # torch's word for a number of bytes that does not fit
-        return None
-    return dataset if dataset.sha256 == MNIST_SHA256 else None
+        array = np.rint(array * 255).astype(np.uint8)
+    last = array if array.ndim == 4 else array[..., np.newaxis]
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(last, 3, 1)))
 
 
-def _unpack_mnist(data_dir: Path) -> None:
-    """Put the package's archives where torchvision would download them to, and let it check and unpack them."""
-    torchvision = _torchvision()
-    mnist = torchvision.datasets.MNIST
-    raw = data_dir / "MNIST" / "raw"
-    shutil.rmtree(raw, ignore_errors=True)
-    raw.mkdir(parents=True, exist_ok=True)
-    bundled = importlib.resources.files("fluidrelu_cli") / "data" / "mnist"
-    for name, md5 in mnist.resources:
-        with importlib.resources.as_file(bundled / name) as archive:
-            shutil.copyfile(archive, raw / name)
-        # torchvision would answer a wrong checksum with a download.
-        if not torchvision.datasets.utils.check_integrity(raw / name, md5):
-            raise DataError(f"The package's copy of {name} is damaged: install fluidrelu-cli again.")
-    with contextlib.redirect_stdout(io.StringIO()):  # some versions talk
-        mnist(data_dir, download=True)
-
-
-@functools.cache
-def _torchvision() -> ModuleType:
-    try:
-        import torchvision
-    except (ImportError, RuntimeError) as error:
-        versions = " and ".join(f"{name} {_installed(name)}" for name in ("torch", "torchvision"))
-        raise DataError(
-            f"{versions} do not work together ({one_line(error)}):"
-            f" install a matching pair with `{sys.executable} -m pip install --upgrade --force-reinstall"
-            " torch torchvision`."
-        ) from error
-    module: ModuleType = torchvision
-    return module
-
-
-def _installed(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
+def _labels(name: str, array: Any, images: int, demand: Any) -> Tensor:
+    """Labels as int64 of shape (N,)."""
+    demand(np.issubdtype(array.dtype, np.integer), f"{name} must have whole numbers, not {array.dtype}")
+    flat = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    demand(flat.ndim == 1, f"{name} must have one label an image (shape N), not be of shape {array.shape}")
+    demand(len(flat) == images, f"{name} has {len(flat)} labels for {images} images of x{name[1:]}")
+    demand(int(flat.min()) >= 0, f"{name} must have labels from 0, not {flat.min()}")
+    return torch.from_numpy(flat.astype(np.int64))

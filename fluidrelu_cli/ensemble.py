@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn import functional
 
-from fluidrelu_cli.models import activation_parameters, build_model
+from fluidrelu_cli.models import Network, Shape, activation_parameters, build_model
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.records import Parameters
 from fluidrelu_cli.registry import resolve
@@ -26,6 +26,8 @@ class Ensemble:
 
     Args:
         trials: of one protocol and activation.
+        shape: (C, H, W) of the images.
+        classes: how many there are.
         device: where to train.
         matmul: compute a stack's convolutions as matrix products, as is done on a GPU: vmap makes grouped convolutions
             of them otherwise, which were measured to be faster on a CPU (a GPU has not been at hand).
@@ -33,36 +35,40 @@ class Ensemble:
 
     parameters: dict[str, Tensor]
 
-    def __init__(self, trials: Sequence[Trial], device: torch.device, *, matmul: bool = False) -> None:
-        activation = resolve(trials[0].activation)
-        networks = [build_model(trials[0].protocol.model, activation, trial.seed) for trial in trials]
+    def __init__(
+        self, trials: Sequence[Trial], shape: Shape, classes: int, device: torch.device, *, matmul: bool = False
+    ) -> None:
+        activation, model = resolve(trials[0].activation), trials[0].protocol.model
+        networks = [build_model(model, activation, trial.seed, shape, classes) for trial in trials]
         self.initial_weights = [_weights(network) for network in networks]
         self.size = len(networks)
+        modules = [network.module.to(device) for network in networks]
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=trials[0].protocol.precision == "bf16")
-        self.network: nn.Module = networks[0].to(device)
+        module = modules[0]
         if self.size == 1:
             if device.type == "cpu":
                 # Its convolutions and max-pooling are much faster when a pixel's channels are neighbours.
-                self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
-            self.parameters = dict(self.network.named_parameters())
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+            self.parameters = dict(module.named_parameters())
         else:
-            self.parameters, self._buffers = stack_module_state([network.to(device) for network in networks])
-            self.network = copy.deepcopy(self.network).to("meta")  # the parameters come from the stack
+            self.parameters, self._buffers = stack_module_state(modules)
+            module = copy.deepcopy(module).to("meta")  # the parameters come from the stack
             # Autocast on a CPU overlooks grouped convolutions.
             if device.type == "cuda" or matmul or trials[0].protocol.precision == "bf16":
-                _use_matrix_products(self.network)
+                _use_matrix_products(module)
+        self.network = Network(module, networks[0].activation_layers)
 
     def logits(self, images: Tensor) -> Tensor:
         """Float32 logits of shape (S, N, classes) of images of shape (S, N, C, H, W), a batch for each network."""
         with self._autocast:
             if self.size == 1:
-                logits: Tensor = self.network(images.squeeze(0)).unsqueeze(0)
+                logits: Tensor = self.network.module(images.squeeze(0)).unsqueeze(0)
             else:
                 logits = torch.func.vmap(self._call)(self.parameters, self._buffers, images)
         return logits.float()
 
     def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self.network, (parameters, buffers), (images,))
+        logits: Tensor = functional_call(self.network.module, (parameters, buffers), (images,))
         return logits
 
     def learned(self) -> list[Parameters]:
@@ -72,10 +78,10 @@ class Ensemble:
         return [{name: tuple(values[name][index]) for name in names} for index in range(self.size)]
 
 
-def _weights(network: nn.Module) -> list[Tensor]:
+def _weights(network: Network) -> list[Tensor]:
     """Copies of the parameters that are not the activations' own."""
     learned = {id(parameter) for parameter in activation_parameters(network).values()}
-    return [parameter.detach().clone() for parameter in network.parameters() if id(parameter) not in learned]
+    return [parameter.detach().clone() for parameter in network.module.parameters() if id(parameter) not in learned]
 
 
 class _MatmulConv2d(nn.Conv2d):

@@ -29,9 +29,19 @@ PAPER_RUNS = 3
 
 
 PRECISIONS = ("fp32", "bf16")
+SCHEDULES = ("constant", "cosine", "step")
+AUGMENTATIONS = ("none", "flip-crop")
+STANDARDISED = ("colour", "always", "never")
 
-_YOUNGER_FIELDS = {"precision": "fp32"}
-"""Fields that the first studies lack, with the value that held for them."""
+_YOUNGER_FIELDS: Mapping[str, Any] = {
+    "precision": "fp32",
+    "schedule": "constant",
+    "weight_decay": 0.0,
+    "standardise": "colour",
+    "augment": "none",
+    "validation_images": None,
+}
+"""Fields that earlier studies lack, with the value that held for them."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +69,44 @@ class Protocol:
     """Use only the first so many test images (None: all)."""
     precision: str = "fp32"
     """fp32, or bf16: convolutions and the linear layer in bfloat16 (torch.autocast), weights in float32."""
+    schedule: str = "constant"
+    """How the learning rate goes: constant, cosine or step (optimizer.rate_factor)."""
+    weight_decay: float = 0.0
+    """L2 penalty of the network's weights; never of an activation's own parameters."""
+    standardise: str = "colour"
+    """Whether each channel's mean is subtracted and it is divided by its SD, both over the training images: of
+    colour images (more than one channel) alone, always, or never. Pixels are in [0, 1] otherwise, as for the paper."""
+    augment: str = "none"
+    """What is done to each training image anew in each epoch: nothing, or flip-crop (preprocessing.flip_crop)."""
+    validation_images: int | None = None
+    """Hold so many of the training images out and test on them instead of on the test images (None: do not)."""
 
     def __post_init__(self) -> None:
         for name in ("dataset", "model"):
             _require(isinstance(getattr(self, name), str), name, self, "a name")
-        _require(self.precision in PRECISIONS, "precision", self, " or ".join(PRECISIONS))
+        for name, choices in (
+            ("precision", PRECISIONS),
+            ("schedule", SCHEDULES),
+            ("standardise", STANDARDISED),
+            ("augment", AUGMENTATIONS),
+        ):
+            _require(getattr(self, name) in choices, name, self, f"{', '.join(choices[:-1])} or {choices[-1]}")
         for name in ("epochs", "batch_size"):
             _require(_whole(getattr(self, name)) and getattr(self, name) >= 1, name, self, "a whole number from 1")
         _require(_real(self.lr) and self.lr > 0, "lr", self, "a number above 0")
         _require(_real(self.momentum) and 0 <= self.momentum < 1, "momentum", self, "a number from 0 to below 1")
-        _require(_real(self.beta) and self.beta >= 0, "beta", self, "a number from 0")
-        for name in ("train_images", "test_images"):
+        for name in ("beta", "weight_decay"):
+            _require(_real(getattr(self, name)) and getattr(self, name) >= 0, name, self, "a number from 0")
+        for name in ("train_images", "test_images", "validation_images"):
             value = getattr(self, name)
             _require(value is None or (_whole(value) and value >= 1), name, self, "a whole number from 1")
+        if self.test_images is not None and self.validation_images is not None:
+            raise UsageError("--validation-images takes the place of the test images: leave --test-images out.")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Protocol:
         """The protocol with exactly these fields; ValueError if some are missing or unknown."""
-        values = _YOUNGER_FIELDS | dict(values)
+        values = {**_YOUNGER_FIELDS, **values}
         names = {field.name for field in fields(cls)}
         if values.keys() != names:
             raise ValueError(f"fields that are missing or unknown: {', '.join(sorted(names ^ values.keys()))}")

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import hashlib
-import importlib
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +15,8 @@ from torch import nn
 
 from fluidrelu_cli.activations import FluidCoth, FluidExp, FluidReLU
 from fluidrelu_cli.errors import UsageError, one_line
+from fluidrelu_cli.seeding import stream_seed
+from fluidrelu_cli.user_code import file_sha256, imported, is_own
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,36 @@ class Activation:
     and gradients, so that f may run on the pooled quarter of the values. (PReLU's slope can become negative.)"""
     sha256: str | None = None
     """The digest of the file that a user's own activation stands in."""
+
+
+class ActivationFactory:
+    """What a network makes its activations with: call it with a layer's number of channels.
+
+    Random numbers that an activation draws when it is made come from a stream of their own, so that the network's
+    weights are the same whatever the activation.
+
+    Args:
+        activation: what to make.
+        seed: the trial's.
+    """
+
+    def __init__(self, activation: Activation, seed: int) -> None:
+        self._activation = activation
+        self._seed = stream_seed(seed, "activations")
+        self.made: list[nn.Module] = []
+        """All that it made, in order."""
+
+    @property
+    def commutes_with_max_pool(self) -> bool:
+        """Whether a network may max-pool first and activate what is left, which is less work."""
+        return self._activation.commutes_with_max_pool
+
+    def __call__(self, channels: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed + len(self.made))
+            module = self._activation.make(channels)
+        self.made.append(module)
+        return module
 
 
 _BUILT_IN = (
@@ -65,12 +93,12 @@ def resolve(name: str) -> Activation:
     built_in = ACTIVATIONS.get(name.lower())
     if built_in is not None:
         return built_in
-    own = ":" in name
-    constructor = _imported(name) if own else getattr(nn, name, None)
+    own = is_own(name)
+    constructor = imported(name, "activation") if own else getattr(nn, name, None)
     if not callable(constructor):
         raise UsageError(f"There is no activation '{name}'.{_suggestion(name)} `fluidrelu acts` lists them.")
     source = "your own" if own else "torch.nn"
-    activation = Activation(name, name, source, _maker(constructor), sha256=_file_sha256(constructor) if own else None)
+    activation = Activation(name, name, source, _maker(constructor), sha256=file_sha256(constructor) if own else None)
     _check(activation)
     return activation
 
@@ -79,36 +107,6 @@ def _suggestion(name: str) -> str:
     known = {known.lower(): known for known in (*nn.modules.activation.__all__, *ACTIVATIONS)}
     nearest = [known[near] for near in difflib.get_close_matches(name.lower(), known, n=3)]
     return f" Did you mean {' or '.join(nearest)}?" if nearest else ""
-
-
-def _imported(name: str) -> Any:
-    module_name, _, attribute = name.partition(":")
-    if os.getcwd() not in sys.path:  # a console script does not see the user's folder by itself
-        sys.path.insert(0, os.getcwd())
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
-            return getattr(importlib.import_module(module_name), attribute)
-    except (Exception, SystemExit) as error:  # whatever the user's module does on import
-        raise UsageError(
-            f"The activation '{name}' cannot be imported ({one_line(error)}):"
-            " write it as module:Class, with the module in this folder or installed."
-        ) from error
-
-
-def _file_sha256(constructor: Any) -> str | None:
-    """The digest of the file that holds the code in use; UsageError if it was changed since."""
-    try:
-        file = inspect.getsourcefile(inspect.unwrap(constructor))
-        digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
-    except (OSError, TypeError):  # it was not written in Python
-        return None
-    if _digests.setdefault(file, digest) != digest:  # in a process that lives on, as a cluster's workers do
-        raise UsageError(f"{file} was changed after it had been imported: start the workers again.")
-    return digest
-
-
-_digests: dict[str | None, str | None] = {}
-"""The digest of each user's file when it was first used in this process."""
 
 
 def _maker(constructor: Callable[..., Any]) -> Callable[[int], nn.Module]:

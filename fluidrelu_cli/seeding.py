@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-Stream = Literal["weights", "data order", "training"]
+Stream = Literal["weights", "activations", "data order", "augmentation", "training", "validation split"]
 
 THREADS = 1
 """torch threads of every trial, whoever runs it: sums are then always rounded alike, and one process a

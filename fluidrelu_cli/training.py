@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fluidrelu_cli import datasets
+from fluidrelu_cli import catalogue
 from fluidrelu_cli.datasets import Dataset
 from fluidrelu_cli.ensemble import Ensemble
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.models import build_optimizer
+from fluidrelu_cli.models import resolve_model
+from fluidrelu_cli.optimizer import build_optimizer, build_scheduler
+from fluidrelu_cli.preprocessing import Scaling, draw_flip_crops, flip_crop
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.provenance import conditions
 from fluidrelu_cli.records import EpochRecord, Parameters, TrialResult
@@ -41,12 +44,18 @@ class Training:
     def __init__(self, trials: Sequence[Trial], dataset: Dataset, device: torch.device) -> None:
         self.trials = tuple(trials)
         self._protocol = trials[0].protocol
-        self._ensemble = Ensemble(trials, device)
+        self._ensemble = Ensemble(trials, dataset.image_shape, dataset.classes, device)
         self._optimizer = build_optimizer(self._ensemble.network, self._ensemble.parameters, self._protocol)
+        steps = self._protocol.epochs * math.ceil(len(dataset.train_images) / self._protocol.batch_size)
+        self._scheduler = build_scheduler(self._optimizer, self._protocol, steps)
         self._train = dataset.train_images.to(device), dataset.train_labels.to(device)
         self._test = dataset.test_images.to(device), dataset.test_labels.to(device)
+        self._scaled = Scaling(self._train[0], self._protocol.standardise)
         self._orders = [generator(trial.seed, "data order") for trial in trials]
         self._order_digests = [hashlib.sha256() for _ in trials]
+        augmented = trials if self._protocol.augment == "flip-crop" else ()
+        self._augmentations = [generator(trial.seed, "augmentation") for trial in augmented]
+        self._augmentation_digests = [hashlib.sha256() for _ in augmented]
         self._device = device
 
     def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[EpochRecord, ...]]:
@@ -78,11 +87,16 @@ class Training:
         return self._ensemble.learned()
 
     def digests(self) -> list[dict[str, str]]:
-        """Each trial's digests of its initial weights, and of the order in which it used the images so far."""
-        return [
+        """Each trial's digests of its initial weights, of the order in which it used the images so far, and of what
+        augmented them.
+        """
+        digests = [
             {"initial_weights_sha256": _sha256(weights), "data_order_sha256": order.hexdigest()}
             for weights, order in zip(self._ensemble.initial_weights, self._order_digests, strict=True)
         ]
+        for mine, augmentation in zip(digests, self._augmentation_digests, strict=False):
+            mine["augmentation_sha256"] = augmentation.hexdigest()
+        return digests
 
     def _train_epoch(self, on_step: Callable[[], None]) -> list[tuple[float, float]]:
         images, labels = self._train
@@ -91,28 +105,44 @@ class Training:
             digest.update(order.numpy().data)
         order = torch.stack(orders).to(self._device)
         targets = labels[order]
+        choices = self._draw_augmentation(len(images))
         size = self._protocol.batch_size
-        self._ensemble.network.train()
+        self._ensemble.network.module.train()
         outputs = []
-        for batch, target in zip(torch.split(order, size, 1), torch.split(targets, size, 1), strict=True):
-            shown = images.index_select(0, batch.flatten()).view(*batch.shape, *images.shape[1:])
-            logits = self._ensemble.logits(_pixels(shown))
+        for step, (batch, target) in enumerate(
+            zip(torch.split(order, size, 1), torch.split(targets, size, 1), strict=True)
+        ):
+            shown = images.index_select(0, batch.flatten())
+            if choices is not None:
+                shown = flip_crop(shown, choices[:, step * size : (step + 1) * size].flatten(0, 1))
+            logits = self._ensemble.logits(self._scaled(shown.view(*batch.shape, *images.shape[1:])))
             # Each trial's loss is its batch's mean; that of their sum has each one's own gradient.
             loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum") / batch.shape[1]
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
+            if self._scheduler is not None:
+                self._scheduler.step()
             outputs.append(logits.detach())
             on_step()
         return _means(torch.cat(outputs, 1), targets)
 
+    def _draw_augmentation(self, images: int) -> Tensor | None:
+        """What is done to the images of an epoch, in the order in which they are shown: (S, N, 3); or nothing."""
+        if not self._augmentations:
+            return None
+        choices = [draw_flip_crops(images, generator) for generator in self._augmentations]
+        for digest, mine in zip(self._augmentation_digests, choices, strict=True):
+            digest.update(mine.numpy().data)
+        return torch.stack(choices).to(self._device)
+
     @torch.inference_mode()
     def _test_epoch(self) -> list[tuple[float, float]]:
         images, labels = self._test
-        self._ensemble.network.eval()
+        self._ensemble.network.module.eval()
         all_networks = self._ensemble.size, -1, -1, -1, -1
         batches = torch.split(images, TEST_BATCH_SIZE)
-        outputs = [self._ensemble.logits(_pixels(batch).expand(all_networks)) for batch in batches]
+        outputs = [self._ensemble.logits(self._scaled(batch).expand(all_networks)) for batch in batches]
         return _means(torch.cat(outputs, 1), labels.expand(self._ensemble.size, -1))
 
 
@@ -122,11 +152,6 @@ def _means(logits: Tensor, targets: Tensor) -> list[tuple[float, float]]:
     mean_losses = losses.cpu().double().mean(1).tolist()  # on the host, for MPS has no float64
     correct = (logits.argmax(2) == targets).sum(1).tolist()
     return [(loss, count / targets.shape[1]) for loss, count in zip(mean_losses, correct, strict=True)]
-
-
-def _pixels(images: Tensor) -> Tensor:
-    """uint8 images as floats in [0, 1]."""
-    return images.float().div_(255)
 
 
 def _sha256(tensors: Sequence[Tensor]) -> str:
@@ -163,6 +188,7 @@ def run_together(
         **conditions(device),
         "batched_seeds": len(trials),
         "activation_sha256": resolve(trials[0].activation).sha256,
+        "model_sha256": resolve_model(trials[0].protocol.model).sha256,
         "data_sha256": dataset.sha256,
         "test_images": len(dataset.test_labels),
         "wall_seconds": round(time.perf_counter() - start, 4),
@@ -190,12 +216,15 @@ def keep_freed_memory() -> None:
 
 def load_dataset(protocol: Protocol, data_dir: Path) -> Dataset:
     """The protocol's data, kept in memory for this process's next trial."""
-    return _load(protocol.dataset, data_dir, protocol.train_images, protocol.test_images)
+    images = protocol.train_images, protocol.test_images, protocol.validation_images
+    return _load(protocol.dataset, data_dir, *images)
 
 
 @functools.lru_cache(maxsize=1)
-def _load(name: str, data_dir: Path, train_images: int | None, test_images: int | None) -> Dataset:
-    return datasets.load(name, data_dir).first(train_images, test_images)
+def _load(
+    name: str, data_dir: Path, train_images: int | None, test_images: int | None, validation_images: int | None
+) -> Dataset:
+    return catalogue.load(name, data_dir).first(train_images, test_images).validation(validation_images)
 
 
 def check_device_name(name: str) -> None:

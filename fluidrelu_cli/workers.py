@@ -192,7 +192,7 @@ def attempt(
     """In a worker: train a job's trials. What they raise comes back as an outcome; what ``on_step`` raises is one."""
     tell(Started(job))
     try:
-        from fluidrelu_cli.datasets import default_data_dir
+        from fluidrelu_cli.catalogue import default_data_dir
         from fluidrelu_cli.training import run_together
 
         folder = data_dir or default_data_dir()
