@@ -1,7 +1,7 @@
 """The data sets that can be named: what they are, where they come from, and whether they are here.
 
-A named data set is kept as one npz file (see :mod:`fluidrelu_cli.datasets`), `NAME.npz` in the data folder. It is made
-with torchvision: by its addresses, its checksums, its unpacking and its reading. MNIST's archives come with the package.
+A named data set is kept as one npz file (see :mod:`fluidrelu_cli.datasets`), `NAME.npz` in the data folder. torchvision
+makes it: its addresses, its checksums, its unpacking and its reading. MNIST's archives come with the package.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from filelock import FileLock
 
 from fluidrelu_cli.datasets import Dataset, from_arrays, read_npz, write_npz
-from fluidrelu_cli.errors import DataError, StorageError, UsageError, one_line
+from fluidrelu_cli.errors import DataError, MissingDataError, StorageError, UsageError, one_line
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,11 @@ class Archive:
     md5: str
 
     def intact_in(self, folder: Path) -> bool:
-        found: bool = torchvision().datasets.utils.check_integrity(folder / self.path, self.md5)
+        return self.is_intact(folder / self.path)
+
+    def is_intact(self, file: Path) -> bool:
+        """Whether a file is there and has the checksum that torchvision publishes."""
+        found: bool = torchvision().datasets.utils.check_integrity(file, self.md5)
         return found
 
 
@@ -99,17 +103,17 @@ def default_data_dir() -> Path:
 
 
 def canonical(name: str) -> str:
-    """A data set's name as studies record it: a known one in lower case, or the path of an npz file.
+    """A data set's name as studies record it: a known one's, or an npz file's path; UsageError if it is neither."""
+    return Path(name).as_posix() if name.endswith(".npz") else find(name).name
 
-    Raises UsageError if it is neither.
-    """
-    if name.lower() in CATALOGUE:
-        return name.lower()
-    if not name.endswith(".npz"):
+
+def find(name: str) -> Named:
+    """The data set called ``name``, in any case; UsageError if there is none."""
+    if name.lower() not in CATALOGUE:
         raise UsageError(
-            f"There is no data set '{name}'; use --dataset {', '.join(CATALOGUE)}, or the path of an .npz file."
+            f"There is no data set '{name}'; name one of {', '.join(CATALOGUE)}, or to train on your own an .npz file."
         )
-    return Path(name).as_posix()
+    return CATALOGUE[name.lower()]
 
 
 def load(name: str, data_dir: Path) -> Dataset:
@@ -120,7 +124,8 @@ def load(name: str, data_dir: Path) -> Dataset:
 
     Raises:
         UsageError: if there is no such data set or file.
-        DataError: if it is not there or cannot be read; the message says what to do.
+        MissingDataError: if it would have to be downloaded.
+        DataError: if it cannot be read or kept; the message says what to do.
     """
     name = canonical(name)
     return read_npz(Path(name)) if name not in CATALOGUE else _load_named(CATALOGUE[name], data_dir)
@@ -136,23 +141,29 @@ def check(named: Named, data_dir: Path) -> Dataset:
 
     The digest vouches for it where there is one; number, shape and classes, and the file's own checksums, elsewhere.
 
-    Raises UsageError if there is no file, and DataError if it is damaged or another data set's.
+    Raises MissingDataError if there is no file, and DataError if it is damaged or another data set's.
     """
     path = path_of(named, data_dir)
-    dataset = read_npz(path)
+    again = f"`fluidrelu data fetch {named.name}` makes it again"
+    try:
+        dataset = read_npz(path)
+    except UsageError as error:
+        raise MissingDataError(f"{path} is not there: `fluidrelu data fetch {named.name}` gets it.") from error
+    except DataError as error:
+        raise DataError(f"{path} is damaged: {again}.") from error
     found = (len(dataset.train_images), len(dataset.test_images)), dataset.image_shape, dataset.classes
     if found != (named.images, named.shape, named.classes) or named.sha256 not in (None, dataset.sha256):
-        raise DataError(f"{path} does not hold {named.title}: delete it, and the data set is made again.")
+        raise DataError(f"{path} does not hold {named.title}: {again}.")
     return dataset
 
 
 def _load_named(named: Named, data_dir: Path) -> Dataset:
-    with contextlib.suppress(UsageError, DataError):
+    with contextlib.suppress(DataError):
         return check(named, data_dir)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(data_dir / f"{named.name}.lock"):
-            with contextlib.suppress(UsageError, DataError):
+            with contextlib.suppress(DataError):
                 return check(named, data_dir)  # another process has made it while this one waited
             return make(named, data_dir)
     except OSError as error:
@@ -162,7 +173,7 @@ def _load_named(named: Named, data_dir: Path) -> Dataset:
 def make(named: Named, data_dir: Path) -> Dataset:
     """Make a named data set's npz file from archives, or from what torchvision has unpacked of them; call it locked.
 
-    Raises DataError if there are none, or they are not what they should be.
+    Raises MissingDataError if there are none, or none that are intact, and DataError as :func:`load`.
     """
     arrays = None if named.bundled else _unpacked(named, data_dir)
     if arrays is None:
@@ -185,7 +196,7 @@ def _cannot_keep(named: Named, data_dir: Path, reason: str) -> DataError:
 
 
 def _unpacked(named: Named, data_dir: Path) -> dict[str, Any] | None:
-    """The arrays of what torchvision has unpacked in ``data_dir``; None if it finds nothing there, or nothing intact."""
+    """The arrays of what torchvision has unpacked in ``data_dir``; None if it finds nothing intact there."""
     with contextlib.suppress(RuntimeError):  # torchvision's word for that, and torch's for data of another size
         return _read(named, data_dir, unpack=False)
     return None
@@ -240,12 +251,12 @@ def archives(named: Named) -> tuple[Archive, ...]:
     return (Archive(Path(dataset.filename), (dataset.url,), dataset.tgz_md5),)
 
 
-def missing(named: Named, data_dir: Path, reason: str = "") -> DataError:
+def missing(named: Named, data_dir: Path, reason: str = "") -> MissingDataError:
     """That a data set is not there, which files it is made from, and where they belong."""
     needed = archives(named)
     files = ", ".join(archive.path.name for archive in needed)
     folder = data_dir / needed[0].path.parent
-    return DataError(
+    return MissingDataError(
         f"{named.title} is not in {data_dir}{f' ({reason})' if reason else ''}: get it with `fluidrelu data fetch"
         f" {named.name}`, or put {files} into {folder}, or name another folder with --data-dir."
     )

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 from fluidrelu_cli import __version__
-from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
+from fluidrelu_cli.errors import FluidReluError, MissingDataError, UsageError, one_line
 from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, Trial
 from fluidrelu_cli.records import EpochRecord, TrialResult
 from fluidrelu_cli.study import DEFAULT_STUDY, Study, open_study, read_study, study_folder
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from fluidrelu_cli.calibration import Calibration
+    from fluidrelu_cli.datasets import Dataset
     from fluidrelu_cli.reporting import Report
     from fluidrelu_cli.workers import Event, Job
 
@@ -80,8 +81,9 @@ DeviceOption = Annotated[
     str, typer.Option(help="Where to train: auto (cuda if it is there, else cpu), cpu, cuda or mps.")
 ]
 DataDirOption = Annotated[
-    Path | None, typer.Option(help="Where unpacked data is kept (left out: the user's cache).", show_default=False)
+    Path | None, typer.Option(help="Where data sets are kept (left out: the user's cache).", show_default=False)
 ]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Never download: fail if the data is not here.")]
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.")]
 StudyOption = Annotated[str, typer.Option(help="The study: a folder of results with one protocol.")]
 BaselineOption = Annotated[str, typer.Option(help="The activation that others are compared with.")]
@@ -177,6 +179,7 @@ def train(
     precision: PrecisionOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
     results: ResultsOption = Path("results"),
     study: StudyOption = DEFAULT_STUDY,
     debug: DebugOption = False,
@@ -188,7 +191,9 @@ def train(
     from fluidrelu_cli.records import read_run
     from fluidrelu_cli.tables import epoch_cells, rich_table
 
-    opened, [name], device_name, data_folder = _opened(results, study, _requested(context), [act], device, data_dir)
+    opened, [name], device_name, data_folder = _opened(
+        results, study, _requested(context), [act], device, data_dir, offline
+    )
     trial = Trial(opened.protocol, name, seed)
     files = opened.files(trial.name)
     with opened.locked():
@@ -257,6 +262,7 @@ def repeat(
     precision: PrecisionOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
     results: ResultsOption = Path("results"),
     study: StudyOption = DEFAULT_STUDY,
     debug: DebugOption = False,
@@ -271,7 +277,7 @@ def repeat(
     if workers is not None and dask is not None:
         raise UsageError("--workers is for this machine; a Dask cluster has its own: leave one of the two out.")
     opened, names, device_name, data_folder = _opened(
-        results, study, _requested(context), act, device, data_dir, elsewhere=dask is not None
+        results, study, _requested(context), act, device, data_dir, offline, elsewhere=dask is not None
     )
     seeds = _batch_seeds(batch_seeds, device_name)
     with opened.locked():
@@ -392,6 +398,7 @@ def verify(
         str | None, typer.Option(help="Where to train (left out: on such a device as recorded).", show_default=False)
     ] = None,
     data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Train a run again from its own record and tell whether the numbers agree; exit code 1 if they do not."""
@@ -405,10 +412,12 @@ def verify(
     recorded = verification.read_record(run)
     trial = recorded.trial
     resolve(trial.activation)
+    folder = data_dir or default_data_dir()
+    _loaded(trial.protocol, folder, offline)
     device_name = pick_device(device or str(recorded.provenance.get("device") or "auto")).type
     with EpochLines(Console(stderr=True), trial) as progress:
         try:
-            verified = verification.verify(recorded, data_dir or default_data_dir(), device_name, progress.show)
+            verified = verification.verify(recorded, folder, device_name, progress.show)
         except FluidReluError:
             raise
         except Exception as error:  # most likely the user's own activation
@@ -451,6 +460,96 @@ def acts(debug: DebugOption = False) -> None:
     )
 
 
+@app.command(epilog="Example: fluidrelu models")
+@_handled
+def models(debug: DebugOption = False) -> None:
+    """List the networks that can be named, with their layers and source."""
+    from fluidrelu_cli.models import ARCHITECTURES
+    from fluidrelu_cli.tables import rich_table
+
+    rows = [[model.name, model.layers, str(model.smallest), model.source] for model in ARCHITECTURES.values()]
+    _print(rich_table("Networks", ["name", "layers", "least\nside", "source"], rows, left=(0, 1, 3)))
+    _print(
+        "Each adapts to channels, size (from the least side on) and classes of the images. Yours can be named too:"
+        " --model mymodule:Net is called with (activation, shape, classes) and makes a torch.nn.Module."
+    )
+
+
+data = typer.Typer(help="The data sets that can be named: list, fetch and verify them.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+@data.command("list", epilog="Example: fluidrelu data list")
+@_handled
+def list_data(data_dir: DataDirOption = None, debug: DebugOption = False) -> None:
+    """List the data sets that can be named, and which are here."""
+    from fluidrelu_cli.catalogue import CATALOGUE, default_data_dir, path_of
+    from fluidrelu_cli.tables import rich_table
+
+    folder = data_dir or default_data_dir()
+    rows = []
+    for named in CATALOGUE.values():
+        path = path_of(named, folder)
+        where = "here" if path.exists() else "comes with the package" if named.bundled else "to be fetched"
+        size = f"{path.stat().st_size / 1e6:.0f}" if path.exists() else "–"
+        images = f"{named.images[0]:,} + {named.images[1]:,}"
+        rows.append([named.name, images, " x ".join(map(str, named.shape)), str(named.classes), size, where])
+    head = ["name", "images\n(train + test)", "channels x\nheight x width", "classes", "MB", ""]
+    _print(rich_table(f"Data sets in {folder}", head, rows, left=(0, 5)))
+    _print("Yours can be named too: --dataset path/to/file.npz, with x_train, y_train, x_test and y_test.")
+
+
+@data.command("fetch", epilog="Example: fluidrelu data fetch cifar10")
+@_handled
+def fetch_data(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; `fluidrelu data list` lists them.")],
+    data_dir: DataDirOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Download data sets that are not here yet."""
+    from fluidrelu_cli.catalogue import default_data_dir, find, path_of
+
+    folder = data_dir or default_data_dir()
+    for named in [find(name) for name in names]:
+        _fetched(named.name, folder)
+        _print(f"{named.name}: {path_of(named, folder)}")
+
+
+@data.command("verify", epilog="Example: fluidrelu data verify cifar10 mine.npz")
+@_handled
+def verify_data(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME|FILE.npz...", help="Data sets, or files of your own (left out: all that are here)."
+        ),
+    ] = None,
+    data_dir: DataDirOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Tell whether data sets are intact, and files of your own fit; exit code 1 if one is not."""
+    from fluidrelu_cli.catalogue import CATALOGUE, canonical, check, default_data_dir, path_of
+    from fluidrelu_cli.datasets import read_npz
+    from fluidrelu_cli.sentences import verified_data
+
+    folder = data_dir or default_data_dir()
+    here = [named.name for named in CATALOGUE.values() if path_of(named, folder).exists()]
+    if not (names or here):
+        _say(f"No data set is in {folder} yet: `fluidrelu data fetch NAME` gets one.")
+    wrong = 0
+    for name in [canonical(name) for name in names or here]:
+        named = CATALOGUE.get(name)
+        try:
+            dataset = read_npz(Path(name)) if named is None else check(named, folder)
+        except FluidReluError as error:
+            wrong += 1
+            _say(f"Error: {error}")
+        else:
+            _print(verified_data(name, dataset, known=named is not None and named.sha256 is not None))
+    if wrong:
+        raise typer.Exit(1)
+
+
 def _publish(made: Report | Calibration, text: str | None = None) -> None:
     """Show on the terminal, or print the text instead, then write."""
     for note in made.notes:
@@ -481,6 +580,7 @@ def _opened(
     activations: list[str],
     device: str,
     data_dir: Path | None,
+    offline: bool,
     *,
     elsewhere: bool = False,
 ) -> tuple[Study, list[str], str, Path]:
@@ -491,7 +591,7 @@ def _opened(
     from fluidrelu_cli.catalogue import canonical, default_data_dir
     from fluidrelu_cli.models import build_model
     from fluidrelu_cli.registry import resolve
-    from fluidrelu_cli.training import check_device_name, load_dataset, pick_device
+    from fluidrelu_cli.training import check_device_name, pick_device
 
     check_device_name(device)
     if "dataset" in requested:
@@ -500,10 +600,33 @@ def _opened(
     names = list(dict.fromkeys(resolve(activation).name for activation in activations))
     device_name = device if elsewhere else pick_device(device).type
     folder = data_dir or default_data_dir()
-    dataset = load_dataset(study.protocol, folder)
+    dataset = _loaded(study.protocol, folder, offline)
     for activation in names:  # before an hour is spent on it
         build_model(study.protocol.model, resolve(activation), 0, dataset.image_shape, dataset.classes)
     return study, names, device_name, folder
+
+
+def _loaded(protocol: Protocol, data_dir: Path, offline: bool) -> Dataset:
+    """The protocol's data; what is not here is downloaded, by this process alone."""
+    from fluidrelu_cli.catalogue import CATALOGUE, missing
+    from fluidrelu_cli.training import load_dataset
+
+    try:
+        return load_dataset(protocol, data_dir)
+    except MissingDataError as error:
+        if offline:
+            raise missing(CATALOGUE[protocol.dataset], data_dir, "--offline forbids the download") from error
+    _fetched(protocol.dataset, data_dir)
+    return load_dataset(protocol, data_dir)
+
+
+def _fetched(name: str, data_dir: Path) -> None:
+    from fluidrelu_cli.catalogue import CATALOGUE
+    from fluidrelu_cli.downloads import fetch
+    from fluidrelu_cli.progress import TransferProgress
+
+    with TransferProgress(Console(stderr=True)) as progress:
+        fetch(CATALOGUE[name], data_dir, progress.show)
 
 
 def _show_summary(study: Study) -> None:

@@ -28,7 +28,11 @@ class OtherProtocolError(StorageError):
 
 
 class DataError(FluidReluError):
-    """A data set is missing, damaged, or cannot be read."""
+    """A data set is damaged, or cannot be read or kept."""
+
+
+class MissingDataError(DataError):
+    """A data set that can be downloaded is not there."""
 
 
 def one_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What `train` and `repeat` show on stderr while trials run: live bars on a terminal, plain lines elsewhere."""
+"""What stderr shows while trials run and data arrives: live bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Table
 
@@ -161,3 +163,37 @@ class EpochLines:
         else:
             line = f"{trial_label(self._trial)}: epoch {epoch}: training loss {loss}, test accuracy {accuracy}"
             self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+class TransferProgress:
+    """The progress of downloads: hand every advance to :meth:`show`.
+
+    On a terminal a bar a file, with bytes, speed and time left; elsewhere a line when a file is complete.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._files: dict[str, TaskID] = {}
+        live = console.is_terminal and not console.is_dumb_terminal
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+        self._live = Progress(*columns, TimeRemainingColumn(), console=console) if live else None
+
+    def __enter__(self) -> TransferProgress:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, name: str, done: int, total: int | None) -> None:
+        """So many bytes of a file are here, of so many if that is known."""
+        if self._live is not None:
+            if name not in self._files:
+                self._files[name] = self._live.add_task(name)
+            self._live.update(self._files[name], completed=done, total=total)
+        elif done == total:
+            self._console.print(f"{name}: {done / 1e6:.1f} MB", soft_wrap=True, markup=False, highlight=False)

@@ -14,6 +14,7 @@ from fluidrelu_cli.statistics import ALPHA, fewest_pairs
 from fluidrelu_cli.tables import accuracy, difference, label, p_value, percent
 
 if TYPE_CHECKING:
+    from fluidrelu_cli.datasets import Dataset
     from fluidrelu_cli.planning import Plan
     from fluidrelu_cli.verification import Verification
 
@@ -181,3 +182,11 @@ def verified_run(verified: Verification, csv: Path) -> list[str]:
         f"The test accuracy after the last epoch is {accuracy(verified.accuracy)} here, {accuracy(recorded)} there.",
         reason,
     ]
+
+
+def verified_data(name: str, dataset: Dataset, *, known: bool) -> str:
+    """What is in a data set that could be read; ``known``: its digest is the one that it should be."""
+    images = f"{len(dataset.train_images):,} + {len(dataset.test_images):,} images"
+    what = f"{images} of {' x '.join(map(str, dataset.image_shape))}, {dataset.classes} classes"
+    whose = "as published" if known else "intact as far as the file's own checksums tell"
+    return f"{name}: {whose}; {what}; sha256 {dataset.sha256}"

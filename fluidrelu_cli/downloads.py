@@ -1,0 +1,89 @@
+"""Download a named data set's archives from where torchvision would: each whole or not at all, with a time-out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import TypeAlias
+
+from filelock import FileLock
+
+from fluidrelu_cli import __version__
+from fluidrelu_cli.catalogue import Archive, Named, archives, check, make, missing
+from fluidrelu_cli.errors import DataError, one_line
+
+TIMEOUT_SECONDS = 30
+"""How long a server may be silent."""
+
+CHUNK_BYTES = 2**16
+
+OnBytes: TypeAlias = Callable[[str, int, "int | None"], None]
+"""Is told a file's name, how many bytes of it are here, and how many there will be if the server says so."""
+
+
+def fetch(named: Named, data_dir: Path, on_bytes: OnBytes) -> None:
+    """See that a named data set is in ``data_dir``: download the archives that are not there and make its npz file.
+
+    Only one process does so at a time; the others wait for it, and find it done.
+
+    Raises:
+        MissingDataError: if a download fails; the message names the files and where they belong.
+        DataError: if the data cannot be kept.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(data_dir / f"{named.name}.lock"):
+            with contextlib.suppress(DataError):
+                check(named, data_dir)
+                return
+            for archive in () if named.bundled else archives(named):
+                if not archive.intact_in(data_dir):
+                    _download(named, archive, data_dir, on_bytes)
+            make(named, data_dir)
+    except OSError as error:
+        raise DataError(
+            f"{named.title} cannot be kept in {data_dir} ({error.strerror or error}):"
+            " name a folder that can be written with --data-dir."
+        ) from error
+
+
+def _download(named: Named, archive: Archive, data_dir: Path, on_bytes: OnBytes) -> None:
+    """Download an archive from the first of its addresses that has it."""
+    place = data_dir / archive.path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    problems = []
+    try:
+        for url in archive.urls:
+            problem = _transfer(url, part, lambda done, total: on_bytes(place.name, done, total))
+            if problem is None and archive.is_intact(part):
+                part.replace(place)
+                return
+            problems.append(f"{url}: {problem or 'its checksum is wrong'}")
+    finally:
+        part.unlink(missing_ok=True)
+    raise missing(named, data_dir, f"the download failed, {'; '.join(problems)}")
+
+
+def _transfer(url: str, part: Path, on_bytes: Callable[[int, int | None], None]) -> str | None:
+    """Copy what is at an address into a file; what went wrong with the connection, if something did."""
+    request = urllib.request.Request(url, headers={"User-Agent": f"fluidrelu/{__version__}"})
+    done = 0
+    with part.open("wb") as file, contextlib.ExitStack() as connection:
+        while True:
+            try:
+                if done == 0:
+                    response = connection.enter_context(urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS))
+                    length = response.headers.get("Content-Length", "")
+                chunk = response.read(CHUNK_BYTES)
+            except (OSError, HTTPException) as error:  # a time-out is an OSError
+                return one_line(error)
+            if not chunk:
+                return None
+            file.write(chunk)
+            done += len(chunk)
+            on_bytes(done, int(length) if length.isdecimal() else None)
