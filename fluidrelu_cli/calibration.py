@@ -46,7 +46,8 @@ class Calibration:
     """The calibration from studies with ReLU runs, one a batch size.
 
     Raises:
-        UsageError: if the studies differ in more than batch size and epochs, or share a batch size.
+        UsageError: if the studies differ in more than batch size and epochs, share a batch size, or have a learning
+            rate that is not constant.
         FluidReluError: if one has no readable run.
     """
 
@@ -56,6 +57,11 @@ class Calibration:
         runs: dict[int, pd.DataFrame] = {}
         for study in studies:
             differences = study.protocol.differences(studies[0].protocol).keys() - {"batch_size", "epochs"}
+            if study.protocol.schedule != "constant":
+                raise UsageError(
+                    f"{study.folder} has a learning rate that changes (schedule {study.protocol.schedule}), so that its"
+                    " first epochs are no shorter run: leave it out."
+                )
             if differences or study.protocol.batch_size in runs:
                 reason = ", ".join(differences) or "a batch size that another has too"
                 raise UsageError(f"{study.folder} cannot be calibrated with the others ({reason}): leave it out.")

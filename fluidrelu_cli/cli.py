@@ -345,6 +345,10 @@ def report(
         Path | None, typer.Option(help="The folder of another study, to set beside this one.", show_default=False)
     ] = None,
     baseline: BaselineOption = PAPER_PAIR[0],
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(help="A study of other data or another network to list beside this one; repeat for several."),
+    ] = None,
     form: Annotated[
         str, typer.Option("--format", help="What stdout gets: table, markdown, csv, json or latex.")
     ] = "table",
@@ -356,7 +360,8 @@ def report(
     if form not in FORMATS:
         raise UsageError(f"There is no format '{form}'; use --format {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
     other = read_study(against) if against is not None else None
-    made = Report(read_study(study_folder(results, study)), other, baseline)
+    others = {name: read_study(study_folder(results, name)) for name in beside or ()}
+    made = Report(read_study(study_folder(results, study)), other, baseline, others)
     _publish(made, None if form == "table" else made.text(form))
 
 
@@ -601,6 +606,7 @@ def _opened(
     device_name = device if elsewhere else pick_device(device).type
     folder = data_dir or default_data_dir()
     dataset = _loaded(study.protocol, folder, offline)
+    study.check_data(dataset.sha256)
     for activation in names:  # before an hour is spent on it
         build_model(study.protocol.model, resolve(activation), 0, dataset.image_shape, dataset.classes)
     return study, names, device_name, folder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -16,6 +18,8 @@ from fluidrelu_cli.statistics import paper_pair_first
 from fluidrelu_cli.tables import label
 
 SEEDS_SHOWN = 3
+LAYERS_SHOWN = 6
+"""Of a network with more of them, so many, from the first to the last."""
 
 
 def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
@@ -62,7 +66,8 @@ def learned_parameters(parameters: pd.DataFrame) -> Figure:
     activation = str(parameters["activation"].iloc[0])
     seeds = sorted(parameters["seed"].unique())[:SEEDS_SHOWN]
     shown = parameters[parameters["seed"].isin(seeds)]
-    layers = list(shown.groupby(["layer", "parameter"]))
+    by_layer = list(shown.groupby(["layer", "parameter"], sort=False))
+    layers = [by_layer[index] for index in _spread(len(by_layer))]
     heights = [max(4, group["kernel"].max() + 1) for _, group in layers]
     figure = Figure(figsize=(WIDTH, 1.4 + 0.11 * sum(heights)), layout="constrained")
     grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, height_ratios=heights)
@@ -85,9 +90,23 @@ def learned_parameters(parameters: pd.DataFrame) -> Figure:
     assert image is not None  # there is at least one layer and one seed
     figure.colorbar(image, ax=grid, label=f"learned {parameters['parameter'].iloc[0]}")
     n = parameters["seed"].nunique()
-    which = f" (the first {len(seeds)} of {n} seeds)" if n > len(seeds) else ""
-    figure.suptitle(f"What {label(activation)} learned{which}", x=0.01, ha="left")
+    figure.suptitle(f"What {label(activation)} learned{_which(len(seeds), n, len(layers), len(by_layer))}", **TITLE)
     return figure
+
+
+TITLE: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": "medium"}
+
+
+def _spread(layers: int) -> list[int]:
+    """Which of so many layers are drawn: all, or LAYERS_SHOWN from the first to the last."""
+    return sorted({round(index) for index in np.linspace(0, layers - 1, min(layers, LAYERS_SHOWN))})
+
+
+def _which(seeds: int, of_seeds: int, layers: int, of_layers: int) -> str:
+    """What a figure leaves out, for its title."""
+    left_out = [f"the first {seeds} of {of_seeds} seeds"] if of_seeds > seeds else []
+    left_out += [f"{layers} of {of_layers} layers"] if of_layers > layers else []
+    return f" ({', '.join(left_out)})" if left_out else ""
 
 
 def learned_functions(activation: Activation, parameters: pd.DataFrame) -> Figure:
@@ -99,7 +118,8 @@ def learned_functions(activation: Activation, parameters: pd.DataFrame) -> Figur
     """
     last = parameters[parameters["epoch"] == parameters["epoch"].max()]
     seeds = sorted(last["seed"].unique())[:SEEDS_SHOWN]
-    layers = list(dict.fromkeys(last["layer"]))
+    all_layers = list(dict.fromkeys(last["layer"]))
+    layers = [all_layers[index] for index in _spread(len(all_layers))]
     figure = Figure(figsize=(WIDTH, 0.8 + 2.6 * len(layers)), layout="constrained")
     grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, sharey=True)
     v = torch.linspace(-4, 2, 49)
@@ -117,8 +137,8 @@ def learned_functions(activation: Activation, parameters: pd.DataFrame) -> Figur
             if row == len(layers) - 1:
                 ax.set_xlabel("input v")
     n = parameters["seed"].nunique()
-    which = f" (the first {len(seeds)} of {n} seeds)" if n > len(seeds) else ""
-    figure.suptitle(f"What {label(activation.name)} became{which}; dashed: ReLU", x=0.01, ha="left", fontsize="medium")
+    which = _which(len(seeds), n, len(layers), len(all_layers))
+    figure.suptitle(f"What {label(activation.name)} became{which}; dashed: ReLU", **TITLE)
     return figure
 
 

@@ -81,7 +81,7 @@ def both_rows_above(a: Sequence[float], b: Sequence[float], best_by: float = TIN
     return float(ranked.sum() / (math.comb(len(a), PAPER_RUNS) * math.comb(len(b), PAPER_RUNS)))
 
 
-def table2(finals_by_source: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def table2(finals_by_source: Mapping[str, pd.DataFrame], published: bool = True) -> pd.DataFrame:
     """The paper's Table 2 with ours beside it: columns row, activation, source, accuracy, n.
 
     The paper's is the best (worst) of its three runs; ours the mean of the best (worst) over all sets of three of the
@@ -89,11 +89,13 @@ def table2(finals_by_source: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     Args:
         finals_by_source: tables as statistics.final_accuracies gives them, by the name of their source.
+        published: give the paper's numbers too.
     """
     rows = []
     for row, expected_of in zip(ROWS, (expected_best_of, expected_worst_of), strict=True):
         for activation in PAPER_PAIR:
-            rows.append((row, activation, "published", PAPER_TABLE2[row, activation], PAPER_RUNS))
+            if published:
+                rows.append((row, activation, "published", PAPER_TABLE2[row, activation], PAPER_RUNS))
             for source, finals in finals_by_source.items():
                 values = accuracies_of(finals, activation)
                 rows.append((row, activation, source, expected_of(values, PAPER_RUNS), len(values)))

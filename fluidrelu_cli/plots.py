@@ -135,21 +135,55 @@ def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, ax: Axes | None
     _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
     ax.axvline(0, color="black", linewidth=1)
     _rows(ax, [f"{label(row['activation'])}\n({row['n']} pairs)" for row in shown.to_dict("records")])
-    largest = max(float(values.abs().max()) for values in paired.values())
-    beyond = ""
-    if largest > SYMLOG_FROM:
-        ax.set_xscale("symlog", linthresh=SYMLOG_LINEAR)
-        ticks = [tick for tick in (0.001, 0.002, 0.01, 0.1, 0.5) if tick < 1.3 * largest]
-        ax.xaxis.set_major_locator(FixedLocator([*(-tick for tick in reversed(ticks)), 0, *ticks]))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.margins(x=0.02)
-        beyond = f"\n(logarithmic beyond ±{SYMLOG_LINEAR:g})"
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:+.3g}".replace("-", "−") if round(value, 9) else "0")
+    beyond = _axis_of_differences(ax, max(float(values.abs().max()) for values in paired.values()))
     ax.set(
         xlabel=f"test accuracy minus {label(baseline)}'s at the same seed{beyond}",
         title="Paired differences; black: mean and 95 % interval",
     )
     return ax
+
+
+def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """The mean difference with its 95 % interval, a row a study: where one activation helps and where it does not.
+
+    Args:
+        studies: as statistics.side_by_side gives it.
+        ax: where to draw.
+    """
+    shown = studies[studies["n"] > 0].reset_index(drop=True)
+    ax = ax or Figure(figsize=(WIDTH, 1.8 + 0.55 * len(shown)), layout="constrained").subplots()
+    activation, baseline = (label(shown[column].iloc[0]) for column in ("activation", "baseline"))
+    _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
+    ax.axvline(0, color="black", linewidth=1)
+    _rows(ax, [f"{row['study']}\n{row['model']}, {row['n']} pairs" for row in shown.to_dict("records")], width=24)
+    ends = shown[["mean_difference", "ci_low", "ci_high"]].abs()
+    beyond = _axis_of_differences(ax, float(ends.max().max()))
+    low, high = ax.get_xlim()
+    ax.set_xlim(min(low, -0.1 * high), max(high, -0.1 * low))  # 0 is in sight
+    ax.axvspan(0, ax.get_xlim()[1], color="C2", alpha=0.08, linewidth=0)
+    ax.set(
+        xlabel=f"test accuracy of {activation} minus {baseline}'s at the same seed{beyond}",
+        title=f"Mean differences and 95 % intervals, by study\n(shaded: {activation} is better)",
+    )
+    return ax
+
+
+def _axis_of_differences(ax: Axes, largest: float) -> str:
+    """Let the axis hold differences of at most this size; what a reader has to be told of it."""
+    ax.xaxis.set_major_formatter(_signed)
+    if largest <= SYMLOG_FROM:
+        return ""
+    ax.set_xscale("symlog", linthresh=SYMLOG_LINEAR)
+    ticks = [tick for tick in (0.001, 0.002, 0.01, 0.1, 0.5) if tick < 1.3 * largest]
+    ax.xaxis.set_major_locator(FixedLocator([*(-tick for tick in reversed(ticks)), 0, *ticks]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(_signed)
+    ax.margins(x=0.02)
+    return f"\n(logarithmic beyond ±{SYMLOG_LINEAR:g})"
+
+
+def _signed(value: float, _position: int | None) -> str:
+    return f"{value:+.3g}".replace("-", "−") if round(value, 9) else "0"
 
 
 def wrapped(name: str, width: int) -> str:
@@ -166,9 +200,9 @@ def _means(ax: Axes, rows: list[int], means: pd.Series[float], half_widths: pd.S
     ax.errorbar(means, rows, xerr=half_widths.fillna(0), fmt="D", color="black", markersize=4, capsize=4)
 
 
-def _rows(ax: Axes, names: list[str]) -> None:
+def _rows(ax: Axes, names: list[str], width: int = 18) -> None:
     """One row an activation, the first above; a long name (mypackage.module:Class) takes several lines."""
-    ax.set_yticks(range(len(names)), [wrapped(name, 18) for name in names])
+    ax.set_yticks(range(len(names)), [wrapped(name, width) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
 

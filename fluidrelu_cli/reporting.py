@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -52,13 +53,20 @@ class Report:
         study: the study.
         against: another one, whose Table 2 is to stand beside this one's.
         baseline: the activation that the others are compared with.
+        beside: studies of other data or networks by name, whose differences are to stand beside this one's.
 
     Raises:
-        FluidReluError: if the study has no readable run.
-        UsageError: if the two studies differ in their protocols, or no run has the baseline.
+        FluidReluError: if a study has no readable run.
+        UsageError: if ``study`` and ``against`` differ in their protocols, or no run has the baseline.
     """
 
-    def __init__(self, study: Study, against: Study | None = None, baseline: str = PAPER_PAIR[0]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        against: Study | None = None,
+        baseline: str = PAPER_PAIR[0],
+        beside: Mapping[str, Study] = MappingProxyType({}),
+    ) -> None:
         self.study = study
         self.baseline = baseline
         self.runs, notes = study.read_some_runs()
@@ -70,6 +78,10 @@ class Report:
         if baseline not in (*there, PAPER_PAIR[0]):
             raise UsageError(f"No run in {study.folder} has the --baseline {baseline}: name one of {', '.join(there)}.")
         self._published = not study.protocol.differences(Protocol())
+        self._papers_task = (study.protocol.dataset, study.protocol.model) == (Protocol.dataset, Protocol.model)
+        self._beside = {name: Report(other, baseline=baseline) for name, other in beside.items()}
+        for other in self._beside.values():
+            self.read_notes += other.read_notes
         self._against: tuple[Study, pd.DataFrame] | None = None
         if against is not None:
             differences = study.protocol.differences(against.protocol)
@@ -103,7 +115,20 @@ class Report:
             against, others = self._against
             # no folder's name ends in a slash: it cannot be taken for one of the other sources
             sources[f"{against.folder.resolve().name}/"] = statistics.final_accuracies(others)
-        return paper.table2({**sources, "yours" if sources else "here": self.finals})
+        return paper.table2({**sources, "yours" if sources else "here": self.finals}, self._papers_task)
+
+    @cached_property
+    def studies(self) -> pd.DataFrame:
+        """statistics.side_by_side of this study's first comparison and the same one in those beside it; or empty."""
+        main = self._main_comparison()
+        if main is None or not self._beside:
+            return statistics.side_by_side([])
+        rows = []
+        for name, made in {self.study.folder.name: self, **self._beside}.items():
+            found = made.comparisons[made.comparisons["activation"] == main["activation"]]
+            where = {"study": name, "dataset": made.study.protocol.dataset, "model": made.study.protocol.model}
+            rows += [{**where, **row} for row in found.to_dict("records")]
+        return statistics.side_by_side(rows)
 
     @cached_property
     def percentiles(self) -> pd.DataFrame:
@@ -148,10 +173,10 @@ class Report:
     def _sections(self) -> Iterator[Section]:
         yield Section(
             "summary",
-            "Test accuracy after the last epoch",
+            f"{'Validation' if self.study.protocol.validation_images else 'Test'} accuracy after the last epoch",
             self.summary,
             tables.summary_cells(self.summary),
-            (sentences.noise(self.summary, self.test_images), *self._diverged()),
+            (*self._held_out(), sentences.noise(self.summary, self.test_images), *self._diverged()),
         )
         if len(self.comparisons):
             remarks = (sentences.too_few_pairs(self.comparisons), sentences.left_out(self.comparisons))
@@ -164,7 +189,7 @@ class Report:
             )
         yield Section(
             "table2",
-            "Table 2: best and worst accuracy of three runs",
+            f"{'Table 2: best' if self._papers_task else 'Best'} and worst accuracy of three runs",
             self.table2,
             tables.table2_cells(self.table2),
             (sentences.TABLE2_EXPLAINED, *self._rankings(), *self._other_protocol()),
@@ -177,6 +202,19 @@ class Report:
                 tables.percentile_cells(self.percentiles),
                 (sentences.PERCENTILES_EXPLAINED,),
             )
+        if len(self.studies):
+            first = self.studies.iloc[0]
+            yield Section(
+                "studies",
+                f"{tables.label(first['activation'])} minus {tables.label(first['baseline'])}, study by study",
+                self.studies,
+                tables.side_by_side_cells(self.studies),
+                (sentences.SIDE_BY_SIDE_EXPLAINED,),
+            )
+
+    def _held_out(self) -> Iterator[str]:
+        if self.study.protocol.validation_images:
+            yield sentences.held_out(self.study.protocol.validation_images)
 
     def _rankings(self) -> Iterator[str]:
         sentence = sentences.three_run_rankings(self.rankings)
@@ -189,7 +227,7 @@ class Report:
             yield f"Diverged, with a loss that is not finite, but counted: {', '.join(diverged)}."
 
     def _other_protocol(self) -> Iterator[str]:
-        if not self._published:
+        if self._papers_task and not self._published:
             yield sentences.other_protocol(self.study.protocol.differences(Protocol()))
         if self._against is not None:
             against, others = self._against
@@ -237,7 +275,7 @@ class Report:
 
     def _as_json(self) -> dict[str, Any]:
         named = {"summary": self.summary, "comparisons": self.comparisons, "table2": self.table2}
-        named |= {"percentiles": self.percentiles, "rankings": self.rankings}
+        named |= {"percentiles": self.percentiles, "rankings": self.rankings, "studies": self.studies}
         return {
             "study": str(self.study.folder),
             "protocol": self.study.protocol.to_dict(),
@@ -308,6 +346,12 @@ class Report:
                 "One dot a seed: both runs of it start from the same weights and see the same batches. The intervals"
                 " are not adjusted for the number of comparisons; the verdict is by the adjusted p-values.",
                 plots.differences(self.finals, self.comparisons),
+            )
+        if len(self.studies):
+            yield (
+                "forest",
+                "One row a study. An interval that leaves out 0 is no verdict by itself: p-values are adjusted.",
+                plots.forest(self.studies),
             )
         distributions = {
             activation: paper.of_three(paper.accuracies_of(self.finals, activation)) for activation in PAPER_PAIR

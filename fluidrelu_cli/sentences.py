@@ -26,6 +26,10 @@ COMPARISONS_EXPLAINED = (
 TABLE2_EXPLAINED = (
     "Best and worst grow apart with the number of runs, so ours are the means over all sets of three of the n runs."
 )
+SIDE_BY_SIDE_EXPLAINED = (
+    "Each row is a study with data, network and protocol of its own: compare signs and intervals, hardly sizes, for a"
+    " thousandth is little where many errors are left and much where few are. p (Holm): adjusted for the studies here."
+)
 PERCENTILES_EXPLAINED = (
     "A percentile is the share of our sets of three whose best (worst) is below the paper's, and half of those at it."
 )
@@ -114,6 +118,14 @@ def other_protocol(differences: Mapping[str, tuple[object, object]]) -> str:
     """That a study is not comparable with the paper's numbers, and in what."""
     found = ", ".join(f"{name.replace('_', ' ')} {mine}" for name, (mine, _) in differences.items())
     return f"This is not the protocol that stands for the paper's ({found}): do not compare with the published numbers."
+
+
+def held_out(images: int) -> str:
+    """That accuracies are not those of the test images."""
+    return (
+        f"All accuracies here are those on {images:,} training images that were held out, not on the test images: they"
+        " are there to choose settings by, and are no results."
+    )
 
 
 def reproduction(comparison: pd.DataFrame, against: str) -> str:

@@ -130,6 +130,26 @@ COMPARISON_COLUMNS = (
 )
 
 
+def side_by_side(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One comparison from each of several studies, as one table.
+
+    Columns: study, dataset, model, then COMPARISON_COLUMNS, with p_holm and verdict adjusted for the studies here
+    instead of for the comparisons within each.
+
+    Args:
+        rows: a row of :func:`comparisons` each, with its study, dataset and model.
+    """
+    adjusted = holm([row["p"] for row in rows])
+    table: pd.DataFrame = pd.DataFrame(
+        [
+            {**row, "p_holm": p_holm, "verdict": _verdict(row["n"], row["mean_difference"], p_holm)}
+            for row, p_holm in zip(rows, adjusted, strict=True)
+        ],
+        columns=["study", "dataset", "model", *COMPARISON_COLUMNS],
+    )
+    return table
+
+
 def _verdict(n: int, mean_difference: float, p_holm: float) -> str:
     if n < fewest_pairs():
         return "too few pairs"

@@ -78,6 +78,17 @@ class Study:
             missing.append(trial)
         return missing, notes
 
+    def check_data(self, sha256: str) -> None:
+        """Raise UsageError if a run here was trained on data of another digest: a file was changed since."""
+        for path in sorted(self.runs_folder.glob("*-seed*.json"))[:1]:
+            with contextlib.suppress(StorageError):  # it is told when the run is read
+                there = read_json(path).get("data_sha256", sha256)
+                if there != sha256:
+                    raise UsageError(
+                        f"The runs in {self.folder} were trained on other data than {self.protocol.dataset} holds now"
+                        f" (sha256 {str(there)[:12]}, not {sha256[:12]}): restore it, or name another --study."
+                    )
+
     def write(self, result: TrialResult) -> None:
         """Write a finished trial's files; StorageError if that fails."""
         write_run(self.files(result.trial.name), result)
@@ -130,6 +141,7 @@ class Study:
             found.setdefault("way of training", set()).add(way)
             found.setdefault("version of torch", set()).add(str(provenance.get("versions", {}).get("torch")))
             found.setdefault("data (sha256)", set()).add(str(provenance.get("data_sha256"))[:12])
+            found.setdefault("source file of the network (sha256)", set()).add(str(provenance.get("model_sha256"))[:12])
             source = str(provenance.get("activation_sha256"))[:12]
             found.setdefault(f"source file of {provenance['activation']} (sha256)", set()).add(source)
         return [

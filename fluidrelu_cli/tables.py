@@ -100,6 +100,25 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
     return head, rows
 
 
+def side_by_side_cells(studies: pd.DataFrame) -> Cells:
+    """statistics.side_by_side, one row a study."""
+    head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p", "p (Holm)", "P(above)\n(95 %)"]
+    rows = [
+        [
+            row["study"],
+            row["dataset"],
+            row["model"],
+            str(row["n"]),
+            plus_minus(difference(row["mean_difference"]), row),
+            p_value(row["p"]),
+            p_value(row["p_holm"]),
+            _win_rate(row),
+        ]
+        for row in studies.to_dict("records")
+    ]
+    return head, rows
+
+
 def plus_minus(centre: str, row: Mapping[Any, Any]) -> str:
     """A mean, or a mean difference, with half the width of its interval; without, where there is none."""
     return centre if math.isnan(row["ci_low"]) else f"{centre} ± {(row['ci_high'] - row['ci_low']) / 2:.5f}"
