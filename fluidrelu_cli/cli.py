@@ -46,8 +46,10 @@ def _protocol_option(field: str, text: str) -> Any:
     return typer.Option(help=f"{text} (left out: the study's, or {getattr(Protocol, field)}).", show_default=False)
 
 
-DatasetOption = Annotated[str | None, _protocol_option("dataset", "Data set")]
-ModelOption = Annotated[str | None, _protocol_option("model", "Network")]
+DatasetOption = Annotated[
+    str | None, _protocol_option("dataset", "Data set: a name of `fluidrelu data list`, or the path of an .npz file")
+]
+ModelOption = Annotated[str | None, _protocol_option("model", "Network: a name of `fluidrelu models`, or module:Class")]
 EpochsOption = Annotated[int | None, _protocol_option("epochs", "Passes over the training images")]
 BatchSizeOption = Annotated[int | None, _protocol_option("batch_size", "Images a step")]
 LrOption = Annotated[float | None, _protocol_option("lr", "Learning rate")]
@@ -525,9 +527,7 @@ def fetch_data(
 def verify_data(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="NAME|FILE.npz...", help="Data sets, or files of your own (left out: all that are here)."
-        ),
+        typer.Argument(metavar="NAME|FILE.npz", help="Data sets, or files of your own (left out: all that are here)."),
     ] = None,
     data_dir: DataDirOption = None,
     debug: DebugOption = False,

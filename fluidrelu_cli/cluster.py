@@ -1,6 +1,6 @@
 """Run trials on an existing Dask cluster: the same jobs, sent to its workers; results come back over the wire.
 
-Needs the extra `dask`. Nothing but the package is needed on the workers: no shared folder, for the data comes with it.
+Needs the extra `dask`. Nothing but the package is needed on the workers: no shared folder, for MNIST comes with it.
 """
 
 from __future__ import annotations

@@ -97,9 +97,10 @@ def read_npz(path: Path) -> Dataset:
         DataError: if it cannot be read, or its arrays are not such; the message says in what.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened:  # numpy would leave a file that is no npz file open
+            file = np.load(opened, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} is no npz file: save one with numpy.savez.")
+                raise DataError(f"{path} holds a single array: save {', '.join(ARRAYS)} with numpy.savez.")
             missing = [name for name in ARRAYS if name not in file.files]
             if missing:
                 found = ", ".join(file.files) or "nothing"

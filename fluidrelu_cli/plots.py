@@ -182,7 +182,7 @@ def _axis_of_differences(ax: Axes, largest: float) -> str:
     return f"\n(logarithmic beyond ±{SYMLOG_LINEAR:g})"
 
 
-def _signed(value: float, _position: int | None) -> str:
+def _signed(value: float, _position: float) -> str:
     return f"{value:+.3g}".replace("-", "−") if round(value, 9) else "0"
 
 

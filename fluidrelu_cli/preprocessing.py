@@ -16,22 +16,23 @@ class Scaling:
     Args:
         images: the training images, uint8 of shape (N, C, H, W), whose means and SDs are taken.
         standardise: the protocol's; colour images have more than one channel.
+        device: where the images to be scaled will be.
     """
 
-    def __init__(self, images: Tensor, standardise: str) -> None:
+    def __init__(self, images: Tensor, standardise: str, device: torch.device | None = None) -> None:
         channels = images.shape[1]
         self._shift: Tensor | None = None
         self._scale: Tensor | None = None
         if standardise == "always" or (standardise == "colour" and channels > 1):
             levels = torch.arange(256, dtype=torch.float64)
-            # Counts are exact whatever the number of images, and the same on every device.
+            # Counts are exact whatever the number of images.
             counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)])
-            shares = counts.cpu().double() / counts[0].sum().item()
+            shares = counts.double() / counts[0].sum().item()
             means = shares @ levels
             sds = ((levels - means[:, None]).square() * shares).sum(1).sqrt()
             sds[sds == 0] = 255.0  # a channel of one level has no contrast to scale
-            self._shift = means.float().view(channels, 1, 1).to(images.device)
-            self._scale = sds.float().view(channels, 1, 1).to(images.device)
+            self._shift = means.float().view(channels, 1, 1).to(device)
+            self._scale = sds.float().view(channels, 1, 1).to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Float32 images of uint8 ones of shape (..., C, H, W)."""

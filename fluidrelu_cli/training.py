@@ -50,7 +50,7 @@ class Training:
         self._scheduler = build_scheduler(self._optimizer, self._protocol, steps)
         self._train = dataset.train_images.to(device), dataset.train_labels.to(device)
         self._test = dataset.test_images.to(device), dataset.test_labels.to(device)
-        self._scaled = Scaling(self._train[0], self._protocol.standardise)
+        self._scaled = Scaling(dataset.train_images, self._protocol.standardise, device)
         self._orders = [generator(trial.seed, "data order") for trial in trials]
         self._order_digests = [hashlib.sha256() for _ in trials]
         augmented = trials if self._protocol.augment == "flip-crop" else ()
@@ -217,14 +217,27 @@ def keep_freed_memory() -> None:
 def load_dataset(protocol: Protocol, data_dir: Path) -> Dataset:
     """The protocol's data, kept in memory for this process's next trial."""
     images = protocol.train_images, protocol.test_images, protocol.validation_images
-    return _load(protocol.dataset, data_dir, *images)
+    return _load(protocol.dataset, data_dir, *images, _version(Path(protocol.dataset)))
 
 
 @functools.lru_cache(maxsize=1)
 def _load(
-    name: str, data_dir: Path, train_images: int | None, test_images: int | None, validation_images: int | None
+    name: str,
+    data_dir: Path,
+    train_images: int | None,
+    test_images: int | None,
+    validation_images: int | None,
+    _version: tuple[int, ...],
 ) -> Dataset:
     return catalogue.load(name, data_dir).first(train_images, test_images).validation(validation_images)
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """What changes when a user's file does: a process that lives on, as a cluster's worker, has to read it again."""
+    if not path.is_file():  # a data set that is named
+        return ()
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def check_device_name(name: str) -> None:

@@ -110,3 +110,9 @@ def test_calibration_of_studies_that_do_not_belong_together_is_refused(
 def test_calibration_of_a_study_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FluidReluError, match="has no finished run"):
         Calibration([Study(tmp_path, Protocol())])
+
+
+def test_calibration_of_a_rate_that_falls_is_refused(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path / "one", {"relu": [(0.5,), (0.25,), (0.75,)]}, schedule="cosine")
+    with pytest.raises(UsageError, match=r"learning rate that changes \(schedule cosine\).*leave it out"):
+        Calibration([study])

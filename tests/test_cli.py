@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from command_line import (
@@ -242,8 +243,26 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("train --act fluide", "There is no activation 'fluide'. Did you mean fluid"),
         ("train --act Linear", "'Linear' cannot serve as an activation"),
         ("train --act nowhere:Act", "cannot be imported (ModuleNotFoundError"),
-        ("train --dataset mnits", "There is no data set 'mnits'; use --dataset mnist."),
-        ("train --model big", "There is no model 'big'; use --model paper."),
+        ("train --dataset mnits", "There is no data set 'mnits'; name one of mnist, fashion-mnist, kmnist, cifar10,"),
+        (
+            "train --dataset nosuch.npz",
+            "There is no file nosuch.npz: correct --dataset, which is relative to this folder.",
+        ),
+        ("train --model big", "There is no model 'big'; use --model paper, cnn3, resnet20, or module:Class"),
+        ("train --model nowhere:Net", "The network 'nowhere:Net' cannot be imported (ModuleNotFoundError"),
+        ("train --schedule linear", "--schedule must be constant, cosine or step, not linear."),
+        ("train --augment mixup", "--augment must be none or flip-crop, not mixup."),
+        ("train --standardise yes", "--standardise must be colour, always or never, not yes."),
+        ("train --weight-decay -1", "--weight-decay must be a number from 0, not -1.0."),
+        ("train --validation-images 0", "--validation-images must be a whole number from 1, not 0."),
+        (
+            "train --validation-images 60000",
+            "--validation-images must be below 60000, the number of training images, not 60000.",
+        ),
+        (
+            "train --validation-images 10 --test-images 10",
+            "--validation-images takes the place of the test images: leave --test-images out.",
+        ),
         ("train --device tpu", "There is no device 'tpu'; use --device auto, cpu, cuda or mps."),
         ("train --seed -1", "--seed must be a whole number from 0, not -1."),
         ("train --epochs 0", "--epochs must be a whole number from 1, not 0."),
@@ -263,6 +282,7 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("train --precision half", "--precision must be fp32 or bf16, not half."),
         ("report", "There is no study in results/local (no study.json): run `fluidrelu repeat` first"),
         ("report --study nosuch", "There is no study in results/nosuch"),
+        ("report --beside nosuch", "There is no study in results/nosuch"),
         ("report --format html", "There is no format 'html'; use --format table, markdown, csv, json or latex."),
         ("plan --effect 0.001", "There is no study in results/local"),
         ("plan --effect 0.001 --workers 0", "--workers must be a whole number from 1, not 0."),
@@ -412,6 +432,77 @@ def test_acts_lists_every_built_in_activation() -> None:
     output = fluidrelu("acts")
     for name in ("relu", "fluid", "prelu", "elu", "leaky-relu", "sigmoid", "tanh", "fluid-exp", "fluid-coth"):
         assert f"\n {name} " in output
+
+
+def test_models_lists_every_built_in_network() -> None:
+    output = fluidrelu("models")
+    for name in ("paper", "cnn3", "resnet20"):
+        assert f"\n {name} " in output
+    assert "--model mymodule:Net" in words(output)
+
+
+def save_npz(path: Path, size: int = 16, seed: int = 0) -> None:
+    """40 + 20 colour images of 3 classes."""
+    random = np.random.default_rng(seed)
+    images = {f"x_{part}": random.random((count, size, size, 3)) for part, count in (("train", 40), ("test", 20))}
+    np.savez(path, y_train=np.arange(40) % 3, y_test=np.arange(20) % 3, **images)
+
+
+def test_a_file_of_your_own_with_a_network_and_an_activation_of_your_own(folder: Path) -> None:
+    """Paired, resumed and verified as everything else."""
+    save_npz(folder / "mine.npz")
+    (folder / "nets.py").write_text(NETWORK)
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    options = ("--dataset", "./mine.npz", "--model", "nets:Net", "--epochs", 2, "--batch-size", 20, "--device", "cpu")
+    more = ("--augment", "flip-crop", "--schedule", "step", "--weight-decay", 0.001, "--workers", 1)
+    fluidrelu("repeat", "-n", 1, *options, *more)
+    fluidrelu("repeat", "-n", 2, "--workers", 1)
+    study = folder / "results" / "local"
+    runs = study / "runs"
+    protocol = json.loads((study / "study.json").read_text())["protocol"]
+    assert (protocol["dataset"], protocol["model"], protocol["schedule"]) == ("mine.npz", "nets:Net", "step")
+    relu, fluid = (json.loads((runs / f"{name}-seed1.json").read_text()) for name in ("relu", "fluid"))
+    for digest in ("initial_weights_sha256", "data_order_sha256", "augmentation_sha256", "data_sha256", "model_sha256"):
+        assert relu[digest] == fluid[digest]
+    learned = pd.read_csv(runs / "fluid-seed0.parameters.csv")
+    assert set(learned["layer"]) == {"layers.1"}
+    assert "equal to the last digit" in words(fluidrelu("verify", runs / "fluid-seed0.csv"))
+    assert "2/2" in fluidrelu("report")
+
+
+NETWORK = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, activation, shape, classes):
+        super().__init__()
+        print("making a network")
+        self.layers = nn.Sequential(
+            nn.Conv2d(shape[0], 4, 3), activation(4), nn.Flatten(), nn.Dropout(0.1), nn.LazyLinear(classes)
+        )
+
+    def forward(self, images):
+        return self.layers(images)
+"""
+
+
+def test_a_network_that_is_none_and_images_too_small(folder: Path) -> None:
+    save_npz(folder / "mine.npz", size=15)
+    output = words(fluidrelu("train", "--dataset", "mine.npz", code=2))
+    assert "The network 'paper' needs images of at least 16 x 16 pixels, not 15 x 15" in output
+    (folder / "wrong.py").write_text(NETWORK.replace("classes)\n        )", "7)\n        )"))
+    output = words(fluidrelu("train", "--dataset", "mine.npz", "--model", "wrong:Net", code=2))
+    assert "'wrong:Net' cannot serve as a network (of two images it makes (2, 7), not logits of shape (2, 3))" in output
+    assert not (folder / "results").exists()
+
+
+def test_data_that_was_changed_is_not_mixed_into_a_study(folder: Path) -> None:
+    save_npz(folder / "mine.npz")
+    fluidrelu("train", "--dataset", "mine.npz", "--epochs", 1, "--device", "cpu")
+    save_npz(folder / "mine.npz", seed=1)
+    output = words(fluidrelu("train", "--seed", 1, "--device", "cpu", code=2))
+    assert "The runs in results/local were trained on other data than mine.npz holds now (sha256" in output
+    assert "restore it, or name another --study." in output
 
 
 def test_version_and_help() -> None:

@@ -6,7 +6,9 @@ import hashlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import findings
 import pandas as pd
@@ -36,25 +38,33 @@ CALIBRATED = ("batch-10", "batch-20", "batch-50", "batch-100")
 
 def options() -> list[tuple[str, str, str]]:
     """Every command with each of its options and that one's help, which names the default."""
-    group = typer.main.get_command(cli.app)
     return [
         (name, option, parameter.help)
-        for name, command in group.commands.items()  # type: ignore[attr-defined]
+        for name, command in commands(typer.main.get_command(cli.app))
         for parameter in command.params
         for option in parameter.opts
         if option.startswith("-")
     ]
 
 
+def commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its name, with that of the group it is in: ``data fetch``."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
 @pytest.mark.parametrize(("command", "option", "text"), options())
 def test_every_option_stands_in_the_reference(command: str, option: str, text: str) -> None:
-    section = REFERENCE.partition(f"## `fluidrelu {command}`")[2].partition("\n## ")[0]
+    section = REFERENCE.partition(f"## `fluidrelu {command}`")[2].partition("\n##")[0]
     assert re.search(rf"`{option}\b[^`]*`: {re.escape(text)}", section), "make reference"
 
 
 def test_every_command_in_the_readme_is_one() -> None:
-    known = {name for name, *_ in options()}
-    used = set(re.findall(r"^(?:\s*)fluidrelu (\w+)", README, flags=re.MULTILINE))
+    known = {name for name, _ in commands(typer.main.get_command(cli.app))}
+    used = set(re.findall(r"^(?:\s*)fluidrelu (data \w+|\w+)", README, flags=re.MULTILINE))
     assert used
     assert used <= known
 
@@ -65,7 +75,7 @@ def test_every_column_stands_in_the_readme() -> None:
 
 
 def test_every_link_leads_to_a_file() -> None:
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")):
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")):
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (path.parent / target).exists(), f"{path.name}: {target}"

@@ -131,3 +131,16 @@ def test_learned_functions_of_another_activation() -> None:
     )
     [ax] = learning_plots.learned_functions(resolve("prelu"), table).axes
     assert [float(np.asarray(line.get_ydata())[0]) for line in ax.get_lines()] == [0.0, -1.0, -5.0]
+
+
+def test_of_many_layers_six_are_drawn_from_the_first_to_the_last() -> None:
+    layers = {f"stage{number // 6}.activation{number}": 2 for number in range(19)}
+    table = parameters(1, lambda seed, kernel, epoch: seed + kernel + epoch, layers)
+    drawn = learning_plots.learned_parameters(table)
+    shown = [list(layers)[index] for index in (0, 4, 7, 11, 14, 18)]
+    assert [ax.get_ylabel() for ax, _ in images(drawn)] == [f"kernel of {layer}" for layer in shown]
+    assert drawn.get_suptitle() == "What FluidReLU learned (6 of 19 layers)"
+    functions = learning_plots.learned_functions(resolve("fluid"), table)
+    assert [ax.get_ylabel() for ax in functions.axes] == [f"{layer}, 2 kernels" for layer in shown]
+    assert functions.get_suptitle() == "What FluidReLU became (6 of 19 layers); dashed: ReLU"
+    assert max(*drawn.get_size_inches(), *functions.get_size_inches()) < 20

@@ -179,3 +179,34 @@ def test_look_of_figures_does_not_leak() -> None:
     with plots.style():
         assert mpl.rcParams["axes.grid"] is True
     assert mpl.rcParams["axes.grid"] == before
+
+
+def side_by_side(make_runs: MakeRuns, **differences: Sequence[float]) -> pd.DataFrame:
+    """statistics.side_by_side of studies by name, in each of which fluid is above relu by so much."""
+    rows = []
+    for name, values in differences.items():
+        runs = make_runs({"relu": [(0.5,)] * len(values), "fluid": [(0.5 + value,) for value in values]})
+        [row] = statistics.comparisons(statistics.final_accuracies(runs), "relu", 10_000).to_dict("records")
+        rows.append({"study": name, "dataset": "mnist", "model": "paper", **row})
+    return statistics.side_by_side(rows)
+
+
+def test_forest_is_a_mean_and_an_interval_a_study(make_runs: MakeRuns) -> None:
+    ax = plots.forest(side_by_side(make_runs, mnist=(-0.001, 0.002, 0.002), clothes=(-0.003, -0.002), one=(0.001,)))
+    assert names(ax) == ["mnist\npaper, 3 pairs", "clothes\npaper, 2 pairs", "one\npaper, 1 pairs"]
+    centres, halves = means(ax)
+    assert centres == pytest.approx([0.001, -0.0025, 0.001])
+    assert halves == pytest.approx([4.302653 * 3**0.5 / 1000 / 3**0.5, 12.7062047 * 0.0005 / 2**0.5 * 2**0.5, 0])
+    assert ax.get_xlabel() == "test accuracy of FluidReLU minus ReLU's at the same seed"
+    low, high = ax.get_xlim()
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_forest_has_0_in_sight_and_large_differences_do_not_hide_small_ones(sign: int, make_runs: MakeRuns) -> None:
+    small, large = (sign * 0.001, sign * 0.0012, sign * 0.0011), (sign * 0.1, sign * 0.11, sign * 0.1)
+    ax = plots.forest(side_by_side(make_runs, small=small))
+    assert (ax.get_xscale(), ax.get_xlim()[0] < 0 < ax.get_xlim()[1]) == ("linear", True)
+    ax = plots.forest(side_by_side(make_runs, small=small, large=large))
+    assert (ax.get_xscale(), ax.get_xlim()[0] < 0 < ax.get_xlim()[1]) == ("symlog", True)
+    assert ax.get_xlabel().endswith("(logarithmic beyond ±0.002)")

@@ -344,3 +344,61 @@ def test_report_says_where_numbers_are_not_the_paper_s_to_compare(tmp_path: Path
     assert "The paper's numbers among" not in text
     assert "This is not the protocol that stands for the paper's (train images 500)" in text
     assert "Diverged, with a loss that is not finite, but counted: relu seed 0." in text
+
+
+def test_studies_of_other_data_and_networks_stand_beside(tmp_path: Path, make_study: MakeStudy) -> None:
+    mine = make_study(tmp_path / "mine", BOTH)
+    same = make_study(tmp_path / "longer", {"relu": [(0.5,)] * 8, "fluid": [(0.6,)] * 8}, dataset="svhn", model="cnn3")
+    without = make_study(tmp_path / "without", {"relu": [(0.5,)], "elu": [(0.6,)]})
+    report = Report(mine, beside={"group/longer": same, "without": without})
+    text = shown(report)
+    assert "FluidReLU minus ReLU, study by study" in text
+    # of the two p-values 0.75 and 2 / 2**8 the smaller one is doubled
+    assert "mine mnist paper 3 +0.00133 ± 0.02422 0.7500 0.7500 67 % (21–94)" in text
+    assert "group/longer svhn cnn3 8 +0.10000 ± 0.00000 0.0078 0.0156 100 % (68–100)" in text
+    assert report.studies["study"].tolist() == ["mine", "group/longer"]
+    assert report.studies["verdict"].tolist() == ["too few pairs", "better"]
+    report.write()
+    assert {"studies.csv", "studies.md", "figures/forest.svg"} <= contents(mine).keys()
+    assert 'alt="forest: ' in (mine.folder / "report.html").read_text()
+    assert len(json.loads(report.text("json"))["studies"]) == 2
+    assert "studies" not in {section.name for section in Report(mine).sections}
+
+
+def test_what_is_left_out_of_a_study_beside_is_named(tmp_path: Path, make_study: MakeStudy) -> None:
+    beside = make_study(tmp_path / "beside", BOTH)
+    damage(beside, "relu-seed0")
+    [note] = Report(make_study(tmp_path / "mine", BOTH), beside={"beside": beside}).read_notes
+    assert "beside/runs/relu-seed0.csv" in note
+
+
+def test_a_study_of_one_activation_has_nothing_to_stand_beside(tmp_path: Path, make_study: MakeStudy) -> None:
+    alone = make_study(tmp_path / "alone", {"relu": RELU})
+    assert Report(alone, beside={"other": make_study(tmp_path / "other", BOTH)}).studies.empty
+
+
+@pytest.mark.parametrize("protocol", [{"dataset": "cifar10"}, {"model": "cnn3"}])
+def test_the_papers_numbers_stand_beside_the_papers_task_alone(
+    protocol: dict[str, str], tmp_path: Path, make_study: MakeStudy
+) -> None:
+    report = Report(make_study(tmp_path, BOTH, **protocol))
+    assert set(report.table2["source"]) == {"here"}
+    text = shown(report)
+    assert "Best and worst accuracy of three runs" in text
+    assert "0.9784" not in text
+    assert "published" not in text
+
+
+def test_validation_accuracies_are_called_so(tmp_path: Path, make_study: MakeStudy) -> None:
+    text = shown(Report(make_study(tmp_path, BOTH, validation_images=5000)))
+    assert "Validation accuracy after the last epoch" in text
+    assert "those on 5,000 training images that were held out" in text
+
+
+def test_the_protocol_shows_schedule_weight_decay_and_augmentation(tmp_path: Path, make_study: MakeStudy) -> None:
+    report = Report(make_study(tmp_path, BOTH, schedule="cosine", weight_decay=5e-4, augment="flip-crop"))
+    assert "schedule cosine, weight decay 0.0005, standardise colour, augment flip-crop" in shown(report)
+    report.write()
+    page = (tmp_path / "report.html").read_text()
+    for name, value in (("schedule", "cosine"), ("weight decay", "0.0005"), ("augment", "flip-crop")):
+        assert f'<th scope="row">{name}</th><td>{value}</td>' in page

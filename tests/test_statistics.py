@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fluidrelu_cli.statistics import (
+    COMPARISON_COLUMNS,
     compare_runs,
     comparisons,
     fewest_pairs,
@@ -25,6 +26,7 @@ from fluidrelu_cli.statistics import (
     paper_pair_first,
     ranges,
     sd_interval,
+    side_by_side,
     sign_flip_p,
     summary,
     t_test_power,
@@ -318,3 +320,21 @@ def test_power_is_how_often_the_difference_is_found() -> None:
     assert within_monte_carlo_error(found, t_test_power(n, effect, sd))
     signs = [sign_flip_p(images) for images in np.rint(samples * 10_000).astype(int).tolist()]
     assert sum(p < 0.05 for p in signs) / REPLICATES > 0.8 - 0.04  # the verdict's own test is about as good
+
+
+def test_side_by_side_adjusts_for_the_studies_alone(make_runs: MakeRuns) -> None:
+    """Two studies of 7 pairs, in one of which fluid always wins: p = 2 / 2**7, doubled; the other's p is 1."""
+    rows = []
+    for name, signs in (("up", [1] * 7), ("mixed", [1, -1, 1, -1, 1, -1, 0])):
+        fluid = [(0.5 + 0.01 * sign,) for sign in signs]
+        runs = make_runs({"relu": [(0.5,)] * 7, "fluid": fluid, "elu": fluid, "tanh": fluid})
+        row = comparisons(final_accuracies(runs), "relu", 100).to_dict("records")[0]
+        rows.append({"study": name, "dataset": "mnist", "model": "paper", **row})
+    assert rows[0]["p_holm"] == 3 * 2 / 2**7  # for the three comparisons within its study
+    table = side_by_side(rows)
+    assert list(table) == ["study", "dataset", "model", *COMPARISON_COLUMNS]
+    assert table[["study", "p", "p_holm", "verdict"]].values.tolist() == [
+        ["up", 2 / 2**7, 4 / 2**7, "better"],
+        ["mixed", 1.0, 1.0, "undecided"],
+    ]
+    assert list(side_by_side([])) == list(table)
