@@ -31,19 +31,27 @@ RESULTS = ROOT / "results"
 MAIN = "mnist-activations"
 BETAS = ("0", "1", "100", "10000")
 RATES = ("0.0005", "0.001", "0.002", "0.005", "0.01")
+FASHION, CIFAR10 = "fashion-mnist", "cifar10-cnn3"
+CIFAR10_RATES = ("0.001", "0.003", "0.01", "0.03")
 STUDIES = (
     "paper",
     MAIN,
     *(f"beta/{beta}" for beta in BETAS),
     *(f"learning-rate/{rate}" for rate in RATES),
     "longer",
+    FASHION,
+    CIFAR10,
 )
+"""The studies whose reports are committed."""
+BESIDE = (FASHION, CIFAR10)
+"""What stands beside the main study: other data, and a larger network."""
 
 
 @functools.cache
 def report(study: str) -> Report:
     """The report of a committed study."""
-    return Report(read_study(RESULTS / study))
+    beside = {name: read_study(RESULTS / name) for name in BESIDE} if study == MAIN else {}
+    return Report(read_study(RESULTS / study), beside=beside)
 
 
 def finals(study: str, activation: str, name: str) -> pd.DataFrame:
@@ -99,6 +107,12 @@ def rates() -> list[dict[str, Any]]:
         }
         for rate, made, p_holm in zip(RATES, compared, adjusted, strict=True)
     ]
+
+
+def chosen_rate() -> tuple[str, list[dict[str, Any]]]:
+    """CIFAR-10's learning rate by the rule of docs/plans.md, and ReLU's validation accuracy at each (its summary)."""
+    tried = [{"rate": rate, **row(f"cifar10-learning-rate/{rate}", "relu", "summary")} for rate in CIFAR10_RATES]
+    return max(tried, key=lambda made: (made["mean"], -float(made["rate"])))["rate"], tried
 
 
 def tuned() -> dict[str, Any]:
@@ -239,9 +253,9 @@ def rendered(template: str, root: str) -> str:
     )
     own: list[Callable[..., Any]] = [report, table, remarks, row, betas, rates, tuned, learned, published, lead]
     own += [mean_at, furthest, on_the_same_seeds, leads_like_the_paper, spreads_like_the_paper, over_last_epochs]
-    own += [least_adjusted_p, at_minus_one]
+    own += [least_adjusted_p, at_minus_one, chosen_rate]
     environment.globals.update({function.__name__: function for function in (*own, interval, mean, plus_minus)})
-    environment.globals.update(root=root, MAIN=MAIN, sentences=sentences, tables=tables)
+    environment.globals.update(root=root, MAIN=MAIN, FASHION=FASHION, CIFAR10=CIFAR10, sentences=sentences, tables=tables)
     return environment.get_template(template).render()
 
 

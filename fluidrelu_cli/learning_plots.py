@@ -68,7 +68,7 @@ def learned_parameters(parameters: pd.DataFrame) -> Figure:
     shown = parameters[parameters["seed"].isin(seeds)]
     by_layer = list(shown.groupby(["layer", "parameter"], sort=False))
     layers = [by_layer[index] for index in _spread(len(by_layer))]
-    heights = [max(4, group["kernel"].max() + 1) for _, group in layers]
+    heights = [min(max(4, group["kernel"].max() + 1), 32) for _, group in layers]
     figure = Figure(figsize=(WIDTH, 1.4 + 0.11 * sum(heights)), layout="constrained")
     grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, height_ratios=heights)
     limit = float(shown["value"].abs().replace(np.inf, 0).max()) or 1.0
@@ -82,7 +82,7 @@ def learned_parameters(parameters: pd.DataFrame) -> Figure:
             ax.grid(False)
             ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
             if column == 0:
-                ax.set_ylabel(f"kernel of {layer}")
+                ax.set_ylabel(wrapped(f"kernel of {layer}", 22))
             if row == 0:
                 ax.set_title(f"seed {seed}")
             if row == len(layers) - 1:
@@ -131,7 +131,7 @@ def learned_functions(activation: Activation, parameters: pd.DataFrame) -> Figur
             ax.plot(v, v.relu(), color="black", linestyle="--", linewidth=1)
             ax.plot(v, curves, color="C1", linewidth=0.8, alpha=0.6)
             if column == 0:
-                ax.set_ylabel(f"{layer}, {curves.shape[1]} kernels")
+                ax.set_ylabel(wrapped(f"{layer}, {curves.shape[1]} kernels", 32))
             if row == 0:
                 ax.set_title(f"seed {seed}")
             if row == len(layers) - 1:

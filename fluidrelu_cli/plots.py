@@ -158,8 +158,6 @@ def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
     _rows(ax, [f"{row['study']}\n{row['model']}, {row['n']} pairs" for row in shown.to_dict("records")], width=24)
     ends = shown[["mean_difference", "ci_low", "ci_high"]].abs()
     beyond = _axis_of_differences(ax, float(ends.max().max()))
-    low, high = ax.get_xlim()
-    ax.set_xlim(min(low, -0.1 * high), max(high, -0.1 * low))  # 0 is in sight
     ax.axvspan(0, ax.get_xlim()[1], color="C2", alpha=0.08, linewidth=0)
     ax.set(
         xlabel=f"test accuracy of {activation} minus {baseline}'s at the same seed{beyond}",
@@ -174,12 +172,23 @@ def _axis_of_differences(ax: Axes, largest: float) -> str:
     if largest <= SYMLOG_FROM:
         return ""
     ax.set_xscale("symlog", linthresh=SYMLOG_LINEAR)
-    ticks = [tick for tick in (0.001, 0.002, 0.01, 0.1, 0.5) if tick < 1.3 * largest]
-    ax.xaxis.set_major_locator(FixedLocator([*(-tick for tick in reversed(ticks)), 0, *ticks]))
+    ax.margins(x=0.02)
+    ax.xaxis.set_major_locator(FixedLocator(_ticks_with_room(ax)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(_signed)
-    ax.margins(x=0.02)
     return f"\n(logarithmic beyond ±{SYMLOG_LINEAR:g})"
+
+
+def _ticks_with_room(ax: Axes) -> list[float]:
+    """Round differences within the axis, the more important ones first, as far as labels leave each other room."""
+    candidates = [0.0, *(sign * tick for tick in (0.01, 0.1, 0.001, 0.002, 0.5) for sign in (1, -1))]
+    low, high = ax.get_xlim()
+    ends, places = (ax.xaxis.get_transform().transform(np.array(values)) for values in ([low, high], candidates))
+    kept: dict[float, float] = {}
+    for tick, place in zip(candidates, places, strict=True):
+        if low <= tick <= high and all(abs(place - other) > 0.13 * (ends[1] - ends[0]) for other in kept.values()):
+            kept[tick] = place
+    return sorted(kept)
 
 
 def _signed(value: float, _position: float) -> str:

@@ -102,7 +102,7 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
 
 def side_by_side_cells(studies: pd.DataFrame) -> Cells:
     """statistics.side_by_side, one row a study."""
-    head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p", "p (Holm)", "P(above)\n(95 %)"]
+    head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p (Holm)"]
     rows = [
         [
             row["study"],
@@ -110,9 +110,7 @@ def side_by_side_cells(studies: pd.DataFrame) -> Cells:
             row["model"],
             str(row["n"]),
             plus_minus(difference(row["mean_difference"]), row),
-            p_value(row["p"]),
             p_value(row["p_holm"]),
-            _win_rate(row),
         ]
         for row in studies.to_dict("records")
     ]

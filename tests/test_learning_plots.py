@@ -138,7 +138,7 @@ def test_of_many_layers_six_are_drawn_from_the_first_to_the_last() -> None:
     table = parameters(1, lambda seed, kernel, epoch: seed + kernel + epoch, layers)
     drawn = learning_plots.learned_parameters(table)
     shown = [list(layers)[index] for index in (0, 4, 7, 11, 14, 18)]
-    assert [ax.get_ylabel() for ax, _ in images(drawn)] == [f"kernel of {layer}" for layer in shown]
+    assert [ax.get_ylabel() for ax, _ in images(drawn)] == [f"kernel of\n{layer}" for layer in shown]
     assert drawn.get_suptitle() == "What FluidReLU learned (6 of 19 layers)"
     functions = learning_plots.learned_functions(resolve("fluid"), table)
     assert [ax.get_ylabel() for ax in functions.axes] == [f"{layer}, 2 kernels" for layer in shown]

@@ -144,7 +144,7 @@ def test_large_differences_do_not_hide_small_ones(make_runs: MakeRuns) -> None:
     ax = plots.differences(finals, statistics.comparisons(finals, "relu", 1000))
     assert ax.get_xscale() == "symlog"
     assert ax.get_xlabel().endswith("(logarithmic beyond ±0.002)")
-    assert [tick for tick in ax.get_xticks() if tick > 0] == [0.001, 0.002, 0.01, 0.1, 0.5]
+    assert ax.get_xticks().tolist() == [-0.1, -0.01, 0, 0.01]  # within the axis, with room for labels
 
 
 def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:

@@ -354,8 +354,8 @@ def test_studies_of_other_data_and_networks_stand_beside(tmp_path: Path, make_st
     text = shown(report)
     assert "FluidReLU minus ReLU, study by study" in text
     # of the two p-values 0.75 and 2 / 2**8 the smaller one is doubled
-    assert "mine mnist paper 3 +0.00133 ± 0.02422 0.7500 0.7500 67 % (21–94)" in text
-    assert "group/longer svhn cnn3 8 +0.10000 ± 0.00000 0.0078 0.0156 100 % (68–100)" in text
+    assert "mine mnist paper 3 +0.00133 ± 0.02422 0.7500" in text
+    assert "group/longer svhn cnn3 8 +0.10000 ± 0.00000 0.0156" in text
     assert report.studies["study"].tolist() == ["mine", "group/longer"]
     assert report.studies["verdict"].tolist() == ["too few pairs", "better"]
     report.write()
