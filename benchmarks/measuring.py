@@ -16,7 +16,7 @@ from typing import TypeVar
 import torch
 from rich.console import Console
 
-from fluidrelu_cli.models import PaperCNN
+from fluidrelu_cli.models import build_model
 from fluidrelu_cli.provenance import cpu_model
 from fluidrelu_cli.registry import resolve
 from fluidrelu_cli.workers import default_workers
@@ -103,8 +103,9 @@ def convolution_flops(batch_size: int) -> int:
 
     Forward, and backward for weights and inputs, each take as many; nobody needs the gradient of the images.
     """
-    network = PaperCNN(resolve("relu"))
-    per_image = [2 * conv.weight.numel() * side**2 for conv, side in ((network.conv1, 24), (network.conv2, 8))]
+    network = build_model("paper", resolve("relu"), 0, (1, 28, 28), 10).module
+    weights = [network.get_parameter(f"conv{layer}.weight") for layer in (1, 2)]
+    per_image = [2 * weight.numel() * side**2 for weight, side in zip(weights, (24, 8), strict=True)]
     return batch_size * (2 * per_image[0] + 3 * per_image[1])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.resources
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from fluidrelu_cli import datasets
+from fluidrelu_cli import catalogue
 from fluidrelu_cli.protocol import PAPER_PAIR, Protocol
 from fluidrelu_cli.tables import rich_table
 
@@ -63,6 +65,17 @@ def peer_optimizer(
     return torch.optim.SGD(groups, lr=lr, momentum=momentum)
 
 
+def unpack(folder: Path) -> None:
+    """Let torchvision unpack the package's archives where it looks for MNIST; nothing is downloaded."""
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    package = importlib.resources.files("fluidrelu_cli") / "data" / "mnist"
+    for name, _ in MNIST.resources:
+        with importlib.resources.as_file(package / name) as archive:
+            shutil.copyfile(archive, raw / name)
+    MNIST(folder, download=True)  # it finds the archives, and asks nobody for them
+
+
 def train_peer(
     activation: str,
     epochs: int,
@@ -74,7 +87,7 @@ def train_peer(
     data_dir: Path | None = None,
 ) -> float:
     """One trial; its accuracy on the test images after the last epoch."""
-    root = data_dir or datasets.default_data_dir()
+    root = data_dir or catalogue.default_data_dir()
     train, test = (MNIST(root, train=train, transform=ToTensor()) for train in (True, False))
     train_loader = DataLoader(Subset(train, range(train_images or len(train))), batch_size, shuffle=True)
     test_loader = DataLoader(Subset(test, range(test_images or len(test))), 1000)
@@ -134,7 +147,8 @@ def main(
     if check and not study:
         raise typer.BadParameter("the goal is for whole trials: add --study.", param_hint="--check")
     show_machine()
-    datasets.load("mnist", datasets.default_data_dir())  # unpacked before anybody's time counts
+    catalogue.load("mnist", catalogue.default_data_dir())  # both unpacked before anybody's time counts
+    unpack(catalogue.default_data_dir())
     options: list[str | float] = ["--epochs", epochs, "--batch-size", batch_size]
     if train_images or not study:
         options += ["--train-images", train_images or 30_000]

@@ -13,7 +13,8 @@ from measuring import Goal, console, convolution_flops, in_turn, judge, ratios, 
 from peer import PeerCNN, peer_optimizer
 from torch import nn
 
-from fluidrelu_cli.datasets import Dataset, default_data_dir
+from fluidrelu_cli.catalogue import default_data_dir
+from fluidrelu_cli.datasets import Dataset
 from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, Trial
 from fluidrelu_cli.registry import ACTIVATIONS
 from fluidrelu_cli.seeding import make_deterministic

@@ -14,7 +14,7 @@ import torch
 import typer
 from measuring import CORES, Goal, console, convolution_flops, in_turn, judge, ratios, run, show_machine, spread, timed
 
-from fluidrelu_cli import datasets
+from fluidrelu_cli import catalogue
 from fluidrelu_cli.tables import rich_table
 
 GEMM_SIZE = 8192
@@ -65,7 +65,7 @@ def main(
     of a round's rates. Shown are median and quartiles.
     """
     show_machine()
-    datasets.load("mnist", datasets.default_data_dir())  # unpacked before anybody's time counts
+    catalogue.load("mnist", catalogue.default_data_dir())  # unpacked before anybody's time counts
     options: list[str | float] = ["--device", device, "--epochs", epochs]
     options += ["--batch-size", batch_size, "--train-images", train_images]
     if device == "cuda":

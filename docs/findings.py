@@ -255,7 +255,9 @@ def rendered(template: str, root: str) -> str:
     own += [mean_at, furthest, on_the_same_seeds, leads_like_the_paper, spreads_like_the_paper, over_last_epochs]
     own += [least_adjusted_p, at_minus_one, chosen_rate]
     environment.globals.update({function.__name__: function for function in (*own, interval, mean, plus_minus)})
-    environment.globals.update(root=root, MAIN=MAIN, FASHION=FASHION, CIFAR10=CIFAR10, sentences=sentences, tables=tables)
+    environment.globals.update(
+        root=root, MAIN=MAIN, FASHION=FASHION, CIFAR10=CIFAR10, sentences=sentences, tables=tables
+    )
     return environment.get_template(template).render()
 
 

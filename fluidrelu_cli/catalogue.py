@@ -151,8 +151,7 @@ def check(named: Named, data_dir: Path) -> Dataset:
         raise MissingDataError(f"{path} is not there: `fluidrelu data fetch {named.name}` gets it.") from error
     except DataError as error:
         raise DataError(f"{path} is damaged: {again}.") from error
-    found = (len(dataset.train_images), len(dataset.test_images)), dataset.image_shape, dataset.classes
-    if found != (named.images, named.shape, named.classes) or named.sha256 not in (None, dataset.sha256):
+    if not _is(named, dataset):
         raise DataError(f"{path} does not hold {named.title}: {again}.")
     return dataset
 
@@ -197,9 +196,18 @@ def _cannot_keep(named: Named, data_dir: Path, reason: str) -> DataError:
 
 def _unpacked(named: Named, data_dir: Path) -> dict[str, Any] | None:
     """The arrays of what torchvision has unpacked in ``data_dir``; None if it finds nothing intact there."""
-    with contextlib.suppress(RuntimeError):  # torchvision's word for that, and torch's for data of another size
-        return _read(named, data_dir, unpack=False)
+    # torchvision checks only some of these files; it stumbles over the others, or reads what was never in an archive.
+    with contextlib.suppress(RuntimeError, ValueError, TypeError, AssertionError, DataError):
+        arrays = _read(named, data_dir, unpack=False)
+        if _is(named, from_arrays(arrays, named.title)):
+            return arrays
     return None
+
+
+def _is(named: Named, dataset: Dataset) -> bool:
+    """Whether this is the named data set, as far as that can be told."""
+    found = (len(dataset.train_images), len(dataset.test_images)), dataset.image_shape, dataset.classes
+    return found == (named.images, named.shape, named.classes) and named.sha256 in (None, dataset.sha256)
 
 
 def _from_archives(named: Named, data_dir: Path, scratch: Path) -> dict[str, Any]:

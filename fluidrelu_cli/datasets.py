@@ -106,11 +106,14 @@ def read_npz(path: Path) -> Dataset:
                 found = ", ".join(file.files) or "nothing"
                 raise DataError(f"{path} lacks {', '.join(missing)}: save {', '.join(ARRAYS)} (it has {found}).")
             arrays = {name: file[name] for name in ARRAYS}
+            unknown = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+            if unknown:  # of what it does not know, numpy gives the bytes
+                raise DataError(f"{path}: {unknown[0]} is no array: save plain arrays of numbers with numpy.savez.")
     except FileNotFoundError as error:
         raise UsageError(f"There is no file {path}: correct --dataset, which is relative to this folder.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError) as error:
+    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError) as error:
         raise DataError(
             f"{path} cannot be read as an npz file without pickle ({one_line(error)}):"
             " save plain arrays of numbers with numpy.savez."
@@ -178,4 +181,5 @@ def _labels(name: str, array: Any, images: int, demand: Any) -> Tensor:
     demand(flat.ndim == 1, f"{name} must have one label an image (shape N), not be of shape {array.shape}")
     demand(len(flat) == images, f"{name} has {len(flat)} labels for {images} images of x{name[1:]}")
     demand(int(flat.min()) >= 0, f"{name} must have labels from 0, not {flat.min()}")
+    demand(int(flat.max()) < 2**63, f"{name} must have labels below 2^63, not {flat.max()}")
     return torch.from_numpy(flat.astype(np.int64))

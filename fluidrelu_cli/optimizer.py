@@ -24,7 +24,12 @@ def build_optimizer(network: Network, parameters: Mapping[str, Tensor], protocol
     a penalty would draw an activation's parameters to 0, which means nothing there.
     """
     layers = {name: network.module.get_submodule(name) for name in network.activation_layers}
-    multiplied = {f"{name}.a" for name, module in layers.items() if isinstance(module, ParametricActivation)}
+    multiplied = {
+        ".".join(filter(None, (layer, name, "a")))
+        for layer, module in layers.items()
+        for name, part in module.named_modules()
+        if isinstance(part, ParametricActivation)
+    }
     learned = {f"{layer}.{name}" for layer, module in layers.items() for name, _ in module.named_parameters()}
     own = [parameters[name] for name in parameters if name not in learned]
     groups: list[dict[str, Any]] = [{"params": own, "weight_decay": protocol.weight_decay}]

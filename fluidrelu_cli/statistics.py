@@ -130,7 +130,7 @@ COMPARISON_COLUMNS = (
 )
 
 
-def side_by_side(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def side_by_side(rows: Sequence[Mapping[Any, Any]]) -> pd.DataFrame:
     """One comparison from each of several studies, as one table.
 
     Columns: study, dataset, model, then COMPARISON_COLUMNS, with p_holm and verdict adjusted for the studies here

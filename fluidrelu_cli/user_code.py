@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import inspect
@@ -39,6 +40,8 @@ def imported(name: str, kind: str) -> Any:
 
 def file_sha256(made: Any) -> str | None:
     """The digest of the file that holds the code in use; UsageError if it was changed since."""
+    while isinstance(made, functools.partial):
+        made = made.func
     try:
         file = inspect.getsourcefile(inspect.unwrap(made))
         digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None

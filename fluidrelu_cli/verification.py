@@ -134,7 +134,7 @@ def _flat(provenance: Mapping[str, Any]) -> dict[str, str]:
     """The conditions of a run as words by name, those of versions and source one by one."""
     flat: dict[str, str] = {}
     for name, value in provenance.items():
-        if name in NOT_A_CONDITION:
+        if name in NOT_A_CONDITION or value is None:  # earlier releases leave out what they had none of
             continue
         if isinstance(value, dict):
             flat |= {f"{name} {inner}": str(found) for inner, found in value.items()}

@@ -56,17 +56,27 @@ def test_a_study_is_trained_from_its_start() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "fluid"])
 def test_the_peer_computes_the_same_network(activation: str) -> None:
-    ours = build_model("paper", resolve(activation), seed=0)
+    ours = build_model("paper", resolve(activation), 0, (1, 28, 28), 10).module
     theirs = peer.PeerCNN(activation)
     theirs.load_state_dict(ours.state_dict())
     images = torch.rand(7, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(theirs(images), ours(images))
 
 
-def test_the_peer_learns(data_dir: Path) -> None:
+def test_the_peer_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("the package has all that is needed")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    peer.unpack(tmp_path)
     torch.manual_seed(0)
-    accuracy = peer.train_peer("fluid", 3, 10, lr=0.01, beta=100, train_images=500, test_images=500, data_dir=data_dir)
+    accuracy = peer.train_peer("fluid", 3, 10, lr=0.01, beta=100, train_images=500, test_images=500, data_dir=tmp_path)
     assert accuracy > 0.6
+
+
+def test_the_floors_operations_are_counted_for_a_batch() -> None:
+    forward = 2 * (16 * 1 * 5 * 5 * 24 * 24), 2 * (32 * 16 * 5 * 5 * 8 * 8)
+    assert measuring.convolution_flops(7) == 7 * (2 * forward[0] + 3 * forward[1])
 
 
 def test_a_missed_goal_is_named_and_only_checked_if_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -444,8 +444,8 @@ def test_models_lists_every_built_in_network() -> None:
 def save_npz(path: Path, size: int = 16, seed: int = 0) -> None:
     """40 + 20 colour images of 3 classes."""
     random = np.random.default_rng(seed)
-    images = {f"x_{part}": random.random((count, size, size, 3)) for part, count in (("train", 40), ("test", 20))}
-    np.savez(path, y_train=np.arange(40) % 3, y_test=np.arange(20) % 3, **images)
+    x_train, x_test = (random.random((count, size, size, 3)) for count in (40, 20))
+    np.savez(path, x_train=x_train, y_train=np.arange(40) % 3, x_test=x_test, y_test=np.arange(20) % 3)
 
 
 def test_a_file_of_your_own_with_a_network_and_an_activation_of_your_own(folder: Path) -> None:

@@ -19,7 +19,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fluidrelu_cli import training
 from fluidrelu_cli.datasets import Dataset
 from fluidrelu_cli.ensemble import Ensemble, _MatmulConv2d, _use_matrix_products
-from fluidrelu_cli.models import build_model
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import EpochRecord
 from fluidrelu_cli.seeding import make_deterministic
@@ -84,9 +83,11 @@ def first_steps(trials: Sequence[Trial], dataset: Dataset) -> Steps:
         found.gradients.append(
             by_seed({name: value.contiguous() for name, value in gradients.items() if value is not None})
         )
+        stack.network.module.eval()
         with torch.no_grad():
-            images = training._pixels(dataset.test_images[:20]).expand(stack.size, -1, -1, -1, -1)
+            images = trained._scaled(dataset.test_images[:20]).expand(stack.size, -1, -1, -1, -1)
             found.logits.append(stack.logits(images))
+        stack.network.module.train()
         if len(found.logits) == STEPS:
             raise EnoughError
 
@@ -100,21 +101,14 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
-@pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train in float64 but for the logits: rounding then never moves a value over a kink, or another one to the top of
-    a pool, and a stack differs from its seeds by the logits' rounding alone.
-    """
-    pixels = training._pixels
-    monkeypatch.setattr("fluidrelu_cli.ensemble.build_model", lambda *arguments: build_model(*arguments).double())
-    monkeypatch.setattr(training, "_pixels", lambda images: pixels(images).double())
-
-
 @both_forms
 @every_activation
 @pytest.mark.usefixtures("form", "double")
 def test_a_stack_takes_the_steps_of_its_seeds(activation: str, dataset: Dataset) -> None:
-    trials = seeds(activation)
+    assert_takes_the_steps(seeds(activation), dataset)
+
+
+def assert_takes_the_steps(trials: Sequence[Trial], dataset: Dataset) -> None:
     together, alone = first_steps(trials, dataset), [first_steps([trial], dataset) for trial in trials]
     assert together.trained._ensemble.size == 3
     for index, solo in enumerate(alone):
@@ -125,6 +119,60 @@ def test_a_stack_takes_the_steps_of_its_seeds(activation: str, dataset: Dataset)
                 assert_close(together.gradients[step][name][index], gradient[0])
             for name, parameter in solo.parameters[step].items():
                 assert_close(together.parameters[step][name][index], parameter[0])
+
+
+EVERYTHING = replace(
+    PROTOCOL, schedule="cosine", weight_decay=0.01, standardise="always", augment="flip-crop", lr=0.003
+)
+larger_networks = pytest.mark.parametrize(("model", "side"), [("cnn3", 22), ("resnet20", 8)])
+
+
+def colours(side: int, train: int = 70, test: int = 30) -> Dataset:
+    """Random images of 4 classes; those of a class are brighter than those before."""
+    generator = torch.Generator().manual_seed(side)
+    labels = torch.arange(train + test) % 4
+    noise = torch.randint(128, (train + test, 3, side, side), generator=generator)
+    images = (noise + 40 * labels.view(-1, 1, 1, 1)).to(torch.uint8)
+    return Dataset(images[:train], labels[:train], images[train:], labels[train:], 4)
+
+
+@both_forms
+@larger_networks
+@pytest.mark.usefixtures("form", "double")
+def test_a_stack_of_larger_networks_takes_the_steps_of_its_seeds(model: str, side: int) -> None:
+    """Augmented, standardised, with weight decay and a schedule; tested with each one's own running means."""
+    assert_takes_the_steps(seeds("fluid", replace(EVERYTHING, model=model)), colours(side))
+
+
+@both_forms
+@larger_networks
+@pytest.mark.usefixtures("form", "double")
+def test_a_run_of_larger_networks_ends_alike(model: str, side: int) -> None:
+    """Both epochs, each with its test, after which the training goes on; and what each network keeps of its batches."""
+    dataset, trials = colours(side), seeds("prelu", replace(EVERYTHING, model=model))
+    together = Training(trials, dataset, CPU)
+    found = list(zip(*together.epochs(), strict=True))
+    buffers = together._ensemble._buffers
+    for index, (trial, records) in enumerate(zip(trials, found, strict=True)):
+        alone = Training([trial], dataset, CPU)
+        for record, (own,) in zip(records, alone.epochs(), strict=True):
+            assert record.train_loss == pytest.approx(own.train_loss, rel=1e-5)
+            assert record.test_loss == pytest.approx(own.test_loss, rel=1e-5)
+            assert record.train_accuracy == pytest.approx(own.train_accuracy, abs=1.01 / 70)
+            assert record.test_accuracy == pytest.approx(own.test_accuracy, abs=1.01 / 30)
+            for key, values in own.parameters.items():
+                assert record.parameters[key] == pytest.approx(values, rel=1e-4, abs=1e-6)
+        assert [together.digests()[index]] == alone.digests()
+        kept = dict(alone._ensemble.network.module.named_buffers())
+        assert kept.keys() == buffers.keys()
+        assert len(kept) == (3 * 19 if model == "resnet20" else 0)
+        for name, buffer in kept.items():
+            if name.endswith("num_batches_tracked"):
+                assert buffers[name][index].item() == buffer.item() == 6
+            else:
+                assert_close(buffers[name][index], buffer)
+                assert not torch.equal(buffer, torch.full_like(buffer, float(name.endswith("var"))))
+    assert differ([records[-1].test_loss for records in found])
 
 
 @pytest.mark.parametrize("activation", ["relu", "fluid"])
@@ -145,7 +193,9 @@ def test_a_batch_has_the_logits_losses_and_gradients_of_each_network(
 ) -> None:
     """Each network has its own images, and its own parameters of the activation too."""
     trials = seeds(activation)
-    stack, solos = Ensemble(trials, CPU, matmul=matmul), [Ensemble([trial], CPU) for trial in trials]
+    shape, classes = dataset.image_shape, dataset.classes
+    stack = Ensemble(trials, shape, classes, CPU, matmul=matmul)
+    solos = [Ensemble([trial], shape, classes, CPU) for trial in trials]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name in stack.parameters:
@@ -153,7 +203,7 @@ def test_a_batch_has_the_logits_losses_and_gradients_of_each_network(
                 stack.parameters[name].add_(torch.rand(stack.parameters[name].shape, generator=generator))
                 for index, solo in enumerate(solos):
                     solo.parameters[name].copy_(stack.parameters[name][index])
-    images = training._pixels(dataset.train_images[:24]).view(3, 8, 1, 28, 28)
+    images = (dataset.train_images[:24].double() / 255).view(3, 8, 1, 28, 28)
     labels = dataset.train_labels[:24].view(3, 8)
 
     logits = stack.logits(images)

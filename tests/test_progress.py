@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from fluidrelu_cli.progress import EpochLines, TrialsProgress
+from fluidrelu_cli.progress import EpochLines, TransferProgress, TrialsProgress
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.records import EpochRecord, TrialResult
 from fluidrelu_cli.workers import EpochDone, Failed, Finished, Split, Started
@@ -76,3 +76,20 @@ def test_a_single_trial_shows_its_epochs() -> None:
         output = console.file.getvalue()
         assert "relu seed 0" in output
         assert re.search(r"2/2.*0\.2500.*0\.9784", output)
+
+
+def test_a_download_shows_its_bytes_on_a_terminal_and_its_end_elsewhere() -> None:
+    shown = {}
+    for terminal in (False, True):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
+        with TransferProgress(console) as progress:
+            for done in (0, 1_500_000, 3_000_000):
+                progress.show("images.gz", done, 3_000_000)
+                if progress._live is not None:
+                    progress._live.refresh()
+            progress.show("labels.gz", 100, None)  # its size is not told
+        assert isinstance(console.file, io.StringIO)
+        shown[terminal] = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    assert shown[False] == "images.gz: 3.0 MB\n"
+    assert re.search(r"images\.gz .* 1\.5/3\.0 MB", shown[True])
+    assert "labels.gz" in shown[True]

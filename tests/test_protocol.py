@@ -19,7 +19,9 @@ def test_defaults_are_the_papers() -> None:
     protocol = Protocol()
     assert (protocol.dataset, protocol.model) == ("mnist", "paper")
     assert (protocol.momentum, protocol.lr, protocol.beta) == (0.9, 0.001, 10000)
-    assert (protocol.train_images, protocol.test_images) == (None, None)
+    assert (protocol.train_images, protocol.test_images, protocol.validation_images) == (None, None, None)
+    assert (protocol.schedule, protocol.weight_decay, protocol.augment) == ("constant", 0, "none")
+    assert protocol.standardise == "colour"  # MNIST is grey
 
 
 def test_table_2() -> None:
@@ -67,6 +69,24 @@ def test_table_2() -> None:
         ("precision", 32, "fp32 or bf16"),
         ("precision", None, "fp32 or bf16"),
         ("precision", ["fp32"], "fp32 or bf16"),
+        ("dataset", None, "a name"),
+        ("model", 20, "a name"),
+        ("schedule", "linear", "constant, cosine or step"),
+        ("schedule", "Cosine", "constant, cosine or step"),
+        ("schedule", None, "constant, cosine or step"),
+        ("weight_decay", -0.1, "a number from 0"),
+        ("weight_decay", math.nan, "a number from 0"),
+        ("weight_decay", math.inf, "a number from 0"),
+        ("weight_decay", True, "a number from 0"),
+        ("weight_decay", None, "a number from 0"),
+        ("standardise", "yes", "colour, always or never"),
+        ("standardise", True, "colour, always or never"),
+        ("augment", "flip", "none or flip-crop"),
+        ("augment", None, "none or flip-crop"),
+        ("validation_images", 0, WHOLE),
+        ("validation_images", -1, WHOLE),
+        ("validation_images", 2.5, WHOLE),
+        ("validation_images", True, WHOLE),
     ],
 )
 def test_values_out_of_range_are_refused(field: str, value: Any, words: str) -> None:
@@ -86,20 +106,50 @@ def test_values_out_of_range_are_refused(field: str, value: Any, words: str) -> 
         ("lr", 1),
         ("precision", "fp32"),
         ("precision", "bf16"),
+        ("schedule", "constant"),
+        ("schedule", "cosine"),
+        ("schedule", "step"),
+        ("weight_decay", 0),
+        ("weight_decay", 1e300),
+        ("standardise", "colour"),
+        ("standardise", "always"),
+        ("standardise", "never"),
+        ("augment", "none"),
+        ("augment", "flip-crop"),
+        ("validation_images", 1),
+        ("dataset", "data/mine.npz"),
+        ("model", "mine:Net"),
     ],
 )
 def test_the_ends_of_the_ranges_are_accepted(field: str, value: Any) -> None:
     assert getattr(Protocol(**{field: value}), field) == value
 
 
-def test_option_names() -> None:
-    assert option("batch_size") == "--batch-size"
+def test_a_validation_split_takes_the_place_of_the_test_images() -> None:
+    assert Protocol(train_images=50, validation_images=10).validation_images == 10
+    with pytest.raises(UsageError) as caught:
+        Protocol(test_images=100, validation_images=10)
+    assert str(caught.value) == ("--validation-images takes the place of the test images: leave --test-images out.")
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("batch_size", "--batch-size"),
+        ("weight_decay", "--weight-decay"),
+        ("validation_images", "--validation-images"),
+        ("standardise", "--standardise"),
+    ],
+)
+def test_option_names(field: str, name: str) -> None:
+    assert option(field) == name
 
 
 def test_dict_round_trip() -> None:
     protocol = Protocol(epochs=3, batch_size=7, lr=0.5, momentum=0.0, beta=1.5, train_images=100, test_images=50)
-    assert Protocol.from_dict(protocol.to_dict()) == protocol
-    assert Protocol.from_dict(Protocol().to_dict()) == Protocol()
+    other = Protocol("cifar10", "resnet20", 100, 128, 0.1, 0.9, 10.0, 1000, None, "bf16", "step", 1e-4, "always")
+    for each in (protocol, other, Protocol(augment="flip-crop", validation_images=7), Protocol()):
+        assert Protocol.from_dict(each.to_dict()) == each
 
 
 def test_a_protocol_that_knows_no_precision_is_in_fp32() -> None:
@@ -107,6 +157,41 @@ def test_a_protocol_that_knows_no_precision_is_in_fp32() -> None:
     old = {name: value for name, value in Protocol(epochs=3).to_dict().items() if name != "precision"}
     assert Protocol.from_dict(old) == Protocol(epochs=3, precision="fp32")
     assert "precision" not in old  # the file's own object is left alone
+
+
+YOUNGER = ("precision", "schedule", "weight_decay", "standardise", "augment", "validation_images")
+
+
+@pytest.mark.parametrize("there", range(len(YOUNGER)))
+def test_a_protocol_of_an_earlier_release_is_the_papers_in_what_it_lacks(there: int) -> None:
+    """Releases added fields in this order."""
+    lacking = YOUNGER[there:]
+    old = {name: value for name, value in Protocol(epochs=3).to_dict().items() if name not in lacking}
+    assert Protocol.from_dict(old) == Protocol(epochs=3)
+
+
+def test_every_field_of_a_protocol_makes_it_another() -> None:
+    others = {
+        "dataset": "cifar10",
+        "model": "cnn3",
+        "epochs": 3,
+        "batch_size": 7,
+        "lr": 0.5,
+        "momentum": 0.5,
+        "beta": 1.0,
+        "train_images": 10,
+        "test_images": 10,
+        "precision": "bf16",
+        "schedule": "cosine",
+        "weight_decay": 0.5,
+        "standardise": "never",
+        "augment": "flip-crop",
+        "validation_images": 10,
+    }
+    assert others.keys() == Protocol().to_dict().keys()
+    for name, value in others.items():
+        found = Protocol().differences(Protocol(**{name: value}))  # type: ignore[arg-type]
+        assert found == {name: (getattr(Protocol(), name), value)}
 
 
 def test_another_precision_is_another_protocol() -> None:

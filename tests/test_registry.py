@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
-from torch import nn
+from torch import Tensor, nn
 
 from fluidrelu_cli.activations import ParametricActivation
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.registry import ACTIVATIONS, resolve
+from fluidrelu_cli.registry import ACTIVATIONS, Activation, ActivationFactory, resolve
 
 F64 = torch.float64
 
@@ -69,7 +69,7 @@ def test_prelu_is_the_built_in_one_with_a_slope_per_channel() -> None:
 
 OWN_MODULE = """
 import torch
-from torch import nn
+from torch import Tensor, nn
 from fluidrelu_cli.activations import ParametricActivation
 
 class Plain(nn.Module):
@@ -134,6 +134,35 @@ def test_a_class_with_num_parameters_gets_the_channels_and_resolving_draws_no_ra
     module = resolve("own_activations:PerKernel").make
     assert torch.equal(torch.random.get_rng_state(), before)
     assert next(module(4).parameters()).shape == (4, 1, 1)
+
+
+def test_a_factory_makes_activations_from_a_stream_of_their_own() -> None:
+    activation = Activation("noisy", "", "", lambda channels: nn.Linear(channels, 2))
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    factory = ActivationFactory(activation, 3)
+    one, two = factory(4), factory(5)
+    assert factory.made == [one, two]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(11)
+    again = ActivationFactory(activation, 3)
+    for mine, theirs in ((one, again(4)), (two, again(5))):
+        assert isinstance(mine, nn.Linear)
+        assert isinstance(theirs, nn.Linear)
+        assert torch.equal(mine.weight, theirs.weight)
+    assert isinstance(one, nn.Linear)
+    first, second = (layer.bias for layer in (factory(4), factory(4)))
+    assert isinstance(first, Tensor)
+    assert isinstance(second, Tensor)
+    assert not torch.equal(first, second)  # each layer's own
+    other = ActivationFactory(activation, 4)(4)
+    assert isinstance(other, nn.Linear)
+    assert not torch.equal(other.weight, one.weight)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_factory_tells_whether_a_network_may_pool_first(name: str) -> None:
+    assert ActivationFactory(resolve(name), 0).commutes_with_max_pool == ACTIVATIONS[name].commutes_with_max_pool
 
 
 @pytest.mark.usefixtures("own_module")

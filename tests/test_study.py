@@ -323,10 +323,49 @@ def test_runs_made_under_different_conditions_are_noted(tmp_path: Path, make_stu
                 "device": "cpu",
                 "versions": {"torch": f"2.1{seed}"},
                 "batched_seeds": 1 + 63 * seed,
+                "data_sha256": str(seed + 2) * 64,
+                "model_sha256": str(seed + 4) * 64,
             }
             path.write_text(json.dumps(made | {"activation_sha256": None if name == "relu" else str(seed) * 64}))
     assert study.read_runs()[1] == [
         f"The runs in {tmp_path} differ in the way of training: one by one, seeds together.",
         f"The runs in {tmp_path} differ in the version of torch: 2.10, 2.11.",
+        f"The runs in {tmp_path} differ in the data (sha256): 222222222222, 333333333333.",
+        f"The runs in {tmp_path} differ in the source file of the network (sha256): 444444444444, 555555555555.",
         f"The runs in {tmp_path} differ in the source file of mine:Act (sha256): 000000000000, 111111111111.",
     ]
+
+
+def test_runs_that_do_not_tell_of_a_networks_file_are_like_those_of_a_built_in_one(
+    tmp_path: Path, make_study: MakeStudy
+) -> None:
+    """The first releases' runs."""
+    study = make_study(tmp_path, {"relu": [(0.5,)] * 2})
+    path = study.files("relu-seed1").provenance
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_sha256": None, "activation_sha256": None}))
+    assert study.read_runs()[1] == []
+
+
+def test_data_that_was_changed_since_the_first_run_is_refused(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5,)] * 2}, dataset="mine.npz")
+    study.check_data("1" * 64)  # these runs do not tell
+    for seed in (0, 1):
+        path = study.files(f"relu-seed{seed}").provenance
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"data_sha256": "1" * 64}))
+    study.check_data("1" * 64)
+    with pytest.raises(UsageError) as error:
+        study.check_data("2" * 64)
+    assert str(error.value) == (
+        f"The runs in {tmp_path} were trained on other data than mine.npz holds now (sha256 111111111111, not"
+        " 222222222222): restore it, or name another --study."
+    )
+
+
+def test_a_study_without_runs_takes_any_data(tmp_path: Path) -> None:
+    Study(tmp_path, Protocol()).check_data("2" * 64)
+
+
+def test_a_run_that_cannot_be_read_does_not_vouch_for_data(tmp_path: Path, make_study: MakeStudy) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5,)]})
+    study.files("relu-seed0").provenance.write_text("{")
+    study.check_data("2" * 64)

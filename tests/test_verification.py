@@ -59,6 +59,19 @@ def test_changed_digits_and_other_conditions_are_named(copied: Path, data_dir: P
     assert verified.conditions["threads"] == ("7", "1")
 
 
+def test_a_record_of_an_earlier_release_has_no_other_conditions(copied: Path, data_dir: Path) -> None:
+    """It tells nothing of a network's file, nor of fields that its protocol did not have."""
+    provenance = copied.with_suffix(".json")
+    content = json.loads(provenance.read_text())
+    del content["model_sha256"]
+    for name in ("schedule", "weight_decay", "standardise", "augment", "validation_images"):
+        del content["protocol"][name]
+    provenance.write_text(json.dumps(content))
+    verified = made_again(copied, data_dir)
+    assert verified.agrees
+    assert verified.conditions == {}
+
+
 def test_parameters_that_are_gone_are_named(copied: Path, data_dir: Path) -> None:
     copied.with_suffix(".parameters.csv").unlink()
     provenance = copied.with_suffix(".json")

@@ -49,8 +49,8 @@ ACTIVATIONS = """
     from fluidrelu_cli.seeding import stream_seed
 
     def making(seed):
-        '''Whether the network of this seed is being made: its weights are being drawn.'''
-        return torch.initial_seed() == stream_seed(seed, "weights")
+        '''Whether the network of this seed is being made: one of its activations has its random numbers at hand.'''
+        return 0 <= torch.initial_seed() - stream_seed(seed, "activations") < 8
 
     class RaisesFor2(torch.nn.ReLU):
         def __init__(self):
