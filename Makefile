@@ -2,6 +2,7 @@
 PYTHON ?= python3
 STUDY ?= paper
 N ?= 3
+TEST_PROCESSES ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,7 +36,7 @@ reproduce: $(READY)  ## Train the paper's six trials and print its Table 2 besid
 
 test: lint  ## Run linters, type check and tests
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage run -m pytest -n $(TEST_PROCESSES) --dist loadfile
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

@@ -83,21 +83,13 @@ class Cluster:
     def _start(self, kind: str, *options: object, name: str | None = None) -> None:
         home = self._folder / (name or kind)
         home.mkdir(exist_ok=True)
-        measured = ["coverage", "run", f"--rcfile={ROOT / 'pyproject.toml'}", "-m"]
-        arguments = [
-            "-m",
-            *(measured if "COVERAGE_RUN" in os.environ else ()),
-            f"distributed.cli.dask_{kind}",
-            "--no-dashboard",
-            *map(str, options),
-        ]
+        arguments = ["-m", f"distributed.cli.dask_{kind}", "--no-dashboard", *map(str, options)]
         with (home / "log.txt").open("ab") as log:
             self._processes[name or kind] = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=home,
                 env={
                     **os.environ,
-                    "COVERAGE_FILE": str(ROOT / ".coverage"),
                     "PYTHONPATH": str(ROOT),
                     "XDG_CACHE_HOME": str(home / "cache"),
                 },
