@@ -161,15 +161,18 @@ def on_the_same_seeds() -> dict[str, dict[str, Any]]:
     by_seed = found.pivot(index="seed", columns="activation", values="test_accuracy").dropna()
     common = found[found["seed"].isin(by_seed.index)]
 
-    def pair(activation: str, baseline: str) -> dict[str, Any]:
-        both = common[common["activation"].isin([activation, baseline])]
-        return only_row(statistics.comparisons(both, baseline, report(MAIN).test_images))
-
+    images = report(MAIN).test_images
     return {
-        "fluid": pair("fluid", "relu"),
-        "fluid-coth": pair("fluid-coth", "fluid"),
-        "fluid-exp": pair("fluid-exp", "fluid"),
+        "fluid": pair(common, "fluid", "relu", images),
+        "fluid-coth": pair(common, "fluid-coth", "fluid", images),
+        "fluid-exp": pair(common, "fluid-exp", "fluid", images),
     }
+
+
+def pair(finals: pd.DataFrame, activation: str, baseline: str, test_images: int) -> dict[str, Any]:
+    """One activation against another, by seed."""
+    both = finals[finals["activation"].isin([activation, baseline])]
+    return only_row(statistics.comparisons(both, baseline, test_images))
 
 
 def leads_like_the_paper() -> float:
@@ -253,7 +256,7 @@ def rendered(template: str, root: str) -> str:
     )
     own: list[Callable[..., Any]] = [report, table, remarks, row, betas, rates, tuned, learned, published, lead]
     own += [mean_at, furthest, on_the_same_seeds, leads_like_the_paper, spreads_like_the_paper, over_last_epochs]
-    own += [least_adjusted_p, at_minus_one, chosen_rate]
+    own += [least_adjusted_p, at_minus_one, chosen_rate, pair]
     environment.globals.update({function.__name__: function for function in (*own, interval, mean, plus_minus)})
     environment.globals.update(
         root=root, MAIN=MAIN, FASHION=FASHION, CIFAR10=CIFAR10, sentences=sentences, tables=tables

@@ -166,7 +166,7 @@ def _load_named(named: Named, data_dir: Path) -> Dataset:
                 return check(named, data_dir)  # another process has made it while this one waited
             return make(named, data_dir)
     except OSError as error:
-        raise _cannot_keep(named, data_dir, error.strerror or str(error)) from error
+        raise cannot_keep(named, data_dir, error) from error
 
 
 def make(named: Named, data_dir: Path) -> Dataset:
@@ -182,11 +182,13 @@ def make(named: Named, data_dir: Path) -> Dataset:
     try:
         write_npz(path_of(named, data_dir), arrays)
     except StorageError as error:
-        raise _cannot_keep(named, data_dir, one_line(error.__cause__ or error)) from error
+        raise cannot_keep(named, data_dir, error.__cause__ or error) from error
     return check(named, data_dir) if named.sha256 != dataset.sha256 else dataset
 
 
-def _cannot_keep(named: Named, data_dir: Path, reason: str) -> DataError:
+def cannot_keep(named: Named, data_dir: Path, error: BaseException) -> DataError:
+    """That a data set cannot be written, and what it takes."""
+    reason = getattr(error, "strerror", None) or error
     megabytes = 2 * sum(named.images) * int(np.prod(named.shape)) // 10**6 + 10
     return DataError(
         f"{named.title} cannot be kept in {data_dir} ({reason}):"

@@ -13,13 +13,16 @@ from typing import TypeAlias
 from filelock import FileLock
 
 from fluidrelu_cli import __version__
-from fluidrelu_cli.catalogue import Archive, Named, archives, check, make, missing
-from fluidrelu_cli.errors import DataError, one_line
+from fluidrelu_cli.catalogue import Archive, Named, archives, cannot_keep, check, make, missing
+from fluidrelu_cli.errors import DataError, MissingDataError, one_line
 
 TIMEOUT_SECONDS = 30
 """How long a server may be silent."""
 
 CHUNK_BYTES = 2**16
+
+NO_CONNECTION = (OSError, HTTPException)
+"""What a connection that fails raises, a time-out among it."""
 
 OnBytes: TypeAlias = Callable[[str, int, "int | None"], None]
 """Is told a file's name, how many bytes of it are here, and how many there will be if the server says so."""
@@ -40,15 +43,15 @@ def fetch(named: Named, data_dir: Path, on_bytes: OnBytes) -> None:
             with contextlib.suppress(DataError):
                 check(named, data_dir)
                 return
-            for archive in () if named.bundled else archives(named):
+            with contextlib.suppress(MissingDataError):
+                make(named, data_dir)  # from what is here
+                return
+            for archive in archives(named):
                 if not archive.intact_in(data_dir):
                     _download(named, archive, data_dir, on_bytes)
             make(named, data_dir)
     except OSError as error:
-        raise DataError(
-            f"{named.title} cannot be kept in {data_dir} ({error.strerror or error}):"
-            " name a folder that can be written with --data-dir."
-        ) from error
+        raise cannot_keep(named, data_dir, error) from error
 
 
 def _download(named: Named, archive: Archive, data_dir: Path, on_bytes: OnBytes) -> None:
@@ -73,17 +76,19 @@ def _transfer(url: str, part: Path, on_bytes: Callable[[int, int | None], None])
     """Copy what is at an address into a file; what went wrong with the connection, if something did."""
     request = urllib.request.Request(url, headers={"User-Agent": f"fluidrelu/{__version__}"})
     done = 0
-    with part.open("wb") as file, contextlib.ExitStack() as connection:
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except NO_CONNECTION as error:
+        return one_line(error)
+    with response, part.open("wb") as file:
+        length = response.headers.get("Content-Length", "")
         while True:
             try:
-                if done == 0:
-                    response = connection.enter_context(urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS))
-                    length = response.headers.get("Content-Length", "")
                 chunk = response.read(CHUNK_BYTES)
-            except (OSError, HTTPException) as error:  # a time-out is an OSError
+            except NO_CONNECTION as error:
                 return one_line(error)
             if not chunk:
                 return None
-            file.write(chunk)
+            file.write(chunk)  # a full disk is no matter of the connection
             done += len(chunk)
             on_bytes(done, int(length) if length.isdecimal() else None)

@@ -115,6 +115,16 @@ def test_what_is_there_already_is_not_downloaded_again(
     assert [Path(asked).name for asked in server.asked] == [file.name for file in small.files[1:]]
 
 
+def test_what_torchvision_has_unpacked_is_not_downloaded_either(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = small_archives.cifar10(tmp_path, monkeypatch)
+    small_archives.unpack(small, tmp_path)
+    fetch(small.named, tmp_path, ignored)
+    assert not server.asked
+    assert catalogue.path_of(small.named, tmp_path).exists()
+
+
 def test_the_next_mirror_is_tried(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = serve("kmnist", server, monkeypatch)
     dataset = torchvision.datasets.KMNIST
