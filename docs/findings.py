@@ -50,7 +50,7 @@ BESIDE = (FASHION, CIFAR10)
 @functools.cache
 def report(study: str) -> Report:
     """The report of a committed study."""
-    beside = {name: read_study(RESULTS / name) for name in BESIDE} if study == MAIN else {}
+    beside = [read_study(RESULTS / name) for name in BESIDE] if study == MAIN else []
     return Report(read_study(RESULTS / study), beside=beside)
 
 

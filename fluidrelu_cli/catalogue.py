@@ -15,16 +15,17 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from fluidrelu_cli.datasets import Dataset, from_arrays, read_npz, write_npz
-from fluidrelu_cli.errors import DataError, MissingDataError, StorageError, UsageError, one_line
+from fluidrelu_cli.errors import BadArraysError, DataError, MissingDataError, StorageError, UsageError, one_line
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def default_data_dir() -> Path:
 
 def canonical(name: str) -> str:
     """A data set's name as studies record it: a known one's, or an npz file's path; UsageError if it is neither."""
-    return Path(name).as_posix() if name.endswith(".npz") else find(name).name
+    path = Path(name).expanduser()
+    return path.as_posix() if path.suffix.lower() == ".npz" else find(name).name
 
 
 def find(name: str) -> Named:
@@ -141,32 +143,58 @@ def check(named: Named, data_dir: Path) -> Dataset:
 
     The digest vouches for it where there is one; number, shape and classes, and the file's own checksums, elsewhere.
 
-    Raises MissingDataError if there is no file, and DataError if it is damaged or another data set's.
+    Raises:
+        MissingDataError: if there is no file.
+        BadArraysError: if it is damaged.
+        DataError: if it cannot be read, or holds another data set.
     """
     path = path_of(named, data_dir)
-    again = f"`fluidrelu data fetch {named.name}` makes it again"
     try:
         dataset = read_npz(path)
     except UsageError as error:
         raise MissingDataError(f"{path} is not there: `fluidrelu data fetch {named.name}` gets it.") from error
-    except DataError as error:
-        raise DataError(f"{path} is damaged: {again}.") from error
+    except BadArraysError as error:
+        raise BadArraysError(f"{path} is damaged: `fluidrelu data fetch {named.name}` makes it again.") from error
     if not _is(named, dataset):
-        raise DataError(f"{path} does not hold {named.title}: {again}.")
+        raise DataError(f"{path} holds another data set than {named.title}: move it away, or name another --data-dir.")
     return dataset
 
 
 def _load_named(named: Named, data_dir: Path) -> Dataset:
-    with contextlib.suppress(DataError):
+    with contextlib.suppress(MissingDataError, BadArraysError):
         return check(named, data_dir)
+    with locked(named, data_dir):
+        with contextlib.suppress(MissingDataError, BadArraysError):
+            return check(named, data_dir)  # another process has made it while this one waited
+        return make(named, data_dir)
+
+
+@contextlib.contextmanager
+def locked(named: Named, data_dir: Path) -> Iterator[None]:
+    """Keep other processes from making the same data set; DataError if the folder cannot be written."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / f"{named.name}.lock"):
-            with contextlib.suppress(DataError):
-                return check(named, data_dir)  # another process has made it while this one waited
-            return make(named, data_dir)
+        with FileLock(_lock_file(named, data_dir)):
+            yield
     except OSError as error:
         raise cannot_keep(named, data_dir, error) from error
+
+
+def is_locked(named: Named, data_dir: Path) -> bool:
+    """Whether another process makes or fetches the data set right now."""
+    if not _lock_file(named, data_dir).exists():
+        return False
+    try:
+        with FileLock(_lock_file(named, data_dir), timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that can only be read
+        return False
+
+
+def _lock_file(named: Named, data_dir: Path) -> Path:
+    return data_dir / f"{named.name}.lock"
 
 
 def make(named: Named, data_dir: Path) -> Dataset:
@@ -176,14 +204,18 @@ def make(named: Named, data_dir: Path) -> Dataset:
     """
     arrays = None if named.bundled else _unpacked(named, data_dir)
     if arrays is None:
+        for leftover in data_dir.glob(f".{named.name}-*"):  # of a process that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=f".{named.name}-", dir=data_dir) as scratch:
             arrays = _from_archives(named, data_dir, Path(scratch))
     dataset = from_arrays(arrays, named.title)
+    if not _is(named, dataset):
+        raise DataError(f"The archives of {named.title} in {data_dir} hold another data set: move them away.")
     try:
         write_npz(path_of(named, data_dir), arrays)
     except StorageError as error:
         raise cannot_keep(named, data_dir, error.__cause__ or error) from error
-    return check(named, data_dir) if named.sha256 != dataset.sha256 else dataset
+    return dataset
 
 
 def cannot_keep(named: Named, data_dir: Path, error: BaseException) -> DataError:
@@ -199,7 +231,7 @@ def cannot_keep(named: Named, data_dir: Path, error: BaseException) -> DataError
 def _unpacked(named: Named, data_dir: Path) -> dict[str, Any] | None:
     """The arrays of what torchvision has unpacked in ``data_dir``; None if it finds nothing intact there."""
     # torchvision checks only some of these files; it stumbles over the others, or reads what was never in an archive.
-    with contextlib.suppress(RuntimeError, ValueError, TypeError, AssertionError, DataError):
+    with contextlib.suppress(Exception):
         arrays = _read(named, data_dir, unpack=False)
         if _is(named, from_arrays(arrays, named.title)):
             return arrays
@@ -262,13 +294,16 @@ def archives(named: Named) -> tuple[Archive, ...]:
 
 
 def missing(named: Named, data_dir: Path, reason: str = "") -> MissingDataError:
-    """That a data set is not there, which files it is made from, and where they belong."""
+    """That a data set is not there and why, which files it is made from, and where they belong."""
     needed = archives(named)
     files = ", ".join(archive.path.name for archive in needed)
     folder = data_dir / needed[0].path.parent
+    there = [archive for archive in needed if (data_dir / archive.path).exists()]
+    damaged = [archive.path.name for archive in there if not archive.intact_in(data_dir)]
+    reasons = "; ".join(filter(None, [reason, f"damaged: {', '.join(damaged)}" if damaged else ""]))
     return MissingDataError(
-        f"{named.title} is not in {data_dir}{f' ({reason})' if reason else ''}: get it with `fluidrelu data fetch"
-        f" {named.name}`, or put {files} into {folder}, or name another folder with --data-dir."
+        f"{named.title} is not in {data_dir}{f' ({reasons})' if reasons else ''}: get it with `fluidrelu data fetch"
+        f" {named.name}` where there is a network, put {files} into {folder}, or name another folder with --data-dir."
     )
 
 

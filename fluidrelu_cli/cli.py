@@ -282,8 +282,11 @@ def report(
     if form not in FORMATS:
         raise UsageError(f"There is no format '{form}'; use --format {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
     other = read_study(against) if against is not None else None
-    others = {name: read_study(study_folder(results, name)) for name in beside or ()}
-    made = Report(read_study(study_folder(results, study)), other, baseline, others)
+    names = [study, *(beside or ())]
+    if len(set(names)) < len(names):
+        raise UsageError("--study and --beside name a study twice: leave one out.")
+    own, *others = [dataclasses.replace(read_study(study_folder(results, name)), name=name) for name in names]
+    made = Report(own, other, baseline, others)
     _publish(made, None if form == "table" else made.text(form))
 
 

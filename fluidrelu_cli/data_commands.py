@@ -93,6 +93,7 @@ def loaded(protocol: Protocol, data_dir: Path, offline: bool) -> Dataset:
     from fluidrelu_cli.catalogue import CATALOGUE, missing
     from fluidrelu_cli.training import load_dataset
 
+    _tell_of_another(protocol.dataset, data_dir)
     try:
         return load_dataset(protocol, data_dir)
     except MissingDataError as error:
@@ -103,9 +104,19 @@ def loaded(protocol: Protocol, data_dir: Path, offline: bool) -> Dataset:
 
 
 def fetched(name: str, data_dir: Path) -> None:
+    """Download a data set, unless it is here; show how that goes."""
     from fluidrelu_cli.catalogue import CATALOGUE
     from fluidrelu_cli.downloads import fetch
     from fluidrelu_cli.progress import TransferProgress
 
+    _tell_of_another(name, data_dir)
     with TransferProgress(Console(stderr=True)) as progress:
         fetch(CATALOGUE[name], data_dir, progress.show)
+
+
+def _tell_of_another(name: str, data_dir: Path) -> None:
+    """Say so if another process is at it, for this one will wait."""
+    from fluidrelu_cli.catalogue import CATALOGUE, is_locked
+
+    if name in CATALOGUE and is_locked(CATALOGUE[name], data_dir):
+        say(f"Another fluidrelu is getting {CATALOGUE[name].title}: waiting for it (Ctrl-C stops).")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluidrelu_cli.errors import DataError, UsageError, one_line
+from fluidrelu_cli.errors import BadArraysError, DataError, UsageError, one_line
 from fluidrelu_cli.records import write_whole
 from fluidrelu_cli.seeding import generator
 
@@ -50,13 +50,20 @@ class Dataset:
         return digest.hexdigest()
 
     def first(self, train_images: int | None, test_images: int | None) -> Dataset:
-        """The first so many training and test images; None keeps all. UsageError if there are fewer."""
+        """The first so many training and test images; None keeps all.
+
+        Raises UsageError if there are fewer, or the training images are of one class then.
+        """
         for field, wanted, there in (
             ("train", train_images, len(self.train_images)),
             ("test", test_images, len(self.test_images)),
         ):
             if wanted is not None and wanted > there:
                 raise UsageError(f"--{field}-images must be at most {there}, the size of the data set, not {wanted}.")
+        if train_images is not None and len(torch.unique(self.train_labels[:train_images])) == 1:
+            raise UsageError(
+                f"The first {train_images} training images are of one class: raise --train-images, or shuffle the file."
+            )
         return replace(
             self,
             train_images=self.train_images[:train_images],
@@ -94,27 +101,35 @@ def read_npz(path: Path) -> Dataset:
 
     Raises:
         UsageError: if there is no such file.
-        DataError: if it cannot be read, or its arrays are not such; the message says in what.
+        BadArraysError: if its arrays are not such; the message says in what.
+        DataError: if it cannot be read.
     """
     try:
         with path.open("rb") as opened:  # numpy would leave a file that is no npz file open
+            if opened.peek(2)[:2] != b"PK":  # numpy would speak of pickle
+                raise BadArraysError(f"{path} is no npz file: save {', '.join(ARRAYS)} with numpy.savez.")
             file = np.load(opened, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds a single array: save {', '.join(ARRAYS)} with numpy.savez.")
             missing = [name for name in ARRAYS if name not in file.files]
             if missing:
                 found = ", ".join(file.files) or "nothing"
-                raise DataError(f"{path} lacks {', '.join(missing)}: save {', '.join(ARRAYS)} (it has {found}).")
+                raise BadArraysError(f"{path} lacks {', '.join(missing)}: save {', '.join(ARRAYS)} (it has {found}).")
             arrays = {name: file[name] for name in ARRAYS}
             unknown = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
             if unknown:  # of what it does not know, numpy gives the bytes
-                raise DataError(f"{path}: {unknown[0]} is no array: save plain arrays of numbers with numpy.savez.")
-    except FileNotFoundError as error:
-        raise UsageError(f"There is no file {path}: correct --dataset, which is relative to this folder.") from error
+                raise BadArraysError(
+                    f"{path}: {unknown[0]} is no array: save plain arrays of numbers with numpy.savez."
+                )
+    except (FileNotFoundError, NotADirectoryError) as error:
+        where = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise UsageError(f"There is no file {path}{where}: correct its path, or put it there.") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
-    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError) as error:
         raise DataError(
+            f"{path} cannot be read ({error.strerror or error}): make it readable, or name another."
+        ) from error
+    except MemoryError as error:
+        raise DataError(f"{path} needs more memory than there is: save fewer images, or save them as uint8.") from error
+    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError) as error:
+        raise BadArraysError(
             f"{path} cannot be read as an npz file without pickle ({one_line(error)}):"
             " save plain arrays of numbers with numpy.savez."
         ) from error
@@ -129,11 +144,11 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def from_arrays(arrays: Mapping[str, Any], where: str) -> Dataset:
-    """The data set in arrays such as :func:`read_npz` wants; DataError, which names ``where``, if they are not such."""
+    """The data set in arrays such as :func:`read_npz` wants; BadArraysError, which names ``where``, if they are not."""
 
     def demand(holds: bool, problem: str) -> None:
         if not holds:
-            raise DataError(f"{where}: {problem}.")
+            raise BadArraysError(f"{where}: {problem}.")
 
     images = {name: _images(name, arrays[name], demand) for name in ("x_train", "x_test")}
     labels = {name: _labels(name, arrays[name], len(images[f"x{name[1:]}"]), demand) for name in ("y_train", "y_test")}

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import TypeAlias
 
-from filelock import FileLock
-
 from fluidrelu_cli import __version__
-from fluidrelu_cli.catalogue import Archive, Named, archives, cannot_keep, check, make, missing
-from fluidrelu_cli.errors import DataError, MissingDataError, one_line
+from fluidrelu_cli.catalogue import Archive, Named, archives, check, locked, make, missing
+from fluidrelu_cli.errors import BadArraysError, MissingDataError, one_line
 
 TIMEOUT_SECONDS = 30
 """How long a server may be silent."""
@@ -37,28 +34,24 @@ def fetch(named: Named, data_dir: Path, on_bytes: OnBytes) -> None:
         MissingDataError: if a download fails; the message names the files and where they belong.
         DataError: if the data cannot be kept.
     """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / f"{named.name}.lock"):
-            with contextlib.suppress(DataError):
-                check(named, data_dir)
-                return
-            with contextlib.suppress(MissingDataError):
-                make(named, data_dir)  # from what is here
-                return
-            for archive in archives(named):
-                if not archive.intact_in(data_dir):
-                    _download(named, archive, data_dir, on_bytes)
-            make(named, data_dir)
-    except OSError as error:
-        raise cannot_keep(named, data_dir, error) from error
+    with locked(named, data_dir):
+        with contextlib.suppress(MissingDataError, BadArraysError):
+            check(named, data_dir)
+            return
+        with contextlib.suppress(MissingDataError):
+            make(named, data_dir)  # from what is here
+            return
+        for archive in archives(named):
+            if not archive.intact_in(data_dir):
+                _download(named, archive, data_dir, on_bytes)
+        make(named, data_dir)
 
 
 def _download(named: Named, archive: Archive, data_dir: Path, on_bytes: OnBytes) -> None:
     """Download an archive from the first of its addresses that has it."""
     place = data_dir / archive.path
     place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    part = place.with_name(f".{place.name}.part")  # one name for all processes: only one is here at a time
     problems = []
     try:
         for url in archive.urls:
@@ -82,13 +75,15 @@ def _transfer(url: str, part: Path, on_bytes: Callable[[int, int | None], None])
         return one_line(error)
     with response, part.open("wb") as file:
         length = response.headers.get("Content-Length", "")
+        total = int(length) if length.isdecimal() else None
         while True:
             try:
                 chunk = response.read(CHUNK_BYTES)
             except NO_CONNECTION as error:
                 return one_line(error)
             if not chunk:
-                return None
+                broken_off = total is not None and done < total
+                return f"the connection ended after {done:,} of {total:,} bytes" if broken_off else None
             file.write(chunk)  # a full disk is no matter of the connection
             done += len(chunk)
-            on_bytes(done, int(length) if length.isdecimal() else None)
+            on_bytes(done, total)

@@ -56,6 +56,8 @@ class Ensemble:
             # Autocast on a CPU overlooks grouped convolutions.
             if device.type == "cuda" or matmul or trials[0].protocol.precision == "bf16":
                 _use_matrix_products(module)
+            if trials[0].protocol.precision == "bf16":
+                _normalise_in_float32(module)
         self.network = Network(module, networks[0].activation_layers)
 
     def logits(self, images: Tensor) -> Tensor:
@@ -104,3 +106,16 @@ def _use_matrix_products(network: nn.Module) -> None:
         plain = type(module) is nn.Conv2d and module.groups == 1 and module.dilation == (1, 1)
         if plain and not isinstance(module.padding, str) and module.padding_mode == "zeros":
             module.__class__ = _MatmulConv2d  # the same layer, computed otherwise
+
+
+class _Float32BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation of values in any precision: stacked, torch's own wants them in that of its weights."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return super().forward(values.float())
+
+
+def _normalise_in_float32(network: nn.Module) -> None:
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _Float32BatchNorm2d  # the same layer, computed otherwise

@@ -31,6 +31,10 @@ class DataError(FluidReluError):
     """A data set is damaged, or cannot be read or kept."""
 
 
+class BadArraysError(DataError):
+    """A file is there, but does not hold the arrays of a data set."""
+
+
 class MissingDataError(DataError):
     """A data set that can be downloaded is not there."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -231,10 +231,13 @@ def _made_by_user(architecture: Architecture, factory: ActivationFactory, shape:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             module = architecture.make(factory, shape, classes)
             if isinstance(module, nn.Module):
-                with torch.no_grad():
-                    logits = module.eval()(torch.zeros(2, *shape))
+                called: list[nn.Module] = []
+                hooks = [made.register_forward_hook(lambda made, *_: called.append(made)) for made in factory.made]
+                logits = module.eval()(torch.zeros(2, *shape))
                 module.train()
-                found = _wrong(module, factory, logits, classes)
+                for hook in hooks:
+                    hook.remove()
+                found = _wrong(module, factory, called, logits, classes)
     except (Exception, SystemExit) as error:  # whatever the user's code does
         found = one_line(error)
     if found or not isinstance(module, nn.Module):
@@ -246,13 +249,19 @@ def _made_by_user(architecture: Architecture, factory: ActivationFactory, shape:
     return module
 
 
-def _wrong(module: nn.Module, factory: ActivationFactory, logits: Any, classes: int) -> str:
+def _wrong(
+    module: nn.Module, factory: ActivationFactory, called: Sequence[nn.Module], logits: Any, classes: int
+) -> str:
     """What is wrong with a user's network, or nothing."""
     if not isinstance(logits, Tensor) or logits.shape != (2, classes):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         return f"of two images it makes {found}, not logits of shape (2, {classes})"
     if not factory.made:
         return "it makes no activation, so that all activations would be the same network"
+    if not logits.requires_grad:
+        return "its logits have no gradient"
+    if not all(any(made is one for one in called) for made in factory.made):
+        return "it does not apply an activation that it made"
     there = {id(part) for part in module.modules()}
     if not all(id(made) in there for made in factory.made):
         return "an activation that it made is not part of it"

@@ -128,8 +128,10 @@ def _check(activation: Activation) -> None:
         try:
             module = activation.make(4)
             found = "no torch.nn.Module" if not isinstance(module, nn.Module) else None
-            if found is None and module(v).shape != v.shape:
-                found = "a module that changes the shape of its input"
+            if found is None and activation.make(4) is module:
+                found = "the same module for every layer"  # one trial would go on where another ended
+            if found is None and (module(v).shape, module(v).dtype) != (v.shape, v.dtype):
+                found = "a module that changes the shape or the type of its input"
         except (Exception, SystemExit) as error:  # whatever the user's constructor or forward does
             found = one_line(error)
     if found is not None:

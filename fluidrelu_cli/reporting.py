@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -53,11 +52,12 @@ class Report:
         study: the study.
         against: another one, whose Table 2 is to stand beside this one's.
         baseline: the activation that the others are compared with.
-        beside: studies of other data or networks by name, whose differences are to stand beside this one's.
+        beside: studies of other data or networks, whose differences are to stand beside this one's.
 
     Raises:
         FluidReluError: if a study has no readable run.
-        UsageError: if ``study`` and ``against`` differ in their protocols, or no run has the baseline.
+        UsageError: if ``study`` and ``against`` differ in their protocols, no run has the baseline, or a study to be
+            set beside others has nothing to compare.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Report:
         study: Study,
         against: Study | None = None,
         baseline: str = PAPER_PAIR[0],
-        beside: Mapping[str, Study] = MappingProxyType({}),
+        beside: Sequence[Study] = (),
     ) -> None:
         self.study = study
         self.baseline = baseline
@@ -79,9 +79,10 @@ class Report:
             raise UsageError(f"No run in {study.folder} has the --baseline {baseline}: name one of {', '.join(there)}.")
         self._published = not study.protocol.differences(Protocol())
         self._papers_task = (study.protocol.dataset, study.protocol.model) == (Protocol.dataset, Protocol.model)
-        self._beside = {name: Report(other, baseline=baseline) for name, other in beside.items()}
-        for other in self._beside.values():
+        self._beside = [Report(other, baseline=baseline) for other in beside]
+        for other in self._beside:
             self.read_notes += other.read_notes
+        self.studies = self._side_by_side()
         self._against: tuple[Study, pd.DataFrame] | None = None
         if against is not None:
             differences = study.protocol.differences(against.protocol)
@@ -117,18 +118,28 @@ class Report:
             sources[f"{against.folder.resolve().name}/"] = statistics.final_accuracies(others)
         return paper.table2({**sources, "yours" if sources else "here": self.finals}, self._papers_task)
 
-    @cached_property
-    def studies(self) -> pd.DataFrame:
+    def _side_by_side(self) -> pd.DataFrame:
         """statistics.side_by_side of this study's first comparison and the same one in those beside it; or empty."""
-        main = self._main_comparison()
-        if main is None or not self._beside:
+        if not self._beside:
             return statistics.side_by_side([])
-        rows = []
-        for name, made in {self.study.folder.name: self, **self._beside}.items():
-            found = made.comparisons[made.comparisons["activation"] == main["activation"]]
-            where = {"study": name, "dataset": made.study.protocol.dataset, "model": made.study.protocol.model}
-            rows += [{**where, **row} for row in found.to_dict("records")]
-        return statistics.side_by_side(rows)
+        main = self._main_comparison()
+        activation = PAPER_PAIR[1] if main is None else str(main["activation"])
+        return statistics.side_by_side([made._row_of(activation) for made in (self, *self._beside)])
+
+    def _row_of(self, activation: str) -> dict[str, Any]:
+        """The study's comparison of an activation with the baseline, for a table of several studies."""
+        found = self.comparisons[(self.comparisons["activation"] == activation) & (self.comparisons["n"] > 0)]
+        if found.empty:
+            raise UsageError(
+                f"{self.study.folder} has no pair of {activation} and {self.baseline} to set beside others:"
+                " leave it out, or train them."
+            )
+        if self.study.protocol.validation_images:
+            raise UsageError(
+                f"{self.study.folder} was tested on held-out training images, which are no results: leave it out."
+            )
+        protocol = self.study.protocol
+        return {"study": self.study.name, "dataset": protocol.dataset, "model": protocol.model, **found.iloc[0]}
 
     @cached_property
     def percentiles(self) -> pd.DataFrame:
@@ -310,6 +321,9 @@ class Report:
         )
         for name, content in contents.items():
             write_whole(self.study.folder / name, content)
+        for name in ("studies.csv", "studies.md", "figures/forest.png", "figures/forest.svg"):
+            if name not in contents:  # of an earlier report that had other studies beside
+                (self.study.folder / name).unlink(missing_ok=True)
         return [self.study.folder / name for name in contents]
 
     @property

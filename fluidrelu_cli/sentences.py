@@ -200,5 +200,5 @@ def verified_data(name: str, dataset: Dataset, *, known: bool) -> str:
     """What is in a data set that could be read; ``known``: its digest is the one that it should be."""
     images = f"{len(dataset.train_images):,} + {len(dataset.test_images):,} images"
     what = f"{images} of {' x '.join(map(str, dataset.image_shape))}, {dataset.classes} classes"
-    whose = "as published" if known else "intact as far as the file's own checksums tell"
+    whose = "as published" if known else "whole and of the right shape (no digest to compare with)"
     return f"{name}: {whose}; {what}; sha256 {dataset.sha256}"

@@ -43,6 +43,11 @@ class Study:
     folder: Path
     protocol: Protocol
     asked: dict[str, int] = field(default_factory=dict)
+    name: str = ""
+    """How it is called; left out, as its folder."""
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.folder.name
 
     @property
     def runs_folder(self) -> Path:
@@ -80,14 +85,16 @@ class Study:
 
     def check_data(self, sha256: str) -> None:
         """Raise UsageError if a run here was trained on data of another digest: a file was changed since."""
-        for path in sorted(self.runs_folder.glob("*-seed*.json"))[:1]:
+        for path in sorted(self.runs_folder.glob("*-seed*.json")):
             with contextlib.suppress(StorageError):  # it is told when the run is read
-                there = read_json(path).get("data_sha256", sha256)
-                if there != sha256:
+                there = read_json(path).get("data_sha256")
+                if there not in (None, sha256):
                     raise UsageError(
                         f"The runs in {self.folder} were trained on other data than {self.protocol.dataset} holds now"
                         f" (sha256 {str(there)[:12]}, not {sha256[:12]}): restore it, or name another --study."
                     )
+                if there is not None:
+                    return
 
     def write(self, result: TrialResult) -> None:
         """Write a finished trial's files; StorageError if that fails."""
@@ -144,7 +151,12 @@ class Study:
             found.setdefault("source file of the network (sha256)", set()).add(str(provenance.get("model_sha256"))[:12])
             source = str(provenance.get("activation_sha256"))[:12]
             found.setdefault(f"source file of {provenance['activation']} (sha256)", set()).add(source)
-        return [
+        unpaired = [
+            f"The runs of seed {seed} in {self.folder} are no pairs, for they differ in {' and '.join(differing)}:"
+            " the network or an activation draws random numbers elsewhere than from torch."
+            for seed, differing in _unpaired(self.provenances(runs)).items()
+        ]
+        return unpaired + [
             f"The runs in {self.folder} differ in the {what}: {', '.join(sorted(values))}."
             for what, values in found.items()
             if len(values) > 1
@@ -261,6 +273,20 @@ def read_study(folder: Path) -> Study:
         raise DamagedFileError(
             f"{path} is damaged ({error}): restore it, or move {folder} away to start again."
         ) from error
+
+
+def _unpaired(provenances: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
+    """The seeds whose runs do not start alike, or do not see the same images, with what differs."""
+    found: dict[int, list[str]] = {}
+    for name in ("initial_weights_sha256", "data_order_sha256", "augmentation_sha256"):
+        by_seed: dict[int, set[str]] = {}
+        for provenance in provenances:
+            if name in provenance:
+                by_seed.setdefault(provenance["seed"], set()).add(provenance[name])
+        for seed, digests in by_seed.items():
+            if len(digests) > 1:
+                found.setdefault(seed, []).append(name.removesuffix("_sha256").replace("_", " "))
+    return found
 
 
 def _studies_in(results: Path) -> list[str]:

@@ -30,7 +30,7 @@ from small_archives import ARCHIVES, fashion_mnist, unpack
 from fluidrelu_cli import catalogue
 from fluidrelu_cli.catalogue import CATALOGUE, archives, canonical, check, load, missing, path_of
 from fluidrelu_cli.datasets import Dataset, write_npz
-from fluidrelu_cli.errors import DataError, MissingDataError, UsageError
+from fluidrelu_cli.errors import BadArraysError, DataError, MissingDataError, UsageError
 
 DIGEST = "1e35582d42a90940c55b956deb61875c020b567ed20e3c5b174f52bf7809ed9b"
 MD5 = {
@@ -170,7 +170,20 @@ def delete(file: Path) -> None:
     file.unlink()
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_a_byte, change_a_pixel, put_another_data_set_in, delete])
+@pytest.mark.parametrize("other", [change_a_pixel, put_another_data_set_in])
+def test_another_data_set_of_that_name_is_left_alone(other: Callable[[Path], None], cache: Path) -> None:
+    """It may be a user's own: mnist.npz is what Keras calls its file, too."""
+    other(cache / "mnist.npz")
+    before = (cache / "mnist.npz").read_bytes()
+    with pytest.raises(DataError) as error:
+        load("mnist", cache)
+    assert words(error) == (
+        f"{cache / 'mnist.npz'} holds another data set than MNIST: move it away, or name another --data-dir."
+    )
+    assert (cache / "mnist.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_byte, delete])
 def test_damaged_cache_is_noticed_and_rebuilt(damage: Callable[[Path], None], cache: Path, data_dir: Path) -> None:
     damage(cache / "mnist.npz")
     assert load("mnist", cache).sha256 == DIGEST
@@ -212,10 +225,27 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_cache_of_another_user_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Injected: for root every file is readable.
-    monkeypatch.setattr("numpy.load", raises(DENIED))
+    with pytest.MonkeyPatch.context() as unreadable:
+        unreadable.setattr("numpy.load", raises(DENIED))
+        with pytest.raises(DataError, match=r"mnist\.npz cannot be read \(Permission denied\): make it readable, or"):
+            load("mnist", cache)
+    (cache / "mnist.npz").unlink()
     monkeypatch.setattr("fluidrelu_cli.catalogue.FileLock.acquire", raises(DENIED))
     with pytest.raises(DataError, match=r"^MNIST cannot be kept in .*/cache \(Permission denied\): .*--data-dir\.$"):
         load("mnist", cache)
+
+
+def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    (tmp_path / ".mnist-left").mkdir()
+    (tmp_path / ".mnist-left" / "file").touch()
+    load("mnist", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"mnist.npz", "mnist.lock"}
+
+
+def test_names_of_files_may_be_in_capitals_and_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert catalogue.canonical("~/mine.NPZ") == "/home/me/mine.NPZ"
+    assert catalogue.canonical("MNIST") == "mnist"
 
 
 @pytest.mark.parametrize(
@@ -339,7 +369,7 @@ def test_an_npz_file_is_read_by_its_path(tmp_path: Path, monkeypatch: pytest.Mon
         assert load(name, tmp_path / "data").image_shape == (3, 5, 6)
     with pytest.raises(UsageError) as error:
         load("yours.npz", tmp_path / "data")
-    assert words(error) == "There is no file yours.npz: correct --dataset, which is relative to this folder."
+    assert words(error) == f"There is no file yours.npz in {tmp_path}: correct its path, or put it there."
     assert not (tmp_path / "data").exists()
 
 
@@ -401,7 +431,7 @@ def test_a_data_folder_may_be_relative_and_its_archives_links(
     assert_holds(load(name, Path("data")), small)
 
 
-def sentence(name: str, folder: Path) -> str:
+def sentence(name: str, folder: Path, damaged: str = "") -> str:
     title, files, place = {
         "fashion-mnist": ("Fashion-MNIST", ", ".join(MD5), folder / "FashionMNIST" / "raw"),
         "kmnist": ("Kuzushiji-MNIST", ", ".join(MD5), folder / "KMNIST" / "raw"),
@@ -410,8 +440,8 @@ def sentence(name: str, folder: Path) -> str:
         "svhn": ("SVHN", "train_32x32.mat, test_32x32.mat", folder),
     }[name]
     return (
-        f"{title} is not in {folder}: get it with `fluidrelu data fetch {name}`, or put {files} into {place},"
-        " or name another folder with --data-dir."
+        f"{title} is not in {folder}{f' (damaged: {damaged})' if damaged else ''}: get it with `fluidrelu data fetch"
+        f" {name}` where there is a network, put {files} into {place}, or name another folder with --data-dir."
     )
 
 
@@ -438,7 +468,7 @@ def test_damaged_archives_are_as_good_as_none(
     damage(small.files[-1])
     with pytest.raises(MissingDataError) as error:
         load(name, tmp_path)
-    assert words(error) == sentence(name, tmp_path)
+    assert words(error) == sentence(name, tmp_path, "" if damage is delete else small.files[-1].name)
     assert not path_of(small.named, tmp_path).exists()
 
 
@@ -479,9 +509,7 @@ def test_another_data_set_where_torchvision_unpacks_this_one_is_passed_over(
 
 
 @every_archive
-@pytest.mark.parametrize(
-    "damage", [truncate, cut_the_end_off, empty, scramble, flip_a_byte, save_an_array, put_another_data_set_in, delete]
-)
+@pytest.mark.parametrize("damage", [truncate, cut_the_end_off, empty, scramble, flip_a_byte, save_an_array, delete])
 def test_a_damaged_file_is_made_again_from_the_archives(
     damage: Callable[[Path], None], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -518,9 +546,10 @@ def test_check_says_what_is_wrong_with_a_file(tmp_path: Path, monkeypatch: pytes
         {"sha256": "0" * 64},
     ):
         named = dataclasses.replace(small.named, **other)
-        assert told(named) == f"{file} does not hold Fashion-MNIST: {again}"
+        where = "move it away, or name another --data-dir."
+        assert told(named) == f"{file} holds another data set than Fashion-MNIST: {where}"
     flip_a_byte(file)
-    assert told() == f"{file} is damaged: {again}"
+    assert told(kind=BadArraysError) == f"{file} is damaged: {again}"
 
 
 @pytest.mark.parametrize(

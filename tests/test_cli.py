@@ -246,7 +246,7 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("train --dataset mnits", "There is no data set 'mnits'; name one of mnist, fashion-mnist, kmnist, cifar10,"),
         (
             "train --dataset nosuch.npz",
-            "There is no file nosuch.npz: correct --dataset, which is relative to this folder.",
+            "There is no file nosuch.npz in ",
         ),
         ("train --model big", "There is no model 'big'; use --model paper, cnn3, resnet20, or module:Class"),
         ("train --model nowhere:Net", "The network 'nowhere:Net' cannot be imported (ModuleNotFoundError"),
@@ -282,7 +282,7 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("train --precision half", "--precision must be fp32 or bf16, not half."),
         ("report", "There is no study in results/local (no study.json): run `fluidrelu repeat` first"),
         ("report --study nosuch", "There is no study in results/nosuch"),
-        ("report --beside nosuch", "There is no study in results/nosuch"),
+        ("report --beside local", "--study and --beside name a study twice: leave one out."),
         ("report --format html", "There is no format 'html'; use --format table, markdown, csv, json or latex."),
         ("plan --effect 0.001", "There is no study in results/local"),
         ("plan --effect 0.001 --workers 0", "--workers must be a whole number from 1, not 0."),

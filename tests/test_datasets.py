@@ -244,14 +244,14 @@ def test_a_file_without_arrays_has_nothing(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         read_npz(tmp_path / "mine.npz")
-    assert str(error.value) == (
-        f"There is no file {tmp_path}/mine.npz: correct --dataset, which is relative to this folder."
-    )
+    assert str(error.value) == (f"There is no file {tmp_path}/mine.npz: correct its path, or put it there.")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "mine.npz").mkdir()
-    assert told(lambda: read_npz(tmp_path / "mine.npz")) == f"{tmp_path}/mine.npz cannot be read (Is a directory)."
+    assert told(lambda: read_npz(tmp_path / "mine.npz")) == (
+        f"{tmp_path}/mine.npz cannot be read (Is a directory): make it readable, or name another."
+    )
 
 
 def test_a_single_array_is_no_npz_file(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_single_array_is_no_npz_file(tmp_path: Path) -> None:
     with file.open("wb") as opened:
         np.save(opened, np.zeros(3))
     assert told(lambda: read_npz(file)) == (
-        f"{file} holds a single array: save x_train, y_train, x_test, y_test with numpy.savez."
+        f"{file} is no npz file: save x_train, y_train, x_test, y_test with numpy.savez."
     )
 
 
@@ -305,9 +305,41 @@ def no_arrays(file: Path) -> None:
             archive.writestr(f"{name}.npy", "no array")
 
 
+@pytest.mark.parametrize("write", [a_pickle, text, empty])
+def test_what_is_no_npz_file_at_all_is_called_so(write: Callable[[Path], None], tmp_path: Path) -> None:
+    file = tmp_path / "mine.npz"
+    write(file)
+    assert told(lambda: read_npz(file)) == (
+        f"{file} is no npz file: save x_train, y_train, x_test, y_test with numpy.savez."
+    )
+
+
+def test_a_cut_that_leaves_one_class_is_refused() -> None:
+    """As of a file that is sorted by class."""
+    images = torch.zeros(6, 1, 4, 4, dtype=torch.uint8)
+    labels = torch.tensor([0, 0, 0, 1, 1, 1])
+    dataset = Dataset(images, labels, images, labels, 2)
+    assert len(dataset.first(4, None).train_labels) == 4
+    with pytest.raises(UsageError) as error:
+        dataset.first(3, None)
+    assert str(error.value) == (
+        "The first 3 training images are of one class: raise --train-images, or shuffle the file."
+    )
+
+
+def test_a_file_larger_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "mine.npz", **arrays())
+
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("numpy.load", full)
+    assert "needs more memory than there is: save fewer images" in told(lambda: read_npz(tmp_path / "mine.npz"))
+
+
 @pytest.mark.parametrize(
     "write",
-    [pickled_labels, a_pickle, text, empty, truncated, changed_byte, changed_compressed_bytes],
+    [pickled_labels, truncated, changed_byte, changed_compressed_bytes],
 )
 def test_what_is_no_npz_file_without_pickle_is_refused(write: Callable[[Path], None], tmp_path: Path) -> None:
     file = tmp_path / "mine.npz"

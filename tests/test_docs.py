@@ -125,6 +125,14 @@ def test_findings_and_readme_say_what_the_committed_runs_say() -> None:
     assert findings.readme(README) == README
 
 
+def test_cifar10_was_trained_at_the_rate_that_the_rule_chooses() -> None:
+    rate, tried = findings.chosen_rate()
+    assert findings.report(findings.CIFAR10).study.protocol.lr == float(rate)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"CIFAR10_RATE := {rate}\n" in makefile
+    assert f"CIFAR10_RATES := {' '.join(made['rate'] for made in tried)}\n" in makefile
+
+
 def test_no_number_of_the_findings_is_typed() -> None:
     """What is measured stands in the templates as an expression; only the protocols' own numbers are written out."""
     for template in (ROOT / "docs").glob("*.j2"):

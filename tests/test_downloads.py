@@ -6,6 +6,8 @@ import errno
 import functools
 import http.server
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ import pytest
 import small_archives
 import torchvision
 from command_line import fluidrelu, words
+from filelock import FileLock
 
 from fluidrelu_cli import catalogue, downloads
 from fluidrelu_cli.catalogue import CATALOGUE
@@ -163,7 +166,7 @@ def stalls(handler: http.server.SimpleHTTPRequestHandler) -> None:
     [
         (not_found, "HTTPError: HTTP Error 404: Not Found"),
         (something_else, "its checksum is wrong"),
-        (breaks_off, "its checksum is wrong"),
+        (breaks_off, "the connection ended after 18 of 100,000 bytes"),
         (stalls, "TimeoutError: timed out"),
     ],
 )
@@ -181,7 +184,7 @@ def test_a_failed_download_names_the_files_and_their_folder_and_leaves_nothing(
         fetch(small.named, tmp_path / "data", ignored)
     assert str(error.value) == (
         f"CIFAR-10 is not in {tmp_path / 'data'} (the download failed, {server.url}cifar-10-python.tar.gz: {reason}):"
-        " get it with `fluidrelu data fetch cifar10`, or put cifar-10-python.tar.gz into"
+        " get it with `fluidrelu data fetch cifar10` where there is a network, put cifar-10-python.tar.gz into"
         f" {tmp_path / 'data'}, or name another folder with --data-dir."
     )
     assert left_in(tmp_path / "data") == []
@@ -242,8 +245,9 @@ def test_training_fetches_what_is_missing_unless_it_may_not(server: Server, monk
     command = ("train", "--dataset", "CIFAR10", "--model", "cnn3", "--epochs", 1, "--device", "cpu", "--data-dir", "d")
     output = words(fluidrelu(*command, "--offline", code=1))
     assert (
-        "Error: CIFAR-10 is not in d (--offline forbids the download): get it with `fluidrelu data fetch cifar10`,"
-        " or put cifar-10-python.tar.gz into d, or name another folder with --data-dir." in output
+        "Error: CIFAR-10 is not in d (--offline forbids the download): get it with `fluidrelu data fetch cifar10`"
+        " where there is a network, put cifar-10-python.tar.gz into d, or name another folder with --data-dir."
+        in output
     )
     assert not server.asked
     output = words(fluidrelu(*command))
@@ -269,13 +273,26 @@ def test_the_commands_for_data(server: Server, folder: Path, monkeypatch: pytest
     assert "here" in listed
     verified = words(fluidrelu("data", "verify", *here))
     what = "20 + 10 images of 1 x 28 x 28, 10 classes; sha256 " + catalogue.load("kmnist", folder / "data").sha256
-    assert verified == f"kmnist: intact as far as the file's own checksums tell; {what}"
+    assert verified == f"kmnist: whole and of the right shape (no digest to compare with); {what}"
     npz = catalogue.path_of(small.named, folder / "data")
     npz.write_bytes(npz.read_bytes()[:-100])
     output = words(fluidrelu("data", "verify", "mnist", "kmnist", *here, code=1))
     assert "kmnist.npz is damaged: `fluidrelu data fetch kmnist` makes it again." in output
     fluidrelu("data", "fetch", "mnist", "kmnist", *here)
+    with FileLock(folder / "data" / "kmnist.lock"):
+        assert "Another fluidrelu is getting Kuzushiji-MNIST: waiting" in words(waiting("kmnist", folder / "data"))
     assert "mnist: as published; 60,000 + 10,000 images" in words(fluidrelu("data", "verify", *here))
+
+
+def waiting(name: str, folder: Path) -> str:
+    """What a `data fetch` says on stderr before it is stopped."""
+    command = [sys.executable, "-m", "fluidrelu_cli", "data", "fetch", name, "--data-dir", str(folder)]
+    package = {**os.environ, "PYTHONPATH": str(Path(catalogue.__file__).parents[1])}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=package) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        process.kill()
+    return said
 
 
 @pytest.mark.parametrize(

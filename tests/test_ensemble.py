@@ -374,3 +374,14 @@ def test_bf16_is_for_convolutions_and_the_linear_layer_alone(activation: str, co
         assert found.train_loss != expected.train_loss
         assert found.train_loss == pytest.approx(expected.train_loss, rel=0.03)
         assert found.test_loss == pytest.approx(expected.test_loss, rel=0.03)
+
+
+def test_batch_normalisation_of_a_stack_in_bf16(dataset: Dataset) -> None:
+    """Stacked, torch's own refuses values of another type than its weights'."""
+    protocol = replace(PROTOCOL, model="resnet20", epochs=1, precision="bf16")
+    trials = seeds("fluid", protocol)[:2]
+    small = dataset.first(60, 20)
+    [together] = Training(trials, small, CPU).epochs()
+    for trial, found in zip(trials, together, strict=True):
+        [(alone,)] = Training([trial], small, CPU).epochs()
+        assert found.train_loss == pytest.approx(alone.train_loss, rel=0.05)

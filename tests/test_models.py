@@ -472,6 +472,27 @@ def without(activation, shape, classes):
     return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes), nn.ReLU())
 
 
+class Unused(nn.Sequential):
+    def __init__(self, activation, shape, classes):
+        super().__init__(nn.Flatten(), nn.LazyLinear(classes))
+        self.spare = activation(4)
+
+    def forward(self, images):
+        return self[1](self[0](images))
+
+
+def detached(activation, shape, classes):
+    class Detached(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential(nn.Flatten(), nn.LazyLinear(classes), activation(classes))
+
+        def forward(self, images):
+            return self.inner(images).detach()
+
+    return Detached()
+
+
 class Unregistered(nn.Module):
     def __init__(self, activation, shape, classes):
         super().__init__()
@@ -580,6 +601,8 @@ def test_what_a_users_network_prints_is_no_result(capsys: pytest.CaptureFixture[
         ("no_tensor", "of two images it makes NoneType, not logits of shape (2, 3)"),
         ("bare", "no torch.nn.Module"),
         ("without", "it makes no activation, so that all activations would be the same network"),
+        ("Unused", "it does not apply an activation that it made"),
+        ("detached", "its logits have no gradient"),
         ("Unregistered", "an activation that it made is not part of it"),
         ("raising", "RuntimeError: broken by its author"),
         ("leaving", "SystemExit: 3"),

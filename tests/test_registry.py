@@ -95,6 +95,15 @@ class Broken(nn.Module):
 
 class Function:
     pass
+
+SHARED = nn.PReLU()
+
+def shared():
+    return SHARED
+
+class Double(nn.Module):
+    def forward(self, v):
+        return v.double()
 """
 
 
@@ -187,7 +196,9 @@ def test_a_parametric_activation_of_your_own() -> None:
         ("functional", "no activation 'functional'."),
         ("Conv2d", "'Conv2d' cannot serve as an activation (TypeError: "),
         ("Linear", "'in_features'"),
-        ("Flatten", "changes the shape"),
+        ("Flatten", "changes the shape or the type of its input"),
+        ("own_activations:Double", "changes the shape or the type of its input"),
+        ("own_activations:shared", "the same module for every layer"),
         ("Parameter", "no torch.nn.Module"),
         ("nosuchmodule:X", "cannot be imported (ModuleNotFoundError: No module named 'nosuchmodule')"),
         (":X", "':X' cannot be imported"),

@@ -6,8 +6,8 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -349,8 +349,7 @@ def test_report_says_where_numbers_are_not_the_paper_s_to_compare(tmp_path: Path
 def test_studies_of_other_data_and_networks_stand_beside(tmp_path: Path, make_study: MakeStudy) -> None:
     mine = make_study(tmp_path / "mine", BOTH)
     same = make_study(tmp_path / "longer", {"relu": [(0.5,)] * 8, "fluid": [(0.6,)] * 8}, dataset="svhn", model="cnn3")
-    without = make_study(tmp_path / "without", {"relu": [(0.5,)], "elu": [(0.6,)]})
-    report = Report(mine, beside={"group/longer": same, "without": without})
+    report = Report(mine, beside=[replace(same, name="group/longer")])
     text = shown(report)
     assert "FluidReLU minus ReLU, study by study" in text
     # of the two p-values 0.75 and 2 / 2**8 the smaller one is doubled
@@ -362,19 +361,32 @@ def test_studies_of_other_data_and_networks_stand_beside(tmp_path: Path, make_st
     assert {"studies.csv", "studies.md", "figures/forest.svg"} <= contents(mine).keys()
     assert 'alt="forest: ' in (mine.folder / "report.html").read_text()
     assert len(json.loads(report.text("json"))["studies"]) == 2
-    assert "studies" not in {section.name for section in Report(mine).sections}
+    without = Report(mine)
+    assert "studies" not in {section.name for section in without.sections}
+    without.write()  # what the earlier report wrote would tell of studies that stand beside no longer
+    assert not {"studies.csv", "studies.md", "figures/forest.svg", "figures/forest.png"} & contents(mine).keys()
 
 
 def test_what_is_left_out_of_a_study_beside_is_named(tmp_path: Path, make_study: MakeStudy) -> None:
     beside = make_study(tmp_path / "beside", BOTH)
     damage(beside, "relu-seed0")
-    [note] = Report(make_study(tmp_path / "mine", BOTH), beside={"beside": beside}).read_notes
+    [note] = Report(make_study(tmp_path / "mine", BOTH), beside=[beside]).read_notes
     assert "beside/runs/relu-seed0.csv" in note
 
 
-def test_a_study_of_one_activation_has_nothing_to_stand_beside(tmp_path: Path, make_study: MakeStudy) -> None:
-    alone = make_study(tmp_path / "alone", {"relu": RELU})
-    assert Report(alone, beside={"other": make_study(tmp_path / "other", BOTH)}).studies.empty
+@pytest.mark.parametrize("runs", [{"relu": RELU}, {"fluid": FLUID}, {"relu": RELU, "elu": FLUID}])
+def test_a_study_without_the_comparison_cannot_stand_beside(
+    runs: Mapping[str, Sequence[Sequence[float]]], tmp_path: Path, make_study: MakeStudy
+) -> None:
+    other = make_study(tmp_path / "other", runs)
+    with pytest.raises(UsageError, match="other has no pair of fluid and relu to set beside others: leave it out, or"):
+        Report(make_study(tmp_path / "mine", BOTH), beside=[other])
+
+
+def test_validation_accuracies_cannot_stand_beside(tmp_path: Path, make_study: MakeStudy) -> None:
+    tuning = make_study(tmp_path / "tuning", BOTH, validation_images=100)
+    with pytest.raises(UsageError, match="tuning was tested on held-out training images, which are no results: leave"):
+        Report(make_study(tmp_path / "mine", BOTH), beside=[tuning])
 
 
 @pytest.mark.parametrize("protocol", [{"dataset": "cifar10"}, {"model": "cnn3"}])

@@ -369,3 +369,18 @@ def test_a_run_that_cannot_be_read_does_not_vouch_for_data(tmp_path: Path, make_
     study = make_study(tmp_path, {"relu": [(0.5,)]})
     study.files("relu-seed0").provenance.write_text("{")
     study.check_data("2" * 64)
+
+
+def test_runs_that_are_no_pairs_are_noted(tmp_path: Path, make_result: MakeResult) -> None:
+    """As with a network that draws its weights from numpy."""
+    study = Study(tmp_path, Protocol(epochs=2))
+    for activation, digest in (("relu", "a"), ("fluid", "b")):
+        for seed in (0, 1):
+            made = make_result(activation, seed)
+            digests = {"initial_weights_sha256": digest if seed else "same", "data_order_sha256": str(seed)}
+            study.write(dataclasses.replace(made, provenance={**made.provenance, **digests}))
+    _, [note] = study.read_runs()
+    assert note == (
+        f"The runs of seed 1 in {tmp_path} are no pairs, for they differ in initial weights: the network or an"
+        " activation draws random numbers elsewhere than from torch."
+    )
