@@ -7,6 +7,7 @@ makes it: its addresses, its checksums, its unpacking and its reading. MNIST's a
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import importlib.metadata
 import importlib.resources
@@ -112,8 +113,10 @@ def canonical(name: str) -> str:
 def find(name: str) -> Named:
     """The data set called ``name``, in any case; UsageError if there is none."""
     if name.lower() not in CATALOGUE:
+        near = difflib.get_close_matches(name.lower(), CATALOGUE, n=1)
         raise UsageError(
-            f"There is no data set '{name}'; name one of {', '.join(CATALOGUE)}, or to train on your own an .npz file."
+            f"There is no data set '{name}'.{f' Did you mean {near[0]}?' if near else ''} Name one of"
+            f" {', '.join(CATALOGUE)}, or to train on your own an .npz file."
         )
     return CATALOGUE[name.lower()]
 

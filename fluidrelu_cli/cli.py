@@ -444,7 +444,7 @@ def _opened(
     What is trained elsewhere has its device there: the name is left as it is.
     """
     from fluidrelu_cli.catalogue import canonical, default_data_dir
-    from fluidrelu_cli.models import build_model
+    from fluidrelu_cli.models import build_model, resolve_model
     from fluidrelu_cli.registry import resolve
     from fluidrelu_cli.training import check_device_name, pick_device
 
@@ -457,6 +457,9 @@ def _opened(
     folder = data_dir or default_data_dir()
     dataset = loaded(study.protocol, folder, offline)
     study.check_data(dataset.sha256)
+    sources = {activation: resolve(activation).sha256 for activation in names}
+    for note in study.changed_sources(sources, resolve_model(study.protocol.model).sha256):
+        say(note)
     for activation in names:  # before an hour is spent on it
         build_model(study.protocol.model, resolve(activation), 0, dataset.image_shape, dataset.classes)
     return study, names, device_name, folder

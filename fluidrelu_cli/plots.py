@@ -155,12 +155,12 @@ def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
     activation, baseline = (label(shown[column].iloc[0]) for column in ("activation", "baseline"))
     _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
     ax.axvline(0, color="black", linewidth=1)
-    _rows(ax, [f"{row['study']}\n{row['model']}, {row['n']} pairs" for row in shown.to_dict("records")], width=24)
+    _rows(ax, [f"{row['study']}\n{row['model']}, n = {row['n']}" for row in shown.to_dict("records")], width=24)
     ends = shown[["mean_difference", "ci_low", "ci_high"]].abs()
     beyond = _axis_of_differences(ax, float(ends.max().max()))
     ax.axvspan(0, ax.get_xlim()[1], color="C2", alpha=0.08, linewidth=0)
     ax.set(
-        xlabel=f"test accuracy of {activation} minus {baseline}'s at the same seed{beyond}",
+        xlabel=wrapped(f"test accuracy of {activation} minus {baseline}'s at the same seed", 60) + beyond,
         title=f"Mean differences and 95 % intervals, by study\n(shaded: {activation} is better)",
     )
     return ax

@@ -198,13 +198,14 @@ class Report:
                 tables.comparison_cells(self.comparisons),
                 (sentences.COMPARISONS_EXPLAINED, *filter(None, remarks)),
             )
-        yield Section(
-            "table2",
-            f"{'Table 2: best' if self._papers_task else 'Best'} and worst accuracy of three runs",
-            self.table2,
-            tables.table2_cells(self.table2),
-            (sentences.TABLE2_EXPLAINED, *self._rankings(), *self._other_protocol()),
-        )
+        if self._papers_task or set(PAPER_PAIR) <= set(self.finals["activation"]):
+            yield Section(
+                "table2",
+                f"{'Table 2: best' if self._papers_task else 'Best'} and worst accuracy of three runs",
+                self.table2,
+                tables.table2_cells(self.table2),
+                (sentences.TABLE2_EXPLAINED, *self._rankings(), *self._other_protocol()),
+            )
         if len(self.percentiles):
             yield Section(
                 "percentiles",
@@ -393,7 +394,8 @@ class Report:
                 f"Each kernel's {name} after the last epoch.",
                 self._learned_functions(str(activation), parameters),
             )
-        yield "figure1", "The paper's Figure 1, drawn from the reconstructed formula.", plots.figure1()
+        if PAPER_PAIR[1] in set(self.finals["activation"]):
+            yield "figure1", "The paper's Figure 1, drawn from the reconstructed formula.", plots.figure1()
 
     def _learned_functions(self, activation: str, parameters: pd.DataFrame) -> Figure | str:
         """What they became, or why that cannot be drawn: a user's own activation may not be what it was."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import DamagedFileError, FluidReluError, StorageError, UsageError
-from fluidrelu_cli.protocol import Protocol, Trial, option
+from fluidrelu_cli.protocol import Protocol, Trial, file_stem, option
 from fluidrelu_cli.records import (
     PARAMETER_COLUMNS,
     RUN_COLUMNS,
@@ -95,6 +95,27 @@ class Study:
                     )
                 if there is not None:
                     return
+
+    def changed_sources(self, sources: Mapping[str, str | None], model_sha256: str | None) -> list[str]:
+        """A line on each activation whose runs here were made from another source than there is now.
+
+        Args:
+            sources: the digest of each activation's file by its name, None for one that is not a user's own.
+            model_sha256: that of the network's file.
+        """
+        notes = []
+        for name, sha256 in sources.items():
+            now = {"activation_sha256": sha256, "model_sha256": model_sha256}
+            for path in sorted(self.runs_folder.glob(f"{file_stem(name)}-seed*.json")):
+                with contextlib.suppress(StorageError):  # it is told when the run is read
+                    there = read_json(path)
+                    if any(there.get(field) not in (None, digest) for field, digest in now.items()):
+                        notes.append(
+                            f"The source of {name} or of its network was changed since {path.stem} was trained: delete"
+                            " such runs to train them again, or name another --study."
+                        )
+                        break
+        return notes
 
     def write(self, result: TrialResult) -> None:
         """Write a finished trial's files; StorageError if that fails."""

@@ -355,8 +355,8 @@ def test_unknown_data_set_names_those_there_are(name: str, tmp_path: Path) -> No
     with pytest.raises(UsageError) as error:
         load(name, tmp_path)
     assert words(error) == (
-        f"There is no data set '{name}'; name one of mnist, fashion-mnist, kmnist, cifar10, cifar100, svhn,"
-        " or to train on your own an .npz file."
+        f"There is no data set '{name}'.{' Did you mean mnist?' if name == 'minst' else ''} Name one of mnist,"
+        " fashion-mnist, kmnist, cifar10, cifar100, svhn, or to train on your own an .npz file."
     )
     assert not list(tmp_path.iterdir())
 

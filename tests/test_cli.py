@@ -243,7 +243,10 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
         ("train --act fluide", "There is no activation 'fluide'. Did you mean fluid"),
         ("train --act Linear", "'Linear' cannot serve as an activation"),
         ("train --act nowhere:Act", "cannot be imported (ModuleNotFoundError"),
-        ("train --dataset mnits", "There is no data set 'mnits'; name one of mnist, fashion-mnist, kmnist, cifar10,"),
+        (
+            "train --dataset mnits",
+            "There is no data set 'mnits'. Did you mean mnist? Name one of mnist, fashion-mnist, kmnist, cifar10,",
+        ),
         (
             "train --dataset nosuch.npz",
             "There is no file nosuch.npz in ",

@@ -298,7 +298,11 @@ def waiting(name: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ("fetch minst", 2, "There is no data set 'minst'; name one of mnist, fashion-mnist, kmnist, cifar10"),
+        (
+            "fetch minst",
+            2,
+            "There is no data set 'minst'. Did you mean mnist? Name one of mnist, fashion-mnist, kmnist, cifar10",
+        ),
         ("fetch", 2, "Missing argument"),
         ("verify nosuch.npz", 1, "There is no file nosuch.npz"),
         ("verify minst", 2, "There is no data set 'minst'"),

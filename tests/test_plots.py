@@ -193,7 +193,7 @@ def side_by_side(make_runs: MakeRuns, **differences: Sequence[float]) -> pd.Data
 
 def test_forest_is_a_mean_and_an_interval_a_study(make_runs: MakeRuns) -> None:
     ax = plots.forest(side_by_side(make_runs, mnist=(-0.001, 0.002, 0.002), clothes=(-0.003, -0.002), one=(0.001,)))
-    assert names(ax) == ["mnist\npaper, 3 pairs", "clothes\npaper, 2 pairs", "one\npaper, 1 pairs"]
+    assert names(ax) == ["mnist\npaper, n = 3", "clothes\npaper, n = 2", "one\npaper, n = 1"]
     centres, halves = means(ax)
     assert centres == pytest.approx([0.001, -0.0025, 0.001])
     assert halves == pytest.approx([4.302653 * 3**0.5 / 1000 / 3**0.5, 12.7062047 * 0.0005 / 2**0.5 * 2**0.5, 0])

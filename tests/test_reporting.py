@@ -414,3 +414,9 @@ def test_the_protocol_shows_schedule_weight_decay_and_augmentation(tmp_path: Pat
     page = (tmp_path / "report.html").read_text()
     for name, value in (("schedule", "cosine"), ("weight decay", "0.0005"), ("augment", "flip-crop")):
         assert f'<th scope="row">{name}</th><td>{value}</td>' in page
+
+
+def test_a_study_of_other_activations_has_none_of_the_papers(tmp_path: Path, make_study: MakeStudy) -> None:
+    report = Report(make_study(tmp_path, {"relu": RELU, "elu": FLUID}, dataset="mine.npz"))
+    assert {section.name for section in report.sections} == {"summary", "comparisons"}
+    assert "figure1" not in {picture.name for picture in report.pictures}

@@ -384,3 +384,17 @@ def test_runs_that_are_no_pairs_are_noted(tmp_path: Path, make_result: MakeResul
         f"The runs of seed 1 in {tmp_path} are no pairs, for they differ in initial weights: the network or an"
         " activation draws random numbers elsewhere than from torch."
     )
+
+
+def test_a_source_that_was_changed_is_noted(tmp_path: Path, make_result: MakeResult) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    for seed in (0, 1):
+        made = make_result("mine:Act", seed)
+        digests = {"activation_sha256": "old", "model_sha256": None}
+        study.write(dataclasses.replace(made, provenance={**made.provenance, **digests}))
+    assert study.changed_sources({"mine:Act": "old", "relu": None}, None) == []
+    [note] = study.changed_sources({"mine:Act": "new", "relu": None}, None)
+    assert note == (
+        "The source of mine:Act or of its network was changed since mine-Act-seed0 was trained: delete such runs to"
+        " train them again, or name another --study."
+    )
