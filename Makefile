@@ -2,7 +2,8 @@
 PYTHON ?= python3
 STUDY ?= paper
 N ?= 3
-TEST_PROCESSES ?= 2
+# more than the two cores of a small machine: tests wait for processes that they start
+TEST_PROCESSES ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
