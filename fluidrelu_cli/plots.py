@@ -168,15 +168,15 @@ def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def _axis_of_differences(ax: Axes, largest: float) -> str:
     """Let the axis hold differences of at most this size; what a reader has to be told of it."""
-    ax.xaxis.set_major_formatter(_signed)
-    if largest <= SYMLOG_FROM:
-        return ""
-    ax.set_xscale("symlog", linthresh=SYMLOG_LINEAR)
-    ax.margins(x=0.02)
-    ax.xaxis.set_major_locator(FixedLocator(_ticks_with_room(ax)))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(_signed)
-    return f"\n(logarithmic beyond ±{SYMLOG_LINEAR:g})"
+    beyond = ""
+    if largest > SYMLOG_FROM:
+        ax.set_xscale("symlog", linthresh=SYMLOG_LINEAR)
+        ax.margins(x=0.02)
+        ax.xaxis.set_major_locator(FixedLocator(_ticks_with_room(ax)))
+        ax.xaxis.set_minor_locator(NullLocator())
+        beyond = f"\n(logarithmic beyond ±{SYMLOG_LINEAR:g})"
+    ax.xaxis.set_major_formatter(_signed)  # a new scale has brought its own
+    return beyond
 
 
 def _ticks_with_room(ax: Axes) -> list[float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rich.console import Console
 from rich.live import Live
@@ -24,23 +26,20 @@ from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.records import EpochRecord, TrialResult
 from fluidrelu_cli.workers import EpochDone, Event, Failed, Finished, Job, Split, Started
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class TrialsProgress:
-    """The progress of several trials: hand every event to :meth:`show`.
+Drawn = TypeVar("Drawn", Live, Progress)
 
-    On a terminal one overall bar with the time left, and a line a running job with its epoch and latest (mean) test
-    accuracy; a line that stays for each trial that ended. Elsewhere only the latter.
-    """
 
-    def __init__(self, console: Console, trials: int) -> None:
+class _Shown(Generic[Drawn]):
+    """What is drawn live on a terminal, while the context lasts; elsewhere there is nothing to draw."""
+
+    def __init__(self, console: Console, draw: Callable[[], Drawn]) -> None:
         self._console = console
-        self._trials = trials
-        self._ended = 0
-        self._live = _bars(console) if console.is_terminal and not console.is_dumb_terminal else None
-        self._overall: TaskID | None = None
-        self._running: dict[Job, TaskID] = {}
+        self._live: Drawn | None = draw() if console.is_terminal and not console.is_dumb_terminal else None
 
-    def __enter__(self) -> TrialsProgress:
+    def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
         return self
@@ -50,6 +49,25 @@ class TrialsProgress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def _say(self, line: str) -> None:
+        # soft_wrap: a line of a log file is one line
+        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+class TrialsProgress(_Shown[Progress]):
+    """The progress of several trials: hand every event to :meth:`show`.
+
+    On a terminal one overall bar with the time left, and a line a running job with its epoch and latest (mean) test
+    accuracy; a line that stays for each trial that ended. Elsewhere only the latter.
+    """
+
+    def __init__(self, console: Console, trials: int) -> None:
+        super().__init__(console, lambda: _bars(console))
+        self._trials = trials
+        self._ended = 0
+        self._overall: TaskID | None = None
+        self._running: dict[Job, TaskID] = {}
 
     def show(self, event: Event) -> None:
         if isinstance(event, Finished):
@@ -66,10 +84,6 @@ class TrialsProgress:
     def _end(self, line: str) -> None:
         self._ended += 1
         self._say(f"{self._ended}/{self._trials} {line}")
-
-    def _say(self, line: str) -> None:
-        # soft_wrap: a line of a log file is one line
-        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
 
     def _move(self, live: Progress, event: Event) -> None:
         epochs = event.job[0].protocol.epochs
@@ -130,29 +144,16 @@ def finished_line(result: TrialResult) -> str:
     return f"{trial_label(result.trial)}: {accuracy} after {epochs} ({wall}){diverged}"
 
 
-class EpochLines:
+class EpochLines(_Shown[Live]):
     """The progress of a single trial: hand every epoch's record to :meth:`show`.
 
     On a terminal a table that grows by a row an epoch and leaves with the last one; elsewhere a line an epoch.
     """
 
     def __init__(self, console: Console, trial: Trial) -> None:
-        self._console = console
         self._trial = trial
         self._table = Table("epoch", "training loss", "test accuracy", title=trial_label(trial), title_justify="left")
-        live = console.is_terminal and not console.is_dumb_terminal
-        self._live = Live(self._table, console=console, transient=True) if live else None
-
-    def __enter__(self) -> EpochLines:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        super().__init__(console, lambda: Live(self._table, console=console, transient=True))
 
     def show(self, record: EpochRecord) -> None:
         epoch = f"{record.epoch}/{self._trial.protocol.epochs}"
@@ -161,33 +162,19 @@ class EpochLines:
             self._table.add_row(epoch, loss, accuracy)
             self._live.refresh()
         else:
-            line = f"{trial_label(self._trial)}: epoch {epoch}: training loss {loss}, test accuracy {accuracy}"
-            self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+            self._say(f"{trial_label(self._trial)}: epoch {epoch}: training loss {loss}, test accuracy {accuracy}")
 
 
-class TransferProgress:
+class TransferProgress(_Shown[Progress]):
     """The progress of downloads: hand every advance to :meth:`show`.
 
     On a terminal a bar a file, with bytes, speed and time left; elsewhere a line when a file is complete.
     """
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._files: dict[str, TaskID] = {}
-        live = console.is_terminal and not console.is_dumb_terminal
         columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-        self._live = Progress(*columns, TimeRemainingColumn(), console=console) if live else None
-
-    def __enter__(self) -> TransferProgress:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        super().__init__(console, lambda: Progress(*columns, TimeRemainingColumn(), console=console))
+        self._files: dict[str, TaskID] = {}
 
     def show(self, name: str, done: int, total: int | None) -> None:
         """So many bytes of a file are here, of so many if that is known."""
@@ -196,4 +183,4 @@ class TransferProgress:
                 self._files[name] = self._live.add_task(name)
             self._live.update(self._files[name], completed=done, total=total)
         elif done == total:
-            self._console.print(f"{name}: {done / 1e6:.1f} MB", soft_wrap=True, markup=False, highlight=False)
+            self._say(f"{name}: {done / 1e6:.1f} MB")

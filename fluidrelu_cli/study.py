@@ -151,9 +151,11 @@ class Study:
         return [Trial(self.protocol, str(activation), int(seed)) for activation, seed in pairs]
 
     def provenances(self, runs: pd.DataFrame) -> list[dict[str, Any]]:
-        """The provenance of each of these runs, with its ``activation``."""
-        trials = self._trials(runs)
-        return [read_json(self.files(trial.name).provenance) | {"activation": trial.activation} for trial in trials]
+        """The provenance of each of these runs, with its ``activation`` and ``seed``."""
+        return [
+            read_json(self.files(trial.name).provenance) | {"activation": trial.activation, "seed": trial.seed}
+            for trial in self._trials(runs)
+        ]
 
     def test_images(self, runs: pd.DataFrame) -> int:
         """On how many images these runs were tested. (The first runs do not tell: it was MNIST's 10,000.)"""
@@ -163,7 +165,8 @@ class Study:
     def _mixed(self, runs: pd.DataFrame) -> list[str]:
         """A line on each condition in which runs differ although it may change their numbers."""
         found: dict[str, set[str]] = {}
-        for provenance in self.provenances(runs):
+        provenances = self.provenances(runs)
+        for provenance in provenances:
             found.setdefault("device", set()).add(str(provenance.get("device")))
             way = "seeds together" if provenance.get("batched_seeds", 1) > 1 else "one by one"
             found.setdefault("way of training", set()).add(way)
@@ -175,7 +178,7 @@ class Study:
         unpaired = [
             f"The runs of seed {seed} in {self.folder} are no pairs, for they differ in {' and '.join(differing)}:"
             " the network or an activation draws random numbers elsewhere than from torch."
-            for seed, differing in _unpaired(self.provenances(runs)).items()
+            for seed, differing in _unpaired(provenances).items()
         ]
         return unpaired + [
             f"The runs in {self.folder} differ in the {what}: {', '.join(sorted(values))}."
