@@ -16,10 +16,10 @@ from typing import TypeVar
 import torch
 from rich.console import Console
 
-from fluidrelu_cli.models import build_model
-from fluidrelu_cli.provenance import cpu_model
-from fluidrelu_cli.registry import resolve
-from fluidrelu_cli.workers import default_workers
+from fluidrelu_cli.networks.build import build_model
+from fluidrelu_cli.networks.named import resolve
+from fluidrelu_cli.training.machine import cpu_model
+from fluidrelu_cli.workers.local import default_workers
 
 Key = TypeVar("Key")
 Measured = TypeVar("Measured")

@@ -14,8 +14,8 @@ import torch
 import typer
 from measuring import CORES, Goal, console, convolution_flops, in_turn, judge, ratios, run, show_machine, spread, timed
 
-from fluidrelu_cli import catalogue
-from fluidrelu_cli.tables import rich_table
+from fluidrelu_cli.data import catalogue
+from fluidrelu_cli.report.tables import rich_table
 
 GEMM_SIZE = 8192
 

@@ -18,10 +18,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from fluidrelu_cli import paper, plots, sentences, statistics, tables
+from fluidrelu_cli.analysis import inference as statistics
+from fluidrelu_cli.analysis import published as paper
 from fluidrelu_cli.protocol import PAPER_TABLE2
-from fluidrelu_cli.records import write_whole
-from fluidrelu_cli.reporting import Report
+from fluidrelu_cli.report import plots, tables
+from fluidrelu_cli.report import wording as sentences
+from fluidrelu_cli.report.evidence import Report
+from fluidrelu_cli.run import write_whole
 from fluidrelu_cli.study import read_study
 
 DOCS = Path(__file__).parent

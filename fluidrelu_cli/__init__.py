@@ -1,3 +1,27 @@
 """fluidrelu: is this activation function really better, or were three seeds lucky?"""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.networks.activations import FluidReLU, ParametricActivation, fluid
+
 __version__ = "0.1.0"
+
+__all__ = ["FluidReLU", "ParametricActivation", "__version__", "fluid"]
+
+_HOMES = {
+    "FluidReLU": "fluidrelu_cli.networks.activations",
+    "ParametricActivation": "fluidrelu_cli.networks.activations",
+    "fluid": "fluidrelu_cli.networks.activations",
+}
+"""Where the public names are at home: imported when they are first asked for, because torch takes seconds."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

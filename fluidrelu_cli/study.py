@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import DamagedFileError, FluidReluError, StorageError, UsageError
 from fluidrelu_cli.protocol import Protocol, Trial, file_stem, option
-from fluidrelu_cli.records import (
+from fluidrelu_cli.run import (
     PARAMETER_COLUMNS,
     RUN_COLUMNS,
     Columns,

@@ -11,7 +11,7 @@ from typing import Any
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.records import (
+from fluidrelu_cli.run import (
     PARAMETER_COLUMNS,
     RUN_COLUMNS,
     TIMINGS,
@@ -87,7 +87,7 @@ def verify(
     recorded: Recorded, data_dir: Path, device_name: str, on_epoch: Callable[[EpochRecord], None]
 ) -> Verification:
     """Train the recorded trial again. Whatever its activation raises goes through."""
-    from fluidrelu_cli.training import run_together
+    from fluidrelu_cli.training.loop import run_together
 
     [result] = run_together([recorded.trial], data_dir, device_name, lambda records: on_epoch(records[0]))
     with tempfile.TemporaryDirectory() as folder:  # compared as files, for these are what is recorded

@@ -12,8 +12,8 @@ import pandas as pd
 from typer.testing import CliRunner
 
 import fluidrelu_cli
-from fluidrelu_cli.cli import app
-from fluidrelu_cli.records import TIMINGS
+from fluidrelu_cli.cli.app import app
+from fluidrelu_cli.run import TIMINGS
 
 SMALL = ("--train-images", "300", "--test-images", "100", "--epochs", "2", "--batch-size", "50")
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.records import RUN_COLUMNS, EpochRecord, TrialResult
+from fluidrelu_cli.run import RUN_COLUMNS, EpochRecord, TrialResult
 from fluidrelu_cli.study import Study
 
 # What is printed must not depend on where the tests run (GITHUB_ACTIONS makes typer colour its messages), and no test
@@ -28,7 +28,7 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fluidrelu-tests-")
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with the bundled MNIST in it."""
-    from fluidrelu_cli import catalogue
+    from fluidrelu_cli.data import catalogue
 
     folder = tmp_path_factory.mktemp("data")
     catalogue.load("mnist", folder)
@@ -40,8 +40,8 @@ def double(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train in float64 but for the logits: rounding then never moves a value over a kink, or another one to the top of
     a pool, and two ways of computing the same differ by the logits' rounding alone.
     """
-    from fluidrelu_cli.models import Network, build_model
-    from fluidrelu_cli.preprocessing import Scaling
+    from fluidrelu_cli.networks.build import Network, build_model
+    from fluidrelu_cli.training.preprocessing import Scaling
 
     scaled = Scaling.__call__
 
@@ -50,7 +50,7 @@ def double(monkeypatch: pytest.MonkeyPatch) -> None:
         network.module.double()
         return network
 
-    monkeypatch.setattr("fluidrelu_cli.ensemble.build_model", doubled)
+    monkeypatch.setattr("fluidrelu_cli.training.ensemble.build_model", doubled)
     monkeypatch.setattr(Scaling, "__call__", lambda self, images: scaled(self, images).double())
 
 

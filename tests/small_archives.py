@@ -22,7 +22,7 @@ import pytest
 import scipy.io
 import torchvision
 
-from fluidrelu_cli.catalogue import CATALOGUE, Named
+from fluidrelu_cli.data.catalogue import CATALOGUE, Named
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 

@@ -17,8 +17,8 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from fluidrelu_cli.models import build_model
-from fluidrelu_cli.registry import resolve
+from fluidrelu_cli.networks.build import build_model
+from fluidrelu_cli.networks.named import resolve
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fluidrelu_cli.statistics import final_accuracies
+from fluidrelu_cli.analysis.inference import final_accuracies
 from fluidrelu_cli.study import read_study
 
 RESULTS = Path(__file__).parent.parent / "results"

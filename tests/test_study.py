@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from fluidrelu_cli.errors import DamagedFileError, FluidReluError, OtherProtocolError, StorageError, UsageError
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.records import PARAMETER_COLUMNS, RUN_COLUMNS, TrialResult
+from fluidrelu_cli.run import PARAMETER_COLUMNS, RUN_COLUMNS, TrialResult
 from fluidrelu_cli.study import Study, open_study, read_study, study_folder
 
 MakeResult = Callable[..., TrialResult]

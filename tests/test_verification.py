@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
-from fluidrelu_cli.records import EpochRecord
+from fluidrelu_cli.run import EpochRecord
 from fluidrelu_cli.verification import Verification, read_record, verify
 
 

@@ -1,0 +1,284 @@
+"""Statistics of final accuracies: pure functions from tables to tables.
+
+A table of runs has records.RUN_COLUMNS. A run's result is the test accuracy after its last epoch. Intervals are over
+seeds: they cover the noise of training (initial weights, order of the data) on one set of test images, not the
+choice of those images, whose standard error stands beside them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from fluidrelu_cli.protocol import PAPER_PAIR
+from fluidrelu_cli.run import TIMINGS
+
+ALPHA = 0.05
+CONFIDENCE = 1 - ALPHA
+
+
+def final_accuracies(runs: pd.DataFrame) -> pd.DataFrame:
+    """The last epoch's test accuracy of each run: columns activation, seed, test_accuracy."""
+    rows = runs.groupby(["activation", "seed"])["epoch"].idxmax()
+    last: pd.DataFrame = runs.loc[rows, ["activation", "seed", "test_accuracy"]].reset_index(drop=True)
+    return last
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's 95 % interval of the mean, mean ± t(0.975; n - 1) s / sqrt(n); NaN if n < 2."""
+    n = len(values)
+    if n < 2:
+        return math.nan, math.nan
+    mean, half = float(np.mean(values)), stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / n**0.5
+    return mean - float(half), mean + float(half)
+
+
+def summary(finals: pd.DataFrame, asked: Mapping[str, int], test_images: int) -> pd.DataFrame:
+    """One row an activation: n, asked, mean, ci_low, ci_high, sd (sample), median, best, worst, image_se.
+
+    ``ci_*`` are :func:`interval`'s. ``image_se`` is the standard error of an accuracy p on N test images drawn at
+    random, sqrt(p (1 - p) / N). NaN stands where n is too small. Best and worst describe these n runs alone: they
+    grow apart with n.
+
+    Args:
+        finals: as :func:`final_accuracies` gives it.
+        asked: how many seeds, from 0, were asked for by activation.
+        test_images: N.
+    """
+    rows = []
+    for activation in paper_pair_first({*finals["activation"], *asked}):
+        mine = finals[finals["activation"] == activation]
+        values = mine["test_accuracy"].tolist()
+        mean = float(np.mean(values)) if values else math.nan
+        low, high = interval(values)
+        rows.append(
+            {
+                "activation": activation,
+                "n": len(values),
+                "asked": len({*mine["seed"], *range(asked.get(activation, 0))}),
+                "mean": mean,
+                "ci_low": low,
+                "ci_high": high,
+                "sd": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
+                "median": float(np.median(values)) if values else math.nan,
+                "best": max(values, default=math.nan),
+                "worst": min(values, default=math.nan),
+                "image_se": math.sqrt(mean * (1 - mean) / test_images),
+            }
+        )
+    columns = ["activation", "n", "asked", "mean", "ci_low", "ci_high", "sd", "median", "best", "worst", "image_se"]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
+    return table
+
+
+def comparisons(finals: pd.DataFrame, baseline: str, test_images: int) -> pd.DataFrame:
+    """Each other activation A against the baseline B, paired by seed: one row each.
+
+    Columns: activation, baseline; n (seeds that both have); mean_difference (A - B), ci_low, ci_high (paired t, 95 %),
+    sd_difference; p (:func:`sign_flip_p`), p_holm (:func:`holm` over the rows); wins, ties, losses (seeds at which A
+    is above, at, below B); win_rate (wins / n, which estimates P(A > B)), win_low, win_high (Wilson, 95 %);
+    correlation (Pearson's, of the pairs); left_out (seeds that only one of the two has); verdict: "better" or "worse"
+    where p_holm is below 5 %, else "undecided", or "too few pairs" where no p could be (:func:`fewest_pairs`). NaN
+    stands where n is too small.
+    """
+    by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
+    rows: list[dict[str, Any]] = []
+    for activation in paper_pair_first(set(by_seed.columns) - {baseline}):
+        pairs = by_seed[[activation, baseline]].dropna()
+        a, b = pairs[activation], pairs[baseline]
+        # In whole images, for then equal differences are equal to the last digit.
+        images = np.rint((a - b).to_numpy() * test_images).astype(int)
+        n, wins, losses = len(pairs), int((images > 0).sum()), int((images < 0).sum())
+        low, high = (end / test_images for end in interval(images.tolist()))
+        wilson = stats.binomtest(wins, n).proportion_ci(CONFIDENCE, "wilson") if n else None
+        alone = {name: sorted(set(by_seed[name].dropna().index) - set(pairs.index)) for name in (activation, baseline)}
+        rows.append(
+            {
+                "activation": activation,
+                "baseline": baseline,
+                "n": n,
+                "mean_difference": float(images.mean()) / test_images if n else math.nan,
+                "ci_low": low,
+                "ci_high": high,
+                "sd_difference": float(images.std(ddof=1)) / test_images if n > 1 else math.nan,
+                "p": sign_flip_p(images.tolist()) if n else math.nan,
+                "wins": wins,
+                "ties": n - wins - losses,
+                "losses": losses,
+                "win_rate": wins / n if n else math.nan,
+                "win_low": wilson.low if wilson else math.nan,
+                "win_high": wilson.high if wilson else math.nan,
+                "correlation": _correlation(a.tolist(), b.tolist()),
+                "left_out": "; ".join(f"{name} {ranges(seeds)}" for name, seeds in alone.items() if seeds),
+            }
+        )
+    for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = p_holm
+        row["verdict"] = _verdict(row["n"], row["mean_difference"], p_holm)
+    table: pd.DataFrame = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+    return table
+
+
+COMPARISON_COLUMNS = (
+    *("activation", "baseline", "n", "mean_difference", "ci_low", "ci_high", "sd_difference", "p", "p_holm"),
+    *("wins", "ties", "losses", "win_rate", "win_low", "win_high", "correlation", "left_out", "verdict"),
+)
+
+
+def side_by_side(rows: Sequence[Mapping[Any, Any]]) -> pd.DataFrame:
+    """One comparison from each of several studies, as one table.
+
+    Columns: study, dataset, model, then COMPARISON_COLUMNS, with p_holm and verdict adjusted for the studies here
+    instead of for the comparisons within each.
+
+    Args:
+        rows: a row of :func:`comparisons` each, with its study, dataset and model.
+    """
+    adjusted = holm([row["p"] for row in rows])
+    table: pd.DataFrame = pd.DataFrame(
+        [
+            {**row, "p_holm": p_holm, "verdict": _verdict(row["n"], row["mean_difference"], p_holm)}
+            for row, p_holm in zip(rows, adjusted, strict=True)
+        ],
+        columns=["study", "dataset", "model", *COMPARISON_COLUMNS],
+    )
+    return table
+
+
+def _verdict(n: int, mean_difference: float, p_holm: float) -> str:
+    if n < fewest_pairs():
+        return "too few pairs"
+    if p_holm >= ALPHA:
+        return "undecided"
+    return "better" if mean_difference > 0 else "worse"
+
+
+def sign_flip_p(differences: Sequence[int]) -> float:
+    """The exact two-sided p-value of paired differences, when each is as likely to have either sign.
+
+    The share of the 2**n ways to choose the signs in which the sum is at least as far from 0 as the one observed. With
+    whole numbers (test images) all ways with one sum are one, and the distribution of the sum is worked out difference
+    by difference (the shift algorithm; Streitberg and Röhmel 1986): exact for every n, where drawing signs at random
+    would not be. The smallest p that n pairs can give is 2 / 2**n.
+    """
+    probability, reach = np.ones(1), 0  # of the sums -reach, ..., reach
+    for step in map(abs, differences):
+        wider = np.zeros(len(probability) + 2 * step)
+        wider[: len(probability)] += probability / 2
+        wider[2 * step :] += probability / 2
+        probability, reach = wider, reach + step
+    far = np.abs(np.arange(-reach, reach + 1)) >= abs(sum(differences))
+    return float(probability[far].sum())
+
+
+def fewest_pairs(alpha: float = ALPHA) -> int:
+    """The least n at which a sign-flip p-value can reach alpha: 2 / 2**n <= alpha. 6 at 5 %."""
+    return math.ceil(1 - math.log2(alpha))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for their number (Holm 1979).
+
+    With m of them, the i-th smallest (from 0) becomes the largest of (m - j) p_j over j <= i, and at most 1. NaNs stay
+    and do not count.
+    """
+    adjusted = [math.nan] * len(p_values)
+    order = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
+    largest = 0.0
+    for rank, (p, index) in enumerate(order):
+        largest = max(largest, (len(order) - rank) * p)
+        adjusted[index] = min(1.0, largest)
+    return adjusted
+
+
+def pairs_needed(effect: float, sd_difference: float, power: float, alpha: float = ALPHA) -> int:
+    """How many pairs the two-sided paired t-test needs to find a true mean difference with this power.
+
+    The least n at which :func:`t_test_power` reaches it. It is at least two more than :func:`fewest_pairs`: with fewer
+    the sign-flip test, which is like it otherwise, finds much less.
+    """
+    low = high = fewest_pairs(alpha) + 2
+    while t_test_power(high, effect, sd_difference, alpha) < power:
+        low, high = high + 1, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        if t_test_power(middle, effect, sd_difference, alpha) < power:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def t_test_power(n: int, effect: float, sd_difference: float, alpha: float = ALPHA) -> float:
+    """The power of the two-sided paired t-test with n pairs to find a difference on the side on which it is.
+
+    P(T > t(1 - alpha / 2; n - 1)), where T has a noncentral t distribution with n - 1 degrees of freedom and
+    noncentrality sqrt(n) effect / sd_difference.
+    """
+    limit, noncentrality = stats.t.isf(alpha / 2, n - 1), n**0.5 * abs(effect) / sd_difference
+    return float(stats.nct.sf(limit, n - 1, noncentrality))
+
+
+def sd_interval(sd: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a standard deviation of n normal values: s sqrt((n - 1) / chi2(0.975, 0.025; n - 1))."""
+    low, high = (sd * float((n - 1) / stats.chi2.ppf(q, n - 1)) ** 0.5 for q in (1 - ALPHA / 2, ALPHA / 2))
+    return low, high
+
+
+def _correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Pearson's correlation; NaN where there is none. (Of two pairs it is always 1 or -1.)"""
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return math.nan
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending whole numbers in short: ``0, 3–5, 9``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    return ", ".join("–".join(map(str, run)) for run in runs)
+
+
+def paper_pair_first(names: Iterable[str]) -> list[str]:
+    """Distinct names in the order of every table and figure: the paper's two, then the others by name."""
+    return sorted(set(names), key=lambda name: (name not in PAPER_PAIR, name != PAPER_PAIR[0], name))
+
+
+def compare_runs(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """How far runs of the same activation and seed agree, one row a common run.
+
+    Columns: activation, seed; identical (every number but the timings is equal); accuracy_difference (mine minus
+    theirs, after the last epoch).
+    """
+    keys = ["activation", "seed"]
+    rows = []
+    others = dict(iter(theirs.groupby(keys)))
+    for key, run in mine.groupby(keys):
+        if key not in others:
+            continue
+        a, b = (table.drop(columns=[*TIMINGS, *keys]).reset_index(drop=True) for table in (run, others[key]))
+        same = ((a == b) | (a.isna() & b.isna())).all(axis="columns")
+        difference = float(a["test_accuracy"].iloc[-1] - b["test_accuracy"].iloc[-1])
+        rows.append((*key, bool(same.all()), difference))
+    columns = [*keys, "identical", "accuracy_difference"]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
+    return table
+
+
+def diverged(runs: pd.DataFrame) -> list[str]:
+    """The runs whose training loss is not finite after the last epoch, by name."""
+    last = runs.loc[runs.groupby(["activation", "seed"])["epoch"].idxmax()]
+    return [
+        f"{row['activation']} seed {row['seed']}"
+        for row in last.to_dict("records")
+        if not math.isfinite(row["train_loss"])
+    ]

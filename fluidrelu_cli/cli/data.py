@@ -1,0 +1,122 @@
+"""The commands `fluidrelu data ...`, and how any command gets the data that it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from fluidrelu_cli.cli.options import DataDirOption, DebugOption
+from fluidrelu_cli.cli.terminal import handled, say, show
+from fluidrelu_cli.errors import FluidReluError, MissingDataError
+from fluidrelu_cli.protocol import Protocol
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.data.dataset import Dataset
+
+data = typer.Typer(help="The data sets that can be named: list, fetch and verify them.", no_args_is_help=True)
+
+
+@data.command("list", epilog="Example: fluidrelu data list")
+@handled
+def list_data(data_dir: DataDirOption = None, debug: DebugOption = False) -> None:
+    """List the data sets that can be named, and which are here."""
+    from fluidrelu_cli.data.catalogue import CATALOGUE, default_data_dir, path_of
+    from fluidrelu_cli.report.tables import rich_table
+
+    folder = data_dir or default_data_dir()
+    rows = []
+    for named in CATALOGUE.values():
+        path = path_of(named, folder)
+        where = "here" if path.exists() else "comes with the package" if named.bundled else "to be fetched"
+        size = f"{path.stat().st_size / 1e6:.0f}" if path.exists() else "–"
+        images = f"{named.images[0]:,} + {named.images[1]:,}"
+        rows.append([named.name, images, " x ".join(map(str, named.shape)), str(named.classes), size, where])
+    head = ["name", "images\n(train + test)", "channels x\nheight x width", "classes", "MB", ""]
+    show(rich_table(f"Data sets in {folder}", head, rows, left=(0, 5)))
+    show("Yours can be named too: --dataset path/to/file.npz, with x_train, y_train, x_test and y_test.")
+
+
+@data.command("fetch", epilog="Example: fluidrelu data fetch cifar10")
+@handled
+def fetch_data(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; `fluidrelu data list` lists them.")],
+    data_dir: DataDirOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Download data sets that are not here yet."""
+    from fluidrelu_cli.data.catalogue import default_data_dir, find, path_of
+
+    folder = data_dir or default_data_dir()
+    for named in [find(name) for name in names]:
+        fetched(named.name, folder)
+        show(f"{named.name}: {path_of(named, folder)}")
+
+
+@data.command("verify", epilog="Example: fluidrelu data verify cifar10 mine.npz")
+@handled
+def verify_data(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME|FILE.npz", help="Data sets, or files of your own (left out: all that are here)."),
+    ] = None,
+    data_dir: DataDirOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Tell whether data sets are intact, and files of your own fit; exit code 1 if one is not."""
+    from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, check, default_data_dir, path_of
+    from fluidrelu_cli.data.dataset import read_npz
+    from fluidrelu_cli.report.wording import verified_data
+
+    folder = data_dir or default_data_dir()
+    here = [named.name for named in CATALOGUE.values() if path_of(named, folder).exists()]
+    if not (names or here):
+        say(f"No data set is in {folder} yet: `fluidrelu data fetch NAME` gets one.")
+    wrong = 0
+    for name in [canonical(name) for name in names or here]:
+        named = CATALOGUE.get(name)
+        try:
+            dataset = read_npz(Path(name)) if named is None else check(named, folder)
+        except FluidReluError as error:
+            wrong += 1
+            say(f"Error: {error}")
+        else:
+            show(verified_data(name, dataset, known=named is not None and named.sha256 is not None))
+    if wrong:
+        raise typer.Exit(1)
+
+
+def loaded(protocol: Protocol, data_dir: Path, offline: bool) -> Dataset:
+    """The protocol's data; what is not here is downloaded, by this process alone."""
+    from fluidrelu_cli.data.catalogue import CATALOGUE, missing
+    from fluidrelu_cli.training.loop import load_dataset
+
+    _tell_of_another(protocol.dataset, data_dir)
+    try:
+        return load_dataset(protocol, data_dir)
+    except MissingDataError as error:
+        if offline:
+            raise missing(CATALOGUE[protocol.dataset], data_dir, "--offline forbids the download") from error
+    fetched(protocol.dataset, data_dir)
+    return load_dataset(protocol, data_dir)
+
+
+def fetched(name: str, data_dir: Path) -> None:
+    """Download a data set, unless it is here; show how that goes."""
+    from fluidrelu_cli.cli.progress import TransferProgress
+    from fluidrelu_cli.data.catalogue import CATALOGUE
+    from fluidrelu_cli.data.downloads import fetch
+
+    _tell_of_another(name, data_dir)
+    with TransferProgress(Console(stderr=True)) as progress:
+        fetch(CATALOGUE[name], data_dir, progress.show)
+
+
+def _tell_of_another(name: str, data_dir: Path) -> None:
+    """Say so if another process is at it, for this one will wait."""
+    from fluidrelu_cli.data.catalogue import CATALOGUE, is_locked
+
+    if name in CATALOGUE and is_locked(CATALOGUE[name], data_dir):
+        say(f"Another fluidrelu is getting {CATALOGUE[name].title}: waiting for it (Ctrl-C stops).")

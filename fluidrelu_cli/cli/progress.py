@@ -1,0 +1,186 @@
+"""What stderr shows while trials run and data arrives: live bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from fluidrelu_cli.protocol import Trial
+from fluidrelu_cli.run import EpochRecord, TrialResult
+from fluidrelu_cli.workers.local import EpochDone, Event, Failed, Finished, Job, Split, Started
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Drawn = TypeVar("Drawn", Live, Progress)
+
+
+class _Shown(Generic[Drawn]):
+    """What is drawn live on a terminal, while the context lasts; elsewhere there is nothing to draw."""
+
+    def __init__(self, console: Console, draw: Callable[[], Drawn]) -> None:
+        self._console = console
+        self._live: Drawn | None = draw() if console.is_terminal and not console.is_dumb_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def _say(self, line: str) -> None:
+        # soft_wrap: a line of a log file is one line
+        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+class TrialsProgress(_Shown[Progress]):
+    """The progress of several trials: hand every event to :meth:`show`.
+
+    On a terminal one overall bar with the time left, and a line a running job with its epoch and latest (mean) test
+    accuracy; a line that stays for each trial that ended. Elsewhere only the latter.
+    """
+
+    def __init__(self, console: Console, trials: int) -> None:
+        super().__init__(console, lambda: _bars(console))
+        self._trials = trials
+        self._ended = 0
+        self._overall: TaskID | None = None
+        self._running: dict[Job, TaskID] = {}
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            for result in event.results:
+                self._end(finished_line(result))
+        elif isinstance(event, Failed):
+            self._end(f"{trial_label(event.trial)} failed: {event.error}")
+        elif isinstance(event, Split):
+            sizes = " and ".join(str(len(half)) for half in event.halves)
+            self._say(f"{job_label(event.job)} cannot be trained together ({event.error}): going on with {sizes}")
+        if self._live is not None:
+            self._move(self._live, event)
+
+    def _end(self, line: str) -> None:
+        self._ended += 1
+        self._say(f"{self._ended}/{self._trials} {line}")
+
+    def _move(self, live: Progress, event: Event) -> None:
+        epochs = event.job[0].protocol.epochs
+        if self._overall is None:
+            self._overall = live.add_task("all trials", total=self._trials * epochs, note="")
+        if isinstance(event, Started):
+            # A job whose worker died begins again.
+            self._forget(live, event.job)
+            self._running[event.job] = live.add_task(job_label(event.job), total=epochs, note="starting")
+        elif isinstance(event, EpochDone):
+            accuracy = sum(record.test_accuracy for record in event.records) / len(event.records)
+            note = f"{'mean ' if len(event.job) > 1 else ''}test accuracy {accuracy:.4f}"
+            live.update(self._running[event.job], completed=event.records[0].epoch, note=note)
+        else:
+            self._forget(live, event.job)
+        done = {task.id: task.completed for task in live.tasks}
+        in_flight = sum(done[task] * len(job) for job, task in self._running.items())
+        note = f"{self._ended} of {self._trials} trials done"
+        live.update(self._overall, completed=self._ended * epochs + in_flight, note=note)
+
+    def _forget(self, live: Progress, job: Job) -> None:
+        task = self._running.pop(job, None)
+        if task is not None:
+            live.remove_task(task)
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        # An epoch takes seconds to minutes: estimate the time left from the last ten minutes.
+        speed_estimate_period=600,
+        transient=True,
+    )
+
+
+def trial_label(trial: Trial) -> str:
+    return f"{trial.activation} seed {trial.seed}"
+
+
+def job_label(job: Job) -> str:
+    return trial_label(job[0]) if len(job) == 1 else f"{job[0].activation}, {len(job)} seeds from {job[0].seed}"
+
+
+def finished_line(result: TrialResult) -> str:
+    seconds = result.provenance["wall_seconds"]
+    together = result.provenance.get("batched_seeds", 1)
+    epochs = f"{len(result.epochs)} epoch{'s' if len(result.epochs) > 1 else ''}"
+    diverged = "" if math.isfinite(result.epochs[-1].train_loss) else "; it diverged (its loss is not finite)"
+    accuracy = f"test accuracy {result.test_accuracy:.4f}"
+    wall = f"{seconds:.0f} s" if together == 1 else f"{seconds:.0f} s, {together} seeds together"
+    return f"{trial_label(result.trial)}: {accuracy} after {epochs} ({wall}){diverged}"
+
+
+class EpochLines(_Shown[Live]):
+    """The progress of a single trial: hand every epoch's record to :meth:`show`.
+
+    On a terminal a table that grows by a row an epoch and leaves with the last one; elsewhere a line an epoch.
+    """
+
+    def __init__(self, console: Console, trial: Trial) -> None:
+        self._trial = trial
+        self._table = Table("epoch", "training loss", "test accuracy", title=trial_label(trial), title_justify="left")
+        super().__init__(console, lambda: Live(self._table, console=console, transient=True))
+
+    def show(self, record: EpochRecord) -> None:
+        epoch = f"{record.epoch}/{self._trial.protocol.epochs}"
+        loss, accuracy = f"{record.train_loss:.4f}", f"{record.test_accuracy:.4f}"
+        if self._live is not None:
+            self._table.add_row(epoch, loss, accuracy)
+            self._live.refresh()
+        else:
+            self._say(f"{trial_label(self._trial)}: epoch {epoch}: training loss {loss}, test accuracy {accuracy}")
+
+
+class TransferProgress(_Shown[Progress]):
+    """The progress of downloads: hand every advance to :meth:`show`.
+
+    On a terminal a bar a file, with bytes, speed and time left; elsewhere a line when a file is complete.
+    """
+
+    def __init__(self, console: Console) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+        super().__init__(console, lambda: Progress(*columns, TimeRemainingColumn(), console=console))
+        self._files: dict[str, TaskID] = {}
+
+    def show(self, name: str, done: int, total: int | None) -> None:
+        """So many bytes of a file are here, of so many if that is known."""
+        if self._live is not None:
+            if name not in self._files:
+                self._files[name] = self._live.add_task(name)
+            self._live.update(self._files[name], completed=done, total=total)
+        elif done == total:
+            self._say(f"{name}: {done / 1e6:.1f} MB")

@@ -1,0 +1,1 @@
+"""Data sets: one in memory, the catalogue, and how one gets here."""

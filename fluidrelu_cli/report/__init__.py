@@ -1,0 +1,1 @@
+"""From runs to a document, and from a document to every format."""

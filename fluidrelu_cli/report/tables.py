@@ -1,0 +1,213 @@
+"""Statistics as tables to read: on the terminal (rich), in Markdown and LaTeX. No statistics."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from fluidrelu_cli.protocol import PAPER_PAIR
+from fluidrelu_cli.run import RUN_COLUMNS
+
+LABELS = {"relu": "ReLU", "fluid": "FluidReLU"}
+"""How the paper's two activations are called in its table and in figures."""
+
+LATEX = {"−": "$-$", "–": "--", "±": r"$\pm$", "<": "$<$", "→": r"$\to$"}
+"""Characters of tables that LaTeX's default setup does not know, or prints as others."""
+
+Cells = tuple[list[str], list[list[str]]]
+"""A table's head and rows, as they are read."""
+
+
+def accuracy(value: float, digits: int = 4) -> str:
+    """An accuracy as the paper prints it; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def difference(value: float) -> str:
+    """A difference of accuracies with its sign; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{value:+.5f}".replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """A p-value to four digits; a dash where there is none."""
+    if math.isnan(value):
+        return "–"
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def percent(value: float) -> str:
+    """A share as a percentage; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def label(activation: str) -> str:
+    return LABELS.get(activation, activation)
+
+
+def table2_cells(table: pd.DataFrame) -> Cells:
+    """Table 2, from paper.table2: activations side by side, each with all its sources."""
+    sources = list(dict.fromkeys(table["source"]))
+    lines = list(dict.fromkeys(table["row"]))
+    cells = table.set_index(["row", "activation", "source"])
+    columns = [(activation, source) for activation in PAPER_PAIR for source in sources]
+    head = ["of three"]
+    for activation, source in columns:
+        head.append(f"{label(activation)}\n{source}\n(n = {cells.loc[(lines[0], activation, source), 'n']})")
+    rows = [[row, *(accuracy(cells.loc[(row, *column), "accuracy"]) for column in columns)] for row in lines]
+    return head, rows
+
+
+def summary_cells(summary: pd.DataFrame) -> Cells:
+    """statistics.summary, one row an activation."""
+    head = ["activation", "n", "mean ± 95 %\ninterval", "sample\nSD", "median", "best\nof n", "worst\nof n"]
+    rows = [
+        [
+            row["activation"],
+            f"{row['n']}/{row['asked']}",
+            plus_minus(accuracy(row["mean"], 5), row),
+            accuracy(row["sd"], 5),
+            accuracy(row["median"], 5),
+            accuracy(row["best"]),
+            accuracy(row["worst"]),
+        ]
+        for row in summary.to_dict("records")
+    ]
+    return head, rows
+
+
+def comparison_cells(comparisons: pd.DataFrame) -> Cells:
+    """statistics.comparisons, one row an activation."""
+    head = ["activation", "pairs", "difference ±\n95 % interval", "p", "p (Holm)", "P(above)\n(95 %)", "r of\npairs"]
+    rows = [
+        [
+            row["activation"],
+            str(row["n"]),
+            plus_minus(difference(row["mean_difference"]), row),
+            p_value(row["p"]),
+            p_value(row["p_holm"]),
+            _win_rate(row),
+            accuracy(row["correlation"], 2).replace("-", "−"),
+        ]
+        for row in comparisons.to_dict("records")
+    ]
+    return head, rows
+
+
+def side_by_side_cells(studies: pd.DataFrame) -> Cells:
+    """statistics.side_by_side, one row a study."""
+    head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p (Holm)"]
+    rows = [
+        [
+            row["study"],
+            row["dataset"],
+            row["model"],
+            str(row["n"]),
+            plus_minus(difference(row["mean_difference"]), row),
+            p_value(row["p_holm"]),
+        ]
+        for row in studies.to_dict("records")
+    ]
+    return head, rows
+
+
+def plus_minus(centre: str, row: Mapping[Any, Any]) -> str:
+    """A mean, or a mean difference, with half the width of its interval; without, where there is none."""
+    return centre if math.isnan(row["ci_low"]) else f"{centre} ± {(row['ci_high'] - row['ci_low']) / 2:.5f}"
+
+
+def _win_rate(row: Mapping[Any, Any]) -> str:
+    if row["n"] == 0:
+        return "–"
+    return f"{100 * row['win_rate']:.0f} % ({100 * row['win_low']:.0f}–{100 * row['win_high']:.0f})"
+
+
+def percentile_cells(percentiles: pd.DataFrame) -> Cells:
+    """paper.percentiles, one row a number of Table 2."""
+    head = ["of three", "n", "published", "ours: median\n(95 % of our sets)", "percentile of\nthe published"]
+    rows = [
+        [
+            f"{row['row']}, {label(row['activation'])}",
+            str(row["n"]),
+            accuracy(row["published"]),
+            f"{accuracy(row['median'])} ({accuracy(row['low'])}–{accuracy(row['high'])})",
+            f"{row['percentile']:.1f}",
+        ]
+        for row in percentiles.to_dict("records")
+    ]
+    return head, rows
+
+
+def calibration_cells(table: pd.DataFrame) -> Cells:
+    """calibration.calibration, one row a batch size and number of epochs; an arrow marks the chosen row."""
+    head = ["batch\nsize", "epochs", "n", "mean", "sample\nSD", "best\nof 3", "worst\nof 3", "distance\n· 10⁶", ""]
+    rows = [
+        [
+            str(row["batch_size"]),
+            str(row["epochs"]),
+            str(row["n"]),
+            *(accuracy(row[name], 5) for name in ("mean", "sd", "expected_best_of_3", "expected_worst_of_3")),
+            accuracy(row["distance"] * 1e6, 1),
+            "←" if row["chosen"] else "",
+        ]
+        for row in table.to_dict("records")
+    ]
+    return head, rows
+
+
+def epoch_cells(run: pd.DataFrame) -> Cells:
+    """One run, one row an epoch."""
+    head = [name.replace("_", "\n") for name in list(RUN_COLUMNS)[2:]]
+    rows = [
+        [
+            str(row["epoch"]),
+            f"{row['train_loss']:.4f}",
+            accuracy(row["train_accuracy"]),
+            f"{row['test_loss']:.4f}",
+            accuracy(row["test_accuracy"]),
+            f"{row['train_seconds']:.1f}",
+            f"{row['test_seconds']:.1f}",
+        ]
+        for row in run.to_dict("records")
+    ]
+    return head, rows
+
+
+def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> Table:
+    """A table for the terminal; the columns whose index is in ``left`` hold words, the others numbers."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for index, name in enumerate(head):
+        table.add_column(name, justify="left" if index in left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # a name may look like rich's markup
+    return table
+
+
+def latex(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for LaTeX with the package booktabs; numbers to the right."""
+    table = pd.DataFrame(list(rows), columns=[name.replace("\n", " ") for name in head])
+    styled = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
+    caption = re.sub(r"([&%$#_{}])", r"\\\1", title)
+    text: str = styled.to_latex(
+        hrules=True, column_format="l" + "r" * (len(head) - 1), position="htbp", caption=caption
+    )
+    for character, command in LATEX.items():
+        text = text.replace(character, command)
+    return text
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for documents: numbers to the right."""
+    lines = [[name.replace("\n", " ") for name in head], ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def protocol_line(protocol: Mapping[str, object]) -> str:
+    """A protocol as one line: ``dataset mnist, model paper, ...``; fields that are not set are left out."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.items() if value is not None)

@@ -1,0 +1,1 @@
+"""One trial, or several seeds together, trained."""

@@ -1,0 +1,121 @@
+"""The networks of one seed or of several, trained side by side, none seeing another."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+from torch.nn import functional
+
+from fluidrelu_cli.networks.build import Network, Shape, activation_parameters, build_model
+from fluidrelu_cli.networks.named import resolve
+from fluidrelu_cli.protocol import Trial
+from fluidrelu_cli.run import Parameters
+
+
+class Ensemble:
+    """The networks of S trials that differ in their seeds alone, as one function and one set of parameters.
+
+    One network is just itself. Several are one network with stacked parameters (`torch.func.vmap`): they compute the
+    same sums, rounded differently, and a GPU that one small network leaves idle is kept busy.
+
+    ``parameters`` has the trained tensors by name, each with a leading axis of seeds where S > 1.
+
+    Args:
+        trials: of one protocol and activation.
+        shape: (C, H, W) of the images.
+        classes: how many there are.
+        device: where to train.
+        matmul: compute a stack's convolutions as matrix products, as is done on a GPU: vmap makes grouped convolutions
+            of them otherwise, which were measured to be faster on a CPU (a GPU has not been at hand).
+    """
+
+    parameters: dict[str, Tensor]
+
+    def __init__(
+        self, trials: Sequence[Trial], shape: Shape, classes: int, device: torch.device, *, matmul: bool = False
+    ) -> None:
+        activation, model = resolve(trials[0].activation), trials[0].protocol.model
+        networks = [build_model(model, activation, trial.seed, shape, classes) for trial in trials]
+        self.initial_weights = [_weights(network) for network in networks]
+        self.size = len(networks)
+        modules = [network.module.to(device) for network in networks]
+        self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=trials[0].protocol.precision == "bf16")
+        module = modules[0]
+        if self.size == 1:
+            if device.type == "cpu":
+                # Its convolutions and max-pooling are much faster when a pixel's channels are neighbours.
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+            self.parameters = dict(module.named_parameters())
+        else:
+            self.parameters, self._buffers = stack_module_state(modules)
+            module = copy.deepcopy(module).to("meta")  # the parameters come from the stack
+            # Autocast on a CPU overlooks grouped convolutions.
+            if device.type == "cuda" or matmul or trials[0].protocol.precision == "bf16":
+                _use_matrix_products(module)
+            if trials[0].protocol.precision == "bf16":
+                _normalise_in_float32(module)
+        self.network = Network(module, networks[0].activation_layers)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Float32 logits of shape (S, N, classes) of images of shape (S, N, C, H, W), a batch for each network."""
+        with self._autocast:
+            if self.size == 1:
+                logits: Tensor = self.network.module(images.squeeze(0)).unsqueeze(0)
+            else:
+                logits = torch.func.vmap(self._call)(self.parameters, self._buffers, images)
+        return logits.float()
+
+    def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.network.module, (parameters, buffers), (images,))
+        return logits
+
+    def learned(self) -> list[Parameters]:
+        """Each network's learned parameters of its activations as they are now."""
+        names = activation_parameters(self.network)
+        values = {name: self.parameters[".".join(name)].detach().reshape(self.size, -1).tolist() for name in names}
+        return [{name: tuple(values[name][index]) for name in names} for index in range(self.size)]
+
+
+def _weights(network: Network) -> list[Tensor]:
+    """Copies of the parameters that are not the activations' own."""
+    learned = {id(parameter) for parameter in activation_parameters(network).values()}
+    return [parameter.detach().clone() for parameter in network.module.parameters() if id(parameter) not in learned]
+
+
+class _MatmulConv2d(nn.Conv2d):
+    """A convolution as the product of its patches, one a row, and its weights."""
+
+    def _conv_forward(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        height, width = self.kernel_size
+        if self.padding != (0, 0):
+            vertical, horizontal = int(self.padding[0]), int(self.padding[1])
+            images = functional.pad(images, (horizontal, horizontal, vertical, vertical))
+        patches = images.unfold(2, height, self.stride[0]).unfold(3, width, self.stride[1])
+        patches = patches.permute(0, 2, 3, 1, 4, 5)  # (N, H', W', C, kernel height, kernel width)
+        product = patches.flatten(0, 2).flatten(1) @ weight.flatten(1).t()
+        values: Tensor = product if bias is None else product + bias
+        return values.view(*patches.shape[:3], -1).permute(0, 3, 1, 2)
+
+
+def _use_matrix_products(network: nn.Module) -> None:
+    for module in network.modules():
+        plain = type(module) is nn.Conv2d and module.groups == 1 and module.dilation == (1, 1)
+        if plain and not isinstance(module.padding, str) and module.padding_mode == "zeros":
+            module.__class__ = _MatmulConv2d  # the same layer, computed otherwise
+
+
+class _Float32BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation of values in any precision: stacked, torch's own wants them in that of its weights."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return super().forward(values.float())
+
+
+def _normalise_in_float32(network: nn.Module) -> None:
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _Float32BatchNorm2d  # the same layer, computed otherwise

@@ -1,0 +1,340 @@
+"""Statistics against numbers worked by hand, against scipy, by counting all cases, and by simulation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from fluidrelu_cli.analysis.inference import (
+    COMPARISON_COLUMNS,
+    compare_runs,
+    comparisons,
+    fewest_pairs,
+    final_accuracies,
+    holm,
+    interval,
+    pairs_needed,
+    paper_pair_first,
+    ranges,
+    sd_interval,
+    side_by_side,
+    sign_flip_p,
+    summary,
+    t_test_power,
+)
+
+MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
+
+
+def test_result_of_a_run_is_its_last_epoch(make_runs: MakeRuns) -> None:
+    runs = make_runs({"relu": [(0.5, 0.9, 0.7), (0.1, 0.2, 0.3)], "fluid": [(0.6, 0.8, 0.4)]})
+    finals = final_accuracies(runs.sample(frac=1, random_state=0))
+    assert finals.values.tolist() == [["fluid", 0, 0.4], ["relu", 0, 0.7], ["relu", 1, 0.3]]
+
+
+def test_summary_by_hand(make_runs: MakeRuns) -> None:
+    finals = final_accuracies(make_runs({"relu": [(0.9,), (0.92,), (0.97,)], "elu": [(0.5,)]}))
+    table = summary(finals, {"relu": 3, "elu": 1}, 100).set_index("activation")
+    assert list(table.index) == ["relu", "elu"]
+    relu = table.loc["relu"].to_dict()
+    # the deviations from 0.93 are -0.03, -0.01 and 0.04: their squares sum to 0.0026, a half of it is the variance;
+    # t(0.975; 2) = 4.30265 in every printed table, and sqrt(0.93 * 0.07 / 100) = 0.025515
+    half = 4.302652729911275 * 0.0013**0.5 / 3**0.5
+    assert relu == {
+        "n": 3,
+        "asked": 3,
+        "mean": pytest.approx(0.93, rel=1e-14),
+        "ci_low": pytest.approx(0.93 - half, rel=1e-9),
+        "ci_high": pytest.approx(0.93 + half, rel=1e-9),
+        "sd": pytest.approx(0.0013**0.5, rel=1e-12),
+        "median": 0.92,
+        "best": 0.97,
+        "worst": 0.9,
+        "image_se": pytest.approx(0.025515, abs=1e-6),
+    }
+    elu = table.loc["elu"].to_dict()
+    assert (elu["n"], elu["mean"], elu["median"], elu["best"], elu["worst"]) == (1, 0.5, 0.5, 0.5, 0.5)
+    assert all(math.isnan(elu[name]) for name in ("sd", "ci_low", "ci_high"))
+
+
+def test_summary_counts_what_was_asked_for_and_did_not_come(make_runs: MakeRuns) -> None:
+    finals = final_accuracies(make_runs({"relu": [(0.9,), (0.8,), (0.7,)], "fluid": [(0.9,), (0.8,)]}))
+    finals = finals[~((finals["activation"] == "relu") & (finals["seed"] == 1))]
+    table = summary(finals, {"relu": 3, "prelu": 2, "fluid": 1}, 100)
+    # relu's seed 1 failed, prelu never came, and fluid's seed 1 was trained beyond what was asked
+    counts = table[["activation", "n", "asked"]].to_numpy().tolist()
+    assert counts == [["relu", 2, 3], ["fluid", 2, 2], ["prelu", 0, 2]]
+    numbers = table.set_index("activation").loc["prelu"].drop(["n", "asked"])
+    assert numbers.isna().all()
+
+
+def test_summary_of_nothing() -> None:
+    finals = pd.DataFrame(columns=["activation", "seed", "test_accuracy"])
+    assert summary(finals, {}, 100).empty
+    assert summary(finals, {"relu": 3}, 100)[["n", "asked"]].to_numpy().tolist() == [[0, 3]]
+
+
+def test_order_of_activations() -> None:
+    assert paper_pair_first(["tanh", "fluid", "elu", "relu", "fluid"]) == ["relu", "fluid", "elu", "tanh"]
+
+
+def test_runs_that_differ_in_timings_alone_are_identical(make_runs: MakeRuns) -> None:
+    mine = make_runs({"relu": [(0.5, 0.75), (0.5, 0.5)]})
+    mine.loc[2, "train_loss"] = math.nan  # a diverged run repeats its nan
+    theirs = mine.assign(train_seconds=9.0, test_seconds=math.nan)
+    compared = compare_runs(mine, theirs)
+    assert list(compared.columns) == ["activation", "seed", "identical", "accuracy_difference"]
+    assert compared.values.tolist() == [["relu", 0, True, 0.0], ["relu", 1, True, 0.0]]
+
+
+@pytest.mark.parametrize("column", ["train_loss", "train_accuracy", "test_loss", "test_accuracy"])
+def test_difference_in_the_last_digit_is_seen(column: str, make_runs: MakeRuns) -> None:
+    mine = make_runs({"relu": [(0.5, 0.75, 0.75)]})
+    theirs = mine.copy()
+    theirs.loc[1, column] = math.nextafter(float(mine[column][1]), 1)
+    assert compare_runs(mine, theirs).values.tolist() == [["relu", 0, False, 0.0]]
+
+
+def test_final_accuracies_are_compared(make_runs: MakeRuns) -> None:
+    mine = make_runs({"relu": [(0.5, 0.75)], "fluid": [(0.5, 0.5)]})
+    theirs = make_runs({"relu": [(0.25, 1.0), (0.5, 0.5)], "elu": [(0.5, 0.5)]})
+    assert compare_runs(mine, theirs).values.tolist() == [["relu", 0, False, -0.25]]
+    assert compare_runs(theirs, mine)["accuracy_difference"].tolist() == [0.25]
+
+
+def test_runs_of_which_none_is_common(make_runs: MakeRuns) -> None:
+    assert compare_runs(make_runs({"relu": [(0.5,)]}), make_runs({"elu": [(0.5,)]})).empty
+
+
+def finals_of(**accuracies: Sequence[float | None]) -> pd.DataFrame:
+    """Final accuracies by activation for seeds 0, 1, ...; None where there is no run."""
+    rows = [
+        (activation, seed, accuracy)
+        for activation, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+        if accuracy is not None
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=["activation", "seed", "test_accuracy"])
+    return table
+
+
+def compared(finals: pd.DataFrame, baseline: str = "relu", test_images: int = 100) -> dict[str, dict[Any, Any]]:
+    """The rows of the comparisons by activation."""
+    return {row["activation"]: row for row in comparisons(finals, baseline, test_images).to_dict("records")}
+
+
+def test_comparison_by_hand() -> None:
+    finals = finals_of(relu=[0.90, 0.92, 0.91, 0.95], fluid=[0.93, 0.92, 0.90, 0.99])
+    row = compared(finals)["fluid"]
+    # differences +3, 0, -1, +4 images: mean 1.5; deviations 1.5, -1.5, -2.5, 2.5, so variance 17 / 3; t(0.975; 3) =
+    # 3.18245. The 16 signings of (3, 0, 1, 4) have the sums 0, ±2, ±6 and ±8: |sum| >= 6 has 8 of them.
+    half = 3.182446305284263 * (17 / 3) ** 0.5 / 2
+    assert row["n"] == 4
+    assert row["mean_difference"] == pytest.approx(0.015, rel=1e-12)
+    assert row["sd_difference"] == pytest.approx(0.01 * (17 / 3) ** 0.5, rel=1e-12)
+    assert (row["ci_low"], row["ci_high"]) == (
+        pytest.approx(0.01 * (1.5 - half), rel=1e-9),
+        pytest.approx(0.01 * (1.5 + half), rel=1e-9),
+    )
+    assert row["p"] == row["p_holm"] == 0.5
+    assert (row["wins"], row["ties"], row["losses"], row["win_rate"]) == (2, 1, 1, 0.5)
+    # Wilson for 2 of 4: centre (2 + z^2 / 2) / (4 + z^2) = 0.5, half width z sqrt(4 / 4 + z^2 / 4) / (4 + z^2)
+    z = 1.959963984540054
+    wilson = z * (1 + z**2 / 4) ** 0.5 / (4 + z**2)
+    assert (row["win_low"], row["win_high"]) == (pytest.approx(0.5 - wilson), pytest.approx(0.5 + wilson))
+    # deviations from the means, in images: relu -2, 0, -1, 3 and fluid -0.5, -1.5, -3.5, 5.5
+    assert row["correlation"] == pytest.approx((1 + 0 + 3.5 + 16.5) / (14 * 45) ** 0.5)
+    assert (row["left_out"], row["verdict"]) == ("", "too few pairs")
+
+
+def test_pairs_are_seeds_that_both_have_and_the_others_are_named() -> None:
+    relu = [0.9, None, 0.8, 0.7, 0.6, 0.5, 0.9]
+    rows = compared(finals_of(relu=relu, fluid=[0.8, 0.9, None, 0.9], elu=[None, 0.5]))
+    assert list(rows) == ["fluid", "elu"]
+    assert rows["fluid"]["n"] == 2
+    assert rows["fluid"]["mean_difference"] == pytest.approx(0.05)
+    assert rows["fluid"]["left_out"] == "fluid 1; relu 2, 4–6"
+    assert (rows["elu"]["n"], rows["elu"]["left_out"]) == (0, "elu 1; relu 0, 2–6")
+    assert all(math.isnan(rows["elu"][name]) for name in ("mean_difference", "ci_low", "p", "p_holm", "win_low"))
+
+
+def test_one_pair_and_pairs_that_do_not_vary() -> None:
+    one = compared(finals_of(relu=[0.5], fluid=[0.75]))["fluid"]
+    assert (one["n"], one["mean_difference"], one["p"], one["wins"]) == (1, 0.25, 1.0, 1)
+    assert math.isnan(compared(finals_of(relu=[0.5, 0.6], fluid=[0.7, 0.8]))["fluid"]["correlation"])
+    assert math.isnan(one["ci_low"])
+    assert math.isnan(one["correlation"])
+    same = compared(finals_of(relu=[0.5] * 6, fluid=[0.75] * 6))["fluid"]
+    assert (same["ci_low"], same["ci_high"], same["p"], same["verdict"]) == (0.25, 0.25, 2 / 2**6, "better")
+
+
+@pytest.mark.parametrize(
+    ("fluid", "verdict"),
+    [
+        ([0.6, 0.6, 0.6, 0.6, 0.6, 0.6], "better"),
+        ([0.4, 0.4, 0.4, 0.4, 0.4, 0.4], "worse"),
+        ([0.4, 0.6, 0.6, 0.6, 0.6, 0.6], "undecided"),  # p = 14 / 64
+        ([0.6, 0.6, 0.6, 0.6, 0.6], "too few pairs"),
+    ],
+)
+def test_verdict(fluid: list[float], verdict: str) -> None:
+    assert compared(finals_of(relu=[0.5] * 6, fluid=fluid))["fluid"]["verdict"] == verdict
+
+
+def test_verdict_is_by_the_adjusted_p_value() -> None:
+    better = [0.6] * 6
+    alone = compared(finals_of(relu=[0.5] * 6, fluid=better))["fluid"]
+    assert (alone["p_holm"], alone["verdict"]) == (2 / 64, "better")
+    of_two = compared(finals_of(relu=[0.5] * 6, fluid=better, elu=better))["fluid"]
+    assert (of_two["p"], of_two["p_holm"], of_two["verdict"]) == (2 / 64, 4 / 64, "undecided")
+
+
+def test_comparison_with_a_baseline_of_ones_own_and_with_nothing() -> None:
+    finals = finals_of(relu=[0.5, 0.5], elu=[0.25, 0.25])
+    assert compared(finals, "elu")["relu"]["mean_difference"] == 0.25
+    assert comparisons(finals_of(relu=[0.5]), "relu", 100).empty
+    assert comparisons(finals.iloc[:0], "relu", 100).empty
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
+def test_interval_is_scipy_s(values: list[float]) -> None:
+    low, high = interval(values)
+    if np.ptp(values) < 1e-12:  # scipy has nothing to say of values that do not vary
+        assert [low, high] == pytest.approx([values[0], values[0]])
+        return
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert [low, high] == pytest.approx([expected.low, expected.high], abs=1e-12)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-30, 30), min_size=1, max_size=9))
+def test_sign_flip_p_by_counting_and_by_scipy(differences: list[int]) -> None:
+    observed = abs(sum(differences))
+    sums = [sum(signs) for signs in itertools.product(*((step, -step) for step in differences))]
+    p = sign_flip_p(differences)
+    assert p == sum(abs(total) >= observed for total in sums) / len(sums)
+    if len(differences) > 1:  # which is what scipy asks for
+        expected = stats.permutation_test((np.array(differences, float),), np.sum, permutation_type="samples", axis=0)
+        assert p == pytest.approx(expected.pvalue)
+
+
+def test_sign_flip_p_at_the_ends() -> None:
+    assert sign_flip_p([0, 0, 0]) == 1.0
+    assert sign_flip_p([5]) == 1.0
+    assert sign_flip_p([1] * 60) == 2 / 2**60  # far below what random signs could tell
+    assert sign_flip_p([700] * 20) == 2 / 2**20
+
+
+def test_sign_flip_p_of_many_pairs_is_near_the_t_test_s() -> None:
+    differences = np.rint(np.random.default_rng(0).normal(2, 10, size=500)).astype(int).tolist()
+    assert sign_flip_p(differences) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, rel=0.05)
+
+
+def test_fewest_pairs_is_where_a_p_value_can_reach_the_level() -> None:
+    assert sign_flip_p([1] * 5) > 0.05 >= sign_flip_p([1] * 6)
+    assert fewest_pairs() == 6
+    assert (fewest_pairs(0.0625), fewest_pairs(0.01)) == (5, 8)
+
+
+def test_holm_by_hand() -> None:
+    # 4 * 0.01, 3 * 0.02, then 2 * 0.025 is below what precedes it, and 1 * 0.5
+    assert holm([0.02, 0.5, 0.01, math.nan, 0.025]) == pytest.approx([0.06, 0.5, 0.04, math.nan, 0.06], nan_ok=True)
+    assert holm([0.5, 0.75]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_between_no_adjustment_and_bonferroni_s_and_keeps_the_order(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    for p, p_holm in zip(p_values, adjusted, strict=True):
+        assert p <= p_holm <= min(1, len(p_values) * p)
+    assert [adjusted[index] for index in np.argsort(p_values)] == sorted(adjusted)
+
+
+@pytest.mark.parametrize(("effect_in_sds", "n"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_pairs_needed_are_those_of_the_published_tables(effect_in_sds: float, n: int) -> None:
+    """G*Power's and every textbook's, for 80 % power at 5 %, two-sided."""
+    assert pairs_needed(effect_in_sds, 1, 0.8) == n
+    assert t_test_power(n, effect_in_sds, 1) >= 0.8 > t_test_power(n - 1, effect_in_sds, 1)
+
+
+def test_pairs_needed_at_the_ends() -> None:
+    assert pairs_needed(100, 1, 0.99) == fewest_pairs() + 2
+    assert pairs_needed(0.5, 1, 0.8, alpha=1e-17) > 100  # where 1 - alpha / 2 is 1
+    assert pairs_needed(0.001, 1, 0.8) == pytest.approx(((1.959964 + 0.841621) / 0.001) ** 2, rel=1e-4)
+    assert pairs_needed(-0.5, 1, 0.8) == 34
+
+
+def test_sd_interval_by_hand() -> None:
+    # chi2(0.975; 9) = 19.0228 and chi2(0.025; 9) = 2.70039 in every printed table
+    low, high = sd_interval(2.0, 10)
+    assert [low, high] == pytest.approx([2 * (9 / 19.0228) ** 0.5, 2 * (9 / 2.70039) ** 0.5], rel=1e-5)
+
+
+def test_ranges() -> None:
+    assert ranges([0, 3, 4, 5, 9, 10]) == "0, 3–5, 9–10"
+    assert ranges([]) == ""
+
+
+REPLICATES = 2000
+
+
+def within_monte_carlo_error(count: int, rate: float) -> bool:
+    """Whether so many of REPLICATES are what the rate gives, within four standard errors."""
+    return bool(abs(count / REPLICATES - rate) < 4 * (rate * (1 - rate) / REPLICATES) ** 0.5)
+
+
+@pytest.mark.parametrize("n", [3, 20])
+def test_interval_covers_the_true_mean_in_95_of_100_studies(n: int) -> None:
+    samples = np.random.default_rng(n).normal(0.976, 0.001, size=(REPLICATES, n))
+    covered = sum(low <= 0.976 <= high for low, high in map(interval, samples.tolist()))
+    assert within_monte_carlo_error(covered, 0.95)
+
+
+def test_comparison_finds_nothing_where_there_is_nothing_in_95_of_100_studies() -> None:
+    """Pairs of equal activations, correlated as real pairs are: the p-value is below any level that often or less."""
+    random = np.random.default_rng(0)
+    pairs = random.normal(0.976, 0.001, size=(REPLICATES, 12, 1)) + random.normal(0, 0.0008, size=(REPLICATES, 12, 2))
+    counts = np.rint(pairs * 10_000).astype(int)
+    p_values = [sign_flip_p(steps) for steps in (counts[..., 0] - counts[..., 1]).tolist()]
+    for level in (0.01, 0.05, 0.25):
+        found = sum(p <= level for p in p_values)
+        # with 2**12 signings and some sums equal, the p-value can come a little short of the level, never above it
+        assert within_monte_carlo_error(found, level)
+
+
+def test_power_is_how_often_the_difference_is_found() -> None:
+    effect, sd = 0.0008, 0.001
+    n = pairs_needed(effect, sd, 0.8)
+    samples = np.random.default_rng(1).normal(effect, sd, size=(REPLICATES, n))
+    found = sum(low > 0 for low, _ in map(interval, samples.tolist()))
+    assert within_monte_carlo_error(found, t_test_power(n, effect, sd))
+    signs = [sign_flip_p(images) for images in np.rint(samples * 10_000).astype(int).tolist()]
+    assert sum(p < 0.05 for p in signs) / REPLICATES > 0.8 - 0.04  # the verdict's own test is about as good
+
+
+def test_side_by_side_adjusts_for_the_studies_alone(make_runs: MakeRuns) -> None:
+    """Two studies of 7 pairs, in one of which fluid always wins: p = 2 / 2**7, doubled; the other's p is 1."""
+    rows = []
+    for name, signs in (("up", [1] * 7), ("mixed", [1, -1, 1, -1, 1, -1, 0])):
+        fluid = [(0.5 + 0.01 * sign,) for sign in signs]
+        runs = make_runs({"relu": [(0.5,)] * 7, "fluid": fluid, "elu": fluid, "tanh": fluid})
+        row = comparisons(final_accuracies(runs), "relu", 100).to_dict("records")[0]
+        rows.append({"study": name, "dataset": "mnist", "model": "paper", **row})
+    assert rows[0]["p_holm"] == 3 * 2 / 2**7  # for the three comparisons within its study
+    table = side_by_side(rows)
+    assert list(table) == ["study", "dataset", "model", *COMPARISON_COLUMNS]
+    assert table[["study", "p", "p_holm", "verdict"]].values.tolist() == [
+        ["up", 2 / 2**7, 4 / 2**7, "better"],
+        ["mixed", 1.0, 1.0, "undecided"],
+    ]
+    assert list(side_by_side([])) == list(table)

@@ -1,0 +1,95 @@
+"""What is shown while trials run: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+from rich.console import Console
+
+from fluidrelu_cli.cli.progress import EpochLines, TransferProgress, TrialsProgress
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.run import EpochRecord, TrialResult
+from fluidrelu_cli.workers.local import EpochDone, Failed, Finished, Split, Started
+
+PROTOCOL = Protocol(epochs=2)
+RELU, FLUID = Trial(PROTOCOL, "relu", 0), Trial(PROTOCOL, "fluid", 0)
+ELU = tuple(Trial(PROTOCOL, "elu", seed) for seed in range(3))
+RECORD = EpochRecord(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
+FIRST = EpochRecord(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})
+EVENTS = (
+    Started((RELU,)),
+    EpochDone((RELU,), [FIRST]),
+    Started((FLUID,)),
+    Started((FLUID,)),  # its worker died, and it begins again
+    Finished((RELU,), [TrialResult(RELU, {}, (RECORD, RECORD), {"wall_seconds": 3.2})]),
+    Failed((FLUID,), "ValueError: no [good]", "traceback"),
+    Started(ELU),
+    Split(ELU, "out of memory"),
+    Started(ELU[1:]),
+    EpochDone(ELU[1:], [FIRST, replace(FIRST, test_accuracy=0.9514)]),
+    Finished(
+        ELU[1:],
+        [TrialResult(trial, {}, (RECORD,), {"wall_seconds": 3.2, "batched_seeds": 2}) for trial in ELU[1:]],
+    ),
+)
+
+
+def shown(terminal: bool) -> str:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
+    with TrialsProgress(console, trials=5) as progress:
+        for event in EVENTS:
+            progress.show(event)
+            if terminal and progress._live is not None:
+                progress._live.refresh()
+    assert isinstance(console.file, io.StringIO)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+
+
+def test_without_a_terminal_there_is_one_plain_line_a_finished_trial() -> None:
+    assert shown(terminal=False).splitlines() == [
+        "1/5 relu seed 0: test accuracy 0.9784 after 2 epochs (3 s)",
+        "2/5 fluid seed 0 failed: ValueError: no [good]",
+        "elu, 3 seeds from 0 cannot be trained together (out of memory): going on with 1 and 2",
+        "3/5 elu seed 1: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
+        "4/5 elu seed 2: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
+    ]
+
+
+def test_a_terminal_shows_all_trials_and_each_running_one() -> None:
+    output = shown(terminal=True)
+    assert "all trials" in output
+    assert "1 of 5 trials done" in output
+    assert re.search(r"relu seed 0 .* 1/2 .*test accuracy 0\.9512", output)
+    assert re.search(r"fluid seed 0 .* 0/2 .*starting", output)
+    assert "2/5 fluid seed 0 failed: ValueError: no [good]" in output
+    assert re.search(r"elu, 2 seeds from 1 .* 1/2 .*mean test accuracy 0\.9513", output)
+
+
+def test_a_single_trial_shows_its_epochs() -> None:
+    for terminal in (False, True):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
+        with EpochLines(console, RELU) as progress:
+            progress.show(RECORD)
+        assert isinstance(console.file, io.StringIO)
+        output = console.file.getvalue()
+        assert "relu seed 0" in output
+        assert re.search(r"2/2.*0\.2500.*0\.9784", output)
+
+
+def test_a_download_shows_its_bytes_on_a_terminal_and_its_end_elsewhere() -> None:
+    shown = {}
+    for terminal in (False, True):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
+        with TransferProgress(console) as progress:
+            for done in (0, 1_500_000, 3_000_000):
+                progress.show("images.gz", done, 3_000_000)
+                if progress._live is not None:
+                    progress._live.refresh()
+            progress.show("labels.gz", 100, None)  # its size is not told
+        assert isinstance(console.file, io.StringIO)
+        shown[terminal] = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    assert shown[False] == "images.gz: 3.0 MB\n"
+    assert re.search(r"images\.gz .* 1\.5/3\.0 MB", shown[True])
+    assert "labels.gz" in shown[True]

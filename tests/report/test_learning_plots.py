@@ -1,0 +1,146 @@
+"""Figures of how runs went and what they learned draw the numbers they are given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fluidrelu_cli.networks.named import resolve
+from fluidrelu_cli.report import learning_plots, plots
+from fluidrelu_cli.run import PARAMETER_COLUMNS
+
+MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
+
+
+def test_learning_curves_are_a_mean_and_a_band_of_one_sd(make_runs: MakeRuns) -> None:
+    runs = make_runs({"fluid": [(0.5, 0.75)], "relu": [(0.5, 0.75), (0.25, 0.875)]})
+    runs.loc[runs["seed"] == 1, "train_loss"] = [0.125, 0.0625]
+    error, loss = learning_plots.learning_curves(runs)
+    # relu's errors are 0.5 and 0.75, then 0.25 and 0.125; the SD of two numbers is their distance over sqrt(2)
+    for ax, relu, fluid, sds in (
+        (error, [0.625, 0.1875], [0.5, 0.25], [0.25 / 2**0.5, 0.125 / 2**0.5]),
+        (loss, [11 / 48, 0.15625], [1 / 3, 0.25], [(1 / 3 - 0.125) / 2**0.5, (0.25 - 0.0625) / 2**0.5]),
+    ):
+        for line, y in zip(ax.get_lines(), (relu, fluid), strict=True):
+            assert np.asarray(line.get_xdata()).tolist() == [1, 2]
+            assert np.asarray(line.get_ydata()).tolist() == pytest.approx(y)
+            assert line.get_marker() == "."  # a single epoch is to be seen, too
+        band, no_band = (np.asarray(drawn.get_paths()[0].vertices).tolist() for drawn in ax.collections)
+        for epoch, mean, sd in zip((1, 2), relu, sds, strict=True):
+            ends = [y for x, y in band if x == epoch]
+            assert (min(ends), max(ends)) == (pytest.approx(mean - sd), pytest.approx(mean + sd))
+        assert {y for x, y in no_band if x == 1} == {fluid[0]}
+    assert loss.get_xlabel() == "epoch"
+    _, labels = loss.get_legend_handles_labels()
+    assert labels == ["ReLU (n = 2)", "FluidReLU (n = 1)"]
+
+
+@pytest.mark.parametrize(("accuracy", "loss"), [(0.1, math.nan), (0.1, math.inf), (1.0, 0.25)])
+def test_learning_curves_of_diverged_and_of_perfect_runs(accuracy: float, loss: float, make_runs: MakeRuns) -> None:
+    """Without a warning: a user would see it between the tables."""
+    runs = make_runs({"relu": [(accuracy, accuracy)]}).assign(train_loss=loss)
+    with plots.style():
+        assert plots.rendered(learning_plots.learning_curves(runs)[0])
+
+
+def parameters(seeds: int, values: Callable[[int, int, int], float], layers: Mapping[str, int]) -> pd.DataFrame:
+    """Of each layer, with so many kernels, values(seed, kernel, epoch) for epochs 0 to 2."""
+    rows = [
+        ("fluid", seed, epoch, layer, "a", kernel, values(seed, kernel, epoch))
+        for seed in range(seeds)
+        for epoch in range(3)
+        for layer, kernels in layers.items()
+        for kernel in range(kernels)
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=list(PARAMETER_COLUMNS))
+    return table
+
+
+def images(figure: Figure) -> list[tuple[Axes, Any]]:
+    return [(ax, ax.get_images()[0]) for ax in figure.axes if ax.get_images()]
+
+
+def test_learned_parameters_are_drawn_by_kernel_and_epoch_for_three_seeds() -> None:
+    table = parameters(4, lambda seed, kernel, epoch: seed + 10 * kernel - 100 * epoch, {"first": 2, "second": 3})
+    drawn = images(learning_plots.learned_parameters(table.sample(frac=1, random_state=0)))
+    assert len(drawn) == 6
+    for index, (ax, image) in enumerate(drawn):
+        seed, kernels = index % 3, 2 if index < 3 else 3
+        assert image.get_array().tolist() == [
+            [seed + 10 * kernel - 100 * epoch for epoch in range(3)] for kernel in range(kernels)
+        ]
+        # kernel 0 above, epoch 0 at the left, each a unit wide around its number; one scale, white at 0
+        assert list(image.get_extent()) == [-0.5, 2.5, kernels - 0.5, -0.5]
+        assert image.get_clim() == (-200, 200)
+        assert ax.get_ylabel() == ({0: "kernel of first", 3: "kernel of second"}.get(index, ""))
+        assert any(ax.get_title(loc) for loc in ("left", "center")) == (index < 3)
+        assert ax.get_xlabel() == ("epoch (0: start)" if index >= 3 else "")
+
+
+def test_learned_parameters_say_whose_they_are() -> None:
+    figure = learning_plots.learned_parameters(parameters(2, lambda seed, _kernel, epoch: seed + epoch, {"first": 2}))
+    assert figure.get_suptitle() == "What FluidReLU learned"
+    assert [ax.get_title() for ax, _ in images(figure)] == ["seed 0", "seed 1"]
+    assert figure.axes[-1].get_ylabel() == "learned a"
+
+
+@pytest.mark.parametrize("value", [0.0, math.nan, math.inf], ids=str)
+def test_learned_parameters_that_did_not_move_or_diverged(value: float) -> None:
+    table = parameters(
+        1, lambda _seed, _kernel, epoch: value * (-1) ** epoch if epoch else 0.0, {"first": 2, "second": 2}
+    )
+    with plots.style():
+        assert plots.rendered(learning_plots.learned_parameters(table))
+
+
+def test_curves_are_drawn_into_axes_that_are_given(make_runs: MakeRuns) -> None:
+    above, below = Figure().subplots(2)
+    assert learning_plots.learning_curves(make_runs({"relu": [(0.5, 0.75)]}), (above, below)) == (above, below)
+    assert above.get_lines()
+    assert below.get_lines()
+
+
+def test_learned_functions_are_each_kernel_s_after_the_last_epoch() -> None:
+    """Beside ReLU, dashed; worked out by hand at v = -2: equation (4) is v / (1 - v / (2 exp(a)))."""
+    table = parameters(4, lambda seed, kernel, epoch: epoch * (seed - kernel), {"first": 2, "second": 3})
+    figure = learning_plots.learned_functions(resolve("fluid"), table.sample(frac=1, random_state=0))
+    assert [ax.get_ylabel() for ax in figure.axes] == ["first, 2 kernels", "", "", "second, 3 kernels", "", ""]
+    assert [ax.get_title() for ax in figure.axes[:3]] == ["seed 0", "seed 1", "seed 2"]
+    for index, ax in enumerate(figure.axes):
+        seed, kernels = index % 3, 2 if index < 3 else 3
+        relu, *curves = ax.get_lines()
+        v = np.asarray(relu.get_xdata())
+        at = int(np.flatnonzero(v == -2)[0])
+        assert np.asarray(relu.get_ydata())[at] == 0
+        drawn = [float(np.asarray(curve.get_ydata())[at]) for curve in curves]
+        assert drawn == pytest.approx([-2 / (1 + 1 / math.exp(2 * (seed - kernel))) for kernel in range(kernels)])
+    assert figure.get_suptitle() == "What FluidReLU became (the first 3 of 4 seeds); dashed: ReLU"
+
+
+def test_learned_functions_of_another_activation() -> None:
+    """PReLU's slopes: v = -4 is where the axis begins."""
+    table = parameters(1, lambda _seed, kernel, _epoch: 0.25 + kernel, {"first": 2}).assign(
+        activation="prelu", parameter="weight"
+    )
+    [ax] = learning_plots.learned_functions(resolve("prelu"), table).axes
+    assert [float(np.asarray(line.get_ydata())[0]) for line in ax.get_lines()] == [0.0, -1.0, -5.0]
+
+
+def test_of_many_layers_six_are_drawn_from_the_first_to_the_last() -> None:
+    layers = {f"stage{number // 6}.activation{number}": 2 for number in range(19)}
+    table = parameters(1, lambda seed, kernel, epoch: seed + kernel + epoch, layers)
+    drawn = learning_plots.learned_parameters(table)
+    shown = [list(layers)[index] for index in (0, 4, 7, 11, 14, 18)]
+    assert [ax.get_ylabel() for ax, _ in images(drawn)] == [f"kernel of\n{layer}" for layer in shown]
+    assert drawn.get_suptitle() == "What FluidReLU learned (6 of 19 layers)"
+    functions = learning_plots.learned_functions(resolve("fluid"), table)
+    assert [ax.get_ylabel() for ax in functions.axes] == [f"{layer}, 2 kernels" for layer in shown]
+    assert functions.get_suptitle() == "What FluidReLU became (6 of 19 layers); dashed: ReLU"
+    assert max(*drawn.get_size_inches(), *functions.get_size_inches()) < 20

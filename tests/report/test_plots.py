@@ -1,0 +1,214 @@
+"""Figures draw the numbers they are given, and the same figure is the same file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+
+from fluidrelu_cli.analysis import inference as statistics
+from fluidrelu_cli.analysis import published as paper
+from fluidrelu_cli.protocol import PAPER_TABLE2
+from fluidrelu_cli.report import plots
+
+MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
+
+
+def lines(ax: Axes) -> dict[str, dict[float, float]]:
+    """Each labelled line as y by x, by its label."""
+    found = {}
+    for line in ax.get_lines():
+        x, y = (np.asarray(line.get_data()[axis]).round(9).tolist() for axis in (0, 1))
+        found[str(line.get_label())] = dict(zip(x, y, strict=True))
+    return found
+
+
+def test_figure1_draws_equation_4_between_its_limits() -> None:
+    drawn = lines(plots.figure1())
+    assert set(drawn) == {
+        "a → ∞: identity",
+        *("a = −2", "a = −1", "a = 0", "a = 1", "a = 2", "a = 3"),
+        "a → −∞: ReLU",
+    }
+    # at a = 0: gamma = v / 2, f(-2) = -2 / (1 + 1), f(-8) = -8 / (1 + 4)
+    assert drawn["a = 0"][-2.0] == -1.0
+    assert drawn["a = 0"][-8.0] == -1.6
+    # at a = 1: f(-2) = -2 / (1 + 1/e); at a = -2: f(-2) = -2 / (1 + e^2)
+    assert drawn["a = 1"][-2.0] == pytest.approx(-2 / (1 + 1 / math.e))
+    assert drawn["a = −2"][-2.0] == pytest.approx(-2 / (1 + math.e**2))
+    assert drawn["a → ∞: identity"][-8.0] == -8.0
+    assert drawn["a → −∞: ReLU"][-8.0] == 0.0
+    for curve in drawn.values():
+        assert curve[2.0] == 2.0
+
+
+def test_figure1_says_what_it_shows() -> None:
+    ax = plots.figure1()
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("input v", "f(v)")
+    assert "equation (4)" in ax.get_title(loc=mpl.rcParams["axes.titlelocation"])
+    assert ax.get_legend() is not None
+
+
+def test_same_figure_is_the_same_png_and_svg() -> None:
+    with plots.style():
+        once, again = (plots.rendered(plots.figure1()) for _ in range(2))
+    assert once == again
+    assert once["png"].startswith(b"\x89PNG\r\n\x1a\n")
+    assert ElementTree.fromstring(once["svg"]).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+FINALS = {"relu": [(0.97,), (0.98,), (0.975,)], "fluid": [(0.96,), (0.985,), (0.975,)], "elu": [(0.5,)]}
+
+
+def dots(ax: Axes) -> list[list[float]]:
+    """The x of each strip of dots."""
+    strips = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    return [np.asarray(line.get_xdata()).round(9).tolist() for line in strips]
+
+
+def means(ax: Axes) -> tuple[list[float], list[float]]:
+    """The x of the means, and half the widths of their intervals."""
+    [drawn] = ax.containers
+    assert isinstance(drawn, ErrorbarContainer)
+    line, _, [bars] = drawn.lines
+    assert line is not None
+    halves = [(segment[1][0] - segment[0][0]) / 2 for segment in bars.get_segments()]
+    return np.asarray(line.get_xdata()).tolist(), halves
+
+
+def names(ax: Axes) -> list[str]:
+    return [tick.get_text() for tick in ax.get_yticklabels()]
+
+
+def test_accuracies_are_a_dot_a_seed_with_mean_and_interval(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs({**FINALS, "elu": [(0.965,)]}))
+    summary = statistics.summary(finals, {"tanh": 2}, 100)
+    ax = plots.accuracies(summary, finals, published=True)
+    assert names(ax) == ["ReLU\n(n = 3)", "FluidReLU\n(n = 3)", "elu\n(n = 1)"]  # tanh has no run
+    assert dots(ax) == [[0.97, 0.98, 0.975], [0.96, 0.985, 0.975], [0.965]]
+    centres, halves = means(ax)
+    assert centres == pytest.approx([0.975, 1 - 0.08 / 3, 0.965])
+    assert halves == pytest.approx([4.302653 * 0.005 / 3**0.5, 4.302653 * 0.0125830574 / 3**0.5, 0], rel=1e-6)
+    brackets = [np.asarray(line.get_xdata()).tolist() for line in ax.get_lines() if line.get_marker() == "|"][:2]
+    assert brackets == [[0.9721, 0.9784], [0.9753, 0.98]]
+    assert "the paper's three runs" in ax.get_title(loc=mpl.rcParams["axes.titlelocation"])
+    alone = plots.accuracies(summary, finals, published=False)
+    assert "paper" not in alone.get_title(loc=mpl.rcParams["axes.titlelocation"])
+    assert len(alone.get_lines()) == len(ax.get_lines()) - 2
+
+
+def test_long_names_leave_room_for_the_dots(make_runs: MakeRuns) -> None:
+    name = "my_package.activations:AnActivationWithALongName"
+    finals = statistics.final_accuracies(make_runs({name: [(0.97,), (0.98,)]}))
+    ax = plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True)
+    assert "".join(names(ax)[0].split("\n")) == f"{name}(n = 2)"
+    assert max(map(len, names(ax)[0].split("\n"))) <= 18
+    plots.rendered(ax)  # without a warning that nothing is left
+
+
+def test_accuracy_far_from_the_others_does_not_hide_them(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs(FINALS))
+    ax = plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True)
+    assert names(ax)[2] == "elu\n(n = 1)"
+    assert len(dots(ax)) == len(means(ax)[0]) == 2
+    assert [text.get_text() for text in ax.texts] == ["← 0.5000, beyond the axis"]
+    assert ax.get_xlim()[0] > 0.9
+    perfect = statistics.final_accuracies(make_runs({"relu": [(1.0,)], "elu": [(1.0,)]}))
+    assert len(dots(plots.accuracies(statistics.summary(perfect, {}, 100), perfect, published=False))) == 2
+
+
+def test_differences_are_a_dot_a_pair_with_mean_and_interval(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs({**FINALS, "elu": [(0.965,)]}))
+    ax = plots.differences(finals, statistics.comparisons(finals, "relu", 1000))
+    assert names(ax) == ["FluidReLU\n(3 pairs)", "elu\n(1 pairs)"]
+    assert dots(ax) == [[-0.01, 0.005, 0.0], [-0.005]]
+    centres, halves = means(ax)
+    assert centres == pytest.approx([-0.005 / 3, -0.005])
+    assert halves == pytest.approx([4.302653 * 0.00763763 / 3**0.5, 0], rel=1e-5)
+    assert ax.get_xscale() == "linear"
+    assert ax.get_xlabel() == "test accuracy minus ReLU's at the same seed"
+    assert [ax.xaxis.get_major_formatter()(value) for value in (-0.005, 0, 0.01)] == ["−0.005", "0", "+0.01"]
+    colours = [line.get_color() for line in ax.get_lines() if line.get_marker() == "o"]
+    assert colours == ["C1", "C2"]  # as in the other figures, where relu is C0
+
+
+def test_large_differences_do_not_hide_small_ones(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs(FINALS))
+    ax = plots.differences(finals, statistics.comparisons(finals, "relu", 1000))
+    assert ax.get_xscale() == "symlog"
+    assert ax.get_xlabel().endswith("(logarithmic beyond ±0.002)")
+    assert ax.get_xticks().tolist() == [-0.1, -0.01, 0, 0.01]  # within the axis, with room for labels
+
+
+def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
+    distributions = {"relu": paper.of_three([0.97, 0.972, 0.974, 0.978]), "fluid": paper.of_three([0.96, 0.98, 0.99])}
+    figure = plots.best_of_three(distributions, published=True)
+    for ax, (activation, table) in zip(figure.axes, distributions.items(), strict=True):
+        for patch, row in zip(ax.patches, ("worst", "best"), strict=True):
+            assert isinstance(patch, StepPatch)
+            shares, edges, _ = patch.get_data()
+            assert sum(shares) == pytest.approx(100)
+            mean = sum(shares * (edges[:-1] + edges[1:]) / 2) / 100
+            assert mean == pytest.approx((table["accuracy"] * table[row]).sum(), abs=edges[1] - edges[0])
+        drawn = [np.asarray(line.get_xdata()).tolist()[0] for line in ax.get_lines()]
+        assert drawn == [PAPER_TABLE2[row, activation] for row in ("worst", "best")]
+        legend = ax.get_legend()
+        assert legend is not None
+        assert legend.get_title().get_text() == {"relu": "ReLU", "fluid": "FluidReLU"}[activation]
+    assert not any(ax.get_lines() for ax in plots.best_of_three(distributions, published=False).axes)
+
+
+def test_axes_that_are_given_are_drawn_into(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs(FINALS))
+    one, two, three = Figure().subplots(1, 3)
+    assert plots.figure1(one) is one
+    assert plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True, ax=two) is two
+    assert plots.differences(finals, statistics.comparisons(finals, "relu", 100), three) is three
+    assert all(ax.get_lines() for ax in (one, two, three))
+
+
+def test_look_of_figures_does_not_leak() -> None:
+    before = mpl.rcParams["axes.grid"]
+    with plots.style():
+        assert mpl.rcParams["axes.grid"] is True
+    assert mpl.rcParams["axes.grid"] == before
+
+
+def side_by_side(make_runs: MakeRuns, **differences: Sequence[float]) -> pd.DataFrame:
+    """statistics.side_by_side of studies by name, in each of which fluid is above relu by so much."""
+    rows = []
+    for name, values in differences.items():
+        runs = make_runs({"relu": [(0.5,)] * len(values), "fluid": [(0.5 + value,) for value in values]})
+        [row] = statistics.comparisons(statistics.final_accuracies(runs), "relu", 10_000).to_dict("records")
+        rows.append({"study": name, "dataset": "mnist", "model": "paper", **row})
+    return statistics.side_by_side(rows)
+
+
+def test_forest_is_a_mean_and_an_interval_a_study(make_runs: MakeRuns) -> None:
+    ax = plots.forest(side_by_side(make_runs, mnist=(-0.001, 0.002, 0.002), clothes=(-0.003, -0.002), one=(0.001,)))
+    assert names(ax) == ["mnist\npaper, n = 3", "clothes\npaper, n = 2", "one\npaper, n = 1"]
+    centres, halves = means(ax)
+    assert centres == pytest.approx([0.001, -0.0025, 0.001])
+    assert halves == pytest.approx([4.302653 * 3**0.5 / 1000 / 3**0.5, 12.7062047 * 0.0005 / 2**0.5 * 2**0.5, 0])
+    assert ax.get_xlabel() == "test accuracy of FluidReLU minus ReLU's at the same seed"
+    low, high = ax.get_xlim()
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_forest_has_0_in_sight_and_large_differences_do_not_hide_small_ones(sign: int, make_runs: MakeRuns) -> None:
+    small, large = (sign * 0.001, sign * 0.0012, sign * 0.0011), (sign * 0.1, sign * 0.11, sign * 0.1)
+    ax = plots.forest(side_by_side(make_runs, small=small))
+    assert (ax.get_xscale(), ax.get_xlim()[0] < 0 < ax.get_xlim()[1]) == ("linear", True)
+    ax = plots.forest(side_by_side(make_runs, small=small, large=large))
+    assert (ax.get_xscale(), ax.get_xlim()[0] < 0 < ax.get_xlim()[1]) == ("symlog", True)
+    assert ax.get_xlabel().endswith("(logarithmic beyond ±0.002)")

@@ -1,0 +1,180 @@
+"""Tables as they are read: exact words, and 80 columns without anything cut off."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from fluidrelu_cli.analysis import inference as statistics
+from fluidrelu_cli.analysis import published as paper
+from fluidrelu_cli.analysis.calibration import calibration
+from fluidrelu_cli.report import tables
+
+MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
+Cells = tuple[list[str], list[list[str]]]
+
+
+def test_markdown_to_the_letter() -> None:
+    assert tables.markdown(["accuracy", "ReLU\n(n = 3)"], [["best", "0.9784"], ["worst", "–"]]) == (
+        "| accuracy | ReLU (n = 3) |\n| --- | ---: |\n| best | 0.9784 |\n| worst | – |\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.98, 4, "0.9800"),
+        (0.97846, 4, "0.9785"),
+        (0.00012, 5, "0.00012"),
+        (1.0, 4, "1.0000"),
+        (0.0, 4, "0.0000"),
+        (math.nan, 4, "–"),
+    ],
+)
+def test_accuracy_is_printed_as_the_paper_does(value: float, digits: int, text: str) -> None:
+    assert tables.accuracy(value, digits) == text
+
+
+def test_names_are_those_of_the_paper() -> None:
+    assert [tables.label(name) for name in ("relu", "fluid", "elu")] == ["ReLU", "FluidReLU", "elu"]
+
+
+def test_protocol_in_one_line() -> None:
+    assert tables.protocol_line({"batch_size": 100, "beta": 10000.0, "train_images": None}) == (
+        "batch size 100, beta 10000.0"
+    )
+
+
+def summarised(runs: pd.DataFrame, n: int) -> pd.DataFrame:
+    return statistics.summary(statistics.final_accuracies(runs), dict.fromkeys(runs["activation"], n), 10_000)
+
+
+def test_table2_cells(make_runs: MakeRuns) -> None:
+    finals = statistics.final_accuracies(make_runs({"relu": [(0.9,), (0.8,), (0.7,)]}))
+    head, rows = tables.table2_cells(paper.table2({"here": finals}))
+    assert head == [
+        "of three",
+        "ReLU\npublished\n(n = 3)",
+        "ReLU\nhere\n(n = 3)",
+        "FluidReLU\npublished\n(n = 3)",
+        "FluidReLU\nhere\n(n = 0)",
+    ]
+    assert rows == [["best", "0.9784", "0.9000", "0.9800", "–"], ["worst", "0.9721", "0.7000", "0.9753", "–"]]
+
+
+def test_summary_cells_say_how_many_of_those_asked_for(make_runs: MakeRuns) -> None:
+    _, rows = tables.summary_cells(summarised(make_runs({"relu": [(0.97,), (0.98,)], "elu": [(0.5,)]}), 3))
+    # t(0.975; 1) is 12.7062, the SD 0.01 / sqrt(2): the interval's half is 0.0635
+    assert rows[0] == ["relu", "2/3", "0.97500 ± 0.06353", "0.00707", "0.97500", "0.9800", "0.9700"]
+    assert rows[1] == ["elu", "1/3", "0.50000", "–", "0.50000", "0.5000", "0.5000"]
+
+
+def test_comparison_cells(make_runs: MakeRuns) -> None:
+    runs = make_runs({"relu": [(0.97,), (0.98,)], "fluid": [(0.96,), (0.98,)], "elu": [(0.5,)]})
+    finals = statistics.final_accuracies(runs)
+    finals.loc[finals["activation"] == "elu", "seed"] = 9
+    _, rows = tables.comparison_cells(statistics.comparisons(finals, "relu", 100))
+    # differences of -1 and 0 images: an interval of 12.7062 * 0.005; half of the 4 signings are as far out as the sum
+    wilson = "0 % (0–66)"
+    assert rows == [
+        ["fluid", "2", "−0.00500 ± 0.06353", "1.0000", "1.0000", wilson, "–"],
+        ["elu", "0", "–", "–", "–", "–", "–"],
+    ]
+
+
+def test_percentile_cells(make_runs: MakeRuns) -> None:
+    runs = make_runs({"relu": [(0.9721,), (0.98,), (0.975,), (0.975,)]})
+    _, rows = tables.percentile_cells(paper.percentiles(statistics.final_accuracies(runs)))
+    # the best are 0.975 and 0.98 (three), the worst 0.9721 (three) and 0.975
+    assert rows == [
+        ["best, ReLU", "4", "0.9784", "0.9800 (0.9750–0.9800)", "25.0"],
+        ["worst, ReLU", "4", "0.9721", "0.9721 (0.9721–0.9750)", "37.5"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.00012, "+0.00012"), (-0.5, "−0.50000"), (0.0, "+0.00000"), (math.nan, "–")],
+)
+def test_difference_has_its_sign(value: float, text: str) -> None:
+    assert tables.difference(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.04321, "0.0432"), (1.0, "1.0000"), (0.0001, "0.0001"), (2e-18, "<0.0001"), (math.nan, "–")]
+)
+def test_p_value(value: float, text: str) -> None:
+    assert tables.p_value(value) == text
+
+
+def test_latex_is_for_booktabs_and_has_no_character_that_it_does_not_know() -> None:
+    text = tables.latex("50 % of a_b", ["name", "difference ±\n95 %"], [["my_act", "−0.1 ± 0.2"], ["p", "< 1"]])
+    assert text == (
+        "\\begin{table}[htbp]\n\\caption{50 \\% of a\\_b}\n\\begin{tabular}{lr}\n\\toprule\n"
+        "name & difference $\\pm$ 95 \\% \\\\\n\\midrule\n"
+        "my\\_act & $-$0.1 $\\pm$ 0.2 \\\\\np & $<$ 1 \\\\\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    )
+
+
+def test_calibration_cells_mark_the_chosen_row(make_runs: MakeRuns) -> None:
+    runs = make_runs({"relu": [(0.9711, 0.9721), (0.975, 0.975), (0.9794, 0.9784)]})
+    _, rows = tables.calibration_cells(calibration({10: runs}))
+    assert rows[0] == ["10", "1", "3", "0.97517", "0.00415", "0.97940", "0.97110", "2.0", ""]
+    assert rows[1][-2:] == ["0.0", "←"]
+
+
+def test_epoch_cells(make_runs: MakeRuns) -> None:
+    head, rows = tables.epoch_cells(make_runs({"relu": [(0.5,)]}))
+    assert head[:3] == ["epoch", "train\nloss", "train\naccuracy"]
+    assert rows == [["1", "0.3333", "0.5000", "0.2500", "0.5000", "2.5", "0.5"]]
+
+
+def all_tables(make_runs: MakeRuns) -> dict[str, Cells]:
+    """Each kind of table, as wide as it gets: n of two digits, long names, many epochs."""
+    accuracies = [tuple(0.98 + seed / 10000 - 0.1 / 2**epoch for epoch in range(14)) for seed in range(60)]
+    runs = make_runs(dict.fromkeys(["relu", "fluid", "leaky-relu", "fluid-coth", "Hardswish"], accuracies))
+    finals = statistics.final_accuracies(runs)
+    far = finals.assign(
+        test_accuracy=finals["test_accuracy"].where(finals["activation"] != "leaky-relu", finals["seed"] / 99)
+    )
+    return {
+        "epochs": tables.epoch_cells(make_runs({"relu": accuracies[:1]})),
+        "summary": tables.summary_cells(summarised(runs, 100)),
+        "comparisons": tables.comparison_cells(statistics.comparisons(far, "relu", 10_000)),
+        "percentiles": tables.percentile_cells(paper.percentiles(finals)),
+        "calibration": tables.calibration_cells(calibration({10: runs, 100: runs})),
+        "table2": tables.table2_cells(paper.table2({"here": finals})),
+        "table2 against": tables.table2_cells(paper.table2({"results/paper": finals, "yours": finals})),
+        "table2 against a far one": tables.table2_cells(
+            paper.table2({"../fluidrelu/results/calibration/batch-100": finals, "yours": finals})
+        ),
+    }
+
+
+KINDS = ["epochs", "summary", "comparisons", "percentiles", "calibration"]
+KINDS += ["table2", "table2 against", "table2 against a far one"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_fit_into_80_columns(kind: str, make_runs: MakeRuns) -> None:
+    head, rows = all_tables(make_runs)[kind]
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.rich_table("Title", head, rows))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    lines = [line.split() for line in text.splitlines()]
+    for row in rows:
+        assert " ".join(row).split() in lines
+
+
+def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
+    made = tables.rich_table("Title", ["name", "formula", "n"], [["relu", "max(0, v)", "3"]], left=(0, 1))
+    assert [column.justify for column in made.columns] == ["left", "left", "right"]
+    assert made.row_count == 1

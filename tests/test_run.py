@@ -1,0 +1,346 @@
+"""The files of a run: what is written comes back exactly, appears whole or not at all, and is checked when read."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fluidrelu_cli.errors import DamagedFileError, OtherProtocolError, StorageError
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.run import (
+    EpochRecord,
+    RunFiles,
+    TrialResult,
+    read_parameters,
+    read_run,
+    write_run,
+    write_whole,
+)
+
+MakeResult = Callable[..., TrialResult]
+
+RUN_CSV = """\
+activation,seed,epoch,train_loss,train_accuracy,test_loss,test_accuracy,train_seconds,test_seconds
+fluid,3,1,0.3333333333333333,0.9783833333333334,0.25,0.9783833333333334,2.5,0.5
+fluid,3,2,0.25,0.1,0.25,0.1,2.5,0.5
+"""
+
+PARAMETERS_CSV = """\
+activation,seed,epoch,layer,parameter,kernel,value
+fluid,3,0,activation1,a,0,3.0
+fluid,3,0,activation1,a,1,0.0
+fluid,3,0,activation2,a,0,3.0
+fluid,3,0,activation2,a,1,0.0
+fluid,3,1,activation1,a,0,3.5
+fluid,3,1,activation1,a,1,-0.3333333333333333
+fluid,3,1,activation2,a,0,3.5
+fluid,3,1,activation2,a,1,-0.3333333333333333
+fluid,3,2,activation1,a,0,4.0
+fluid,3,2,activation1,a,1,-0.6666666666666666
+fluid,3,2,activation2,a,0,4.0
+fluid,3,2,activation2,a,1,-0.6666666666666666
+"""
+
+accuracies = st.integers(1, 60000).flatmap(lambda n: st.integers(0, n).map(lambda right: right / n))
+seconds = st.floats(0, 1e6)
+epochs = st.builds(
+    EpochRecord,
+    epoch=st.just(1),
+    train_loss=st.floats(),
+    train_accuracy=accuracies,
+    test_loss=st.floats(),
+    test_accuracy=accuracies,
+    train_seconds=seconds,
+    test_seconds=seconds,
+    parameters=st.fixed_dictionaries({("activation1", "a"): st.tuples(st.floats(), st.floats())}),
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(epochs, min_size=1, max_size=3))
+def test_every_number_comes_back_exactly(records: list[EpochRecord]) -> None:
+    records = [dataclasses.replace(record, epoch=epoch) for epoch, record in enumerate(records, start=1)]
+    trial = Trial(Protocol(epochs=len(records)), "fluid", 0)
+    result = TrialResult(trial, {("activation1", "a"): (0.0, -0.0)}, tuple(records), {})
+    with tempfile.TemporaryDirectory() as folder:
+        files = RunFiles(Path(folder), trial.name)
+        write_run(files, result)
+        run, parameters = read_run(files, trial.protocol), read_parameters(files)
+    # by repr, where nan equals nan and 0.0 is not -0.0
+    for name in list(run)[2:]:
+        assert repr(run[name]) == repr([getattr(record, name) for record in records])
+    assert parameters is not None
+    values = [value for record in records for value in record.parameters["activation1", "a"]]
+    assert repr(parameters["value"]) == repr([0.0, -0.0, *values])
+
+
+def test_the_files_to_the_letter(tmp_path: Path, make_result: MakeResult) -> None:
+    """Columns and their order are a public interface."""
+    files = RunFiles(tmp_path, "fluid-seed3")
+    write_run(files, make_result("fluid", 3, (0.9783833333333334, 0.1), lr=0.01, batch_size=50))
+    assert files.csv.read_text() == RUN_CSV
+    assert files.parameters.read_text() == PARAMETERS_CSV
+    assert json.loads(files.provenance.read_text()) == {
+        "activation": "fluid",
+        "seed": 3,
+        "protocol": {
+            "dataset": "mnist",
+            "model": "paper",
+            "epochs": 2,
+            "batch_size": 50,
+            "lr": 0.01,
+            "momentum": 0.9,
+            "beta": 10000.0,
+            "train_images": None,
+            "test_images": None,
+            "precision": "fp32",
+            "schedule": "constant",
+            "weight_decay": 0.0,
+            "standardise": "colour",
+            "augment": "none",
+            "validation_images": None,
+        },
+        "parameter_rows": 12,
+        "wall_seconds": 6.0,
+    }
+    names = {"fluid-seed3.csv", "fluid-seed3.parameters.csv", "fluid-seed3.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_result_is_the_last_epochs_test_accuracy(make_result: MakeResult) -> None:
+    assert make_result(accuracies=(0.5, 0.875, 0.75)).test_accuracy == 0.75
+
+
+def test_run_without_learned_parameters_has_no_file_of_them(tmp_path: Path, make_result: MakeResult) -> None:
+    files = RunFiles(tmp_path, "relu-seed0")
+    write_run(files, make_result("relu"))
+    assert not files.parameters.exists()
+    assert read_parameters(files) is None
+
+
+@pytest.mark.parametrize("activation", ["nan", "None", "1", "True", "my_module:MyAct", 'a,"b"'])
+def test_activation_stays_a_string(activation: str, tmp_path: Path, make_result: MakeResult) -> None:
+    result = make_result(activation)
+    files = RunFiles(tmp_path, result.trial.name)
+    write_run(files, result)
+    assert read_run(files, result.trial.protocol)["activation"] == [activation, activation]
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
+@pytest.mark.parametrize("before", [None, "the file that was there"])
+def test_file_appears_whole_or_not_at_all(
+    step: str, before: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.csv"
+    if before is not None:
+        path.write_text(before)
+
+    def killed(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, "new")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ([] if before is None else [before])
+
+
+def test_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match=r"file\.csv cannot be written \(No space left on device\).*--results"):
+        write_whole(tmp_path / "file.csv", "new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"file/runs/a\.csv cannot be written.*--results"):
+        write_whole(tmp_path / "file" / "runs" / "a.csv", "new")
+
+
+@pytest.mark.parametrize("whole", [0, 1, 2])
+def test_run_csv_is_written_last(
+    whole: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_result: MakeResult
+) -> None:
+    """However many files were finished before the disk was full, the run does not look finished."""
+    files = RunFiles(tmp_path, "fluid-seed0")
+    files.failure.write_text("of an earlier try")
+    replace, left = Path.replace, [None] * whole
+
+    def replace_while_there_is_room(self: Path, target: Path) -> Path:
+        if not left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left.pop()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_while_there_is_room)
+    with pytest.raises(StorageError):
+        write_run(files, make_result())
+    there = {path for path in tmp_path.iterdir() if path != files.failure}
+    assert len(there) == whole
+    assert there <= {files.parameters, files.provenance}
+    assert files.failure.exists()
+
+
+def test_failure_file_vanishes_on_success(tmp_path: Path, make_result: MakeResult) -> None:
+    files = RunFiles(tmp_path, "relu-seed0")
+    files.failure.write_text("Traceback ...")
+    write_run(files, make_result("relu"))
+    assert files.csv.exists()
+    assert not files.failure.exists()
+
+
+def without_protocol(text: str) -> str:
+    return json.dumps({name: value for name, value in json.loads(text).items() if name != "protocol"})
+
+
+def last_line(text: str) -> str:
+    return text.splitlines(keepends=True)[-1]
+
+
+CSV, PROVENANCE = "fluid-seed0.csv", "fluid-seed0.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "mutate", "words"),
+    [
+        pytest.param(CSV, lambda text: text[:-20], "is damaged (could not convert", id="truncated in mid-line"),
+        pytest.param(CSV, lambda _: "", "is damaged (its columns are not activation, seed", id="empty"),
+        pytest.param(CSV, lambda _: b"\0" * 300, "is damaged (", id="zeros"),
+        pytest.param(CSV, lambda _: bytes(range(256)), "is damaged (", id="binary garbage"),
+        pytest.param(CSV, lambda text: text.replace("train_loss", "loss"), "its columns are not", id="wrong header"),
+        pytest.param(CSV, lambda text: text.replace("epoch,", "", 1), "is damaged (", id="header without a column"),
+        pytest.param(CSV, lambda text: text[: text.index("\n") + 1], "one row for each of 2 epochs", id="header only"),
+        pytest.param(
+            CSV, lambda text: text.removesuffix(last_line(text)), "one row for each of 2 epochs", id="missing epoch"
+        ),
+        pytest.param(CSV, lambda text: text + last_line(text), "one row for each of 2 epochs", id="extra row"),
+        pytest.param(CSV, lambda text: text[:-1] + ",1\n", "its columns are not", id="row too long"),
+        pytest.param(CSV, lambda text: text[:-5] + "\n", "could not convert string to float: ''", id="row too short"),
+        pytest.param(CSV, lambda text: text[:-5] + '"\n', "is damaged (", id="quotation without an end"),
+        pytest.param(CSV, lambda text: text.replace(",0.75,", ",1.5,"), "accuracy outside [0, 1]", id="accuracy 1.5"),
+        pytest.param(CSV, lambda text: text.replace(",0.75,", ",-0.1,"), "accuracy outside [0, 1]", id="accuracy -0.1"),
+        pytest.param(CSV, lambda text: text.replace(",0.75,", ",nan,"), "accuracy outside [0, 1]", id="accuracy nan"),
+        pytest.param(CSV, lambda text: text.replace(",0.75,", ",good,"), "could not convert", id="text for a number"),
+        pytest.param(CSV, lambda text: text.replace(",2,", ",2.5,"), "invalid literal for int", id="half an epoch"),
+        pytest.param(CSV, lambda text: text.replace("fluid,", "relu,"), "than its name says", id="other activation"),
+        pytest.param(CSV, lambda text: text.replace("fluid,0", "fluid,7"), "than its name says", id="other seed"),
+        pytest.param(CSV, lambda text: text.replace("fluid,0,2", "fluid,1,2"), "mixes", id="two seeds"),
+        pytest.param(CSV, lambda text: text.replace("fluid,0,2", "relu,0,2"), "mixes", id="two activations"),
+        pytest.param(CSV, None, "cannot be read (No such file or directory)", id="no run"),
+        pytest.param(PROVENANCE, None, "which tells the run's protocol, is missing", id="no provenance"),
+        pytest.param(PROVENANCE, lambda text: text[:-20], "is damaged (", id="provenance not JSON"),
+        pytest.param(PROVENANCE, lambda _: b"\xff\xfe", "is damaged (", id="provenance binary"),
+        pytest.param(PROVENANCE, lambda _: "[1]", "it holds no JSON object", id="provenance a list"),
+        pytest.param(PROVENANCE, without_protocol, "its protocol cannot be read", id="provenance without protocol"),
+        pytest.param(
+            PROVENANCE,
+            lambda text: text.replace('"beta"', '"gamma"'),
+            "its protocol cannot be read",
+            id="unknown protocol field",
+        ),
+        pytest.param("fluid-seed0.parameters.csv", None, "is missing", id="no parameters"),
+    ],
+)
+def test_damaged_run_is_refused(
+    name: str, mutate: Callable[[str], str | bytes] | None, words: str, tmp_path: Path, make_result: MakeResult
+) -> None:
+    result = make_result()
+    files = RunFiles(tmp_path, "fluid-seed0")
+    write_run(files, result)
+    read_run(files, result.trial.protocol)  # good so far
+    path = tmp_path / name
+    if mutate is None:
+        path.unlink()
+    else:
+        good = path.read_text()
+        bad = mutate(good)
+        assert bad != good
+        path.write_bytes(bad.encode() if isinstance(bad, str) else bad)
+    with pytest.raises(StorageError if mutate is None else DamagedFileError) as error:
+        read_run(files, result.trial.protocol)
+    message = str(error.value)
+    assert message.startswith(str(path))
+    assert words in message
+    assert "\n" not in message
+
+
+def test_run_saved_by_a_spreadsheet_is_no_damaged_one(tmp_path: Path, make_result: MakeResult) -> None:
+    result, files = make_result(), RunFiles(tmp_path, "fluid-seed0")
+    write_run(files, result)
+    before = read_run(files, result.trial.protocol)
+    files.csv.write_bytes(f"\ufeff{files.csv.read_text()}\n".replace("\n", "\r\n").encode())
+    assert read_run(files, result.trial.protocol) == before
+
+
+def test_diverged_run_is_no_damaged_one(tmp_path: Path, make_result: MakeResult) -> None:
+    good = make_result("relu")
+    diverged = tuple(dataclasses.replace(record, train_loss=math.nan, test_loss=math.inf) for record in good.epochs)
+    files = RunFiles(tmp_path, "relu-seed0")
+    write_run(files, dataclasses.replace(good, epochs=diverged))
+    run = read_run(files, good.trial.protocol)
+    assert repr(run["train_loss"]) == "[nan, nan]"
+    assert run["test_loss"] == [math.inf, math.inf]
+
+
+def test_run_of_another_protocol_is_not_called_damaged(tmp_path: Path, make_result: MakeResult) -> None:
+    """Nothing may move it aside: it is study.json that does not fit."""
+    result, files = make_result(), RunFiles(tmp_path, "fluid-seed0")
+    write_run(files, result)
+    with pytest.raises(OtherProtocolError, match=r"than its study \(epochs\): restore study\.json") as raised:
+        read_run(files, dataclasses.replace(result.trial.protocol, epochs=3))
+    assert not isinstance(raised.value, DamagedFileError)
+
+
+def test_parameters_cut_between_two_lines_are_damaged(tmp_path: Path, make_result: MakeResult) -> None:
+    files = RunFiles(tmp_path, "fluid-seed0")
+    write_run(files, make_result())
+    lines = files.parameters.read_text().splitlines(keepends=True)
+    files.parameters.write_text("".join(lines[:-1]))
+    with pytest.raises(DamagedFileError, match=r"11 rows, not 12"):
+        read_parameters(files)
+
+
+def test_a_seed_that_cannot_be_is_damage(tmp_path: Path, make_result: MakeResult) -> None:
+    files = RunFiles(tmp_path, "fluid-seed0")
+    write_run(files, make_result())
+    files.csv.write_text(files.csv.read_text().replace("fluid,0,", "fluid,-1,"))
+    with pytest.raises(DamagedFileError, match="another activation or seed than its name says"):
+        read_run(files, make_result().trial.protocol)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("test_images", None),
+        ("test_images", "many"),
+        ("test_images", 0),
+        ("versions", None),
+        ("source", "abc"),
+        ("batched_seeds", "x"),
+        ("batched_seeds", 0),
+        ("wall_seconds", None),
+    ],
+)
+def test_conditions_changed_by_hand_are_damage(
+    field: str, value: object, tmp_path: Path, make_result: MakeResult
+) -> None:
+    files = RunFiles(tmp_path, "relu-seed0")
+    result = make_result("relu")
+    write_run(files, result)
+    content = json.loads(files.provenance.read_text())
+    files.provenance.write_text(json.dumps({**content, field: value}))
+    with pytest.raises(DamagedFileError, match=rf"relu-seed0\.json is damaged \({field}: "):
+        read_run(files, result.trial.protocol)

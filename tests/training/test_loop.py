@@ -1,0 +1,462 @@
+"""Training against a plain script that shares no code with it, and its determinism."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+
+from fluidrelu_cli.data.dataset import Dataset, write_npz
+from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.networks.build import build_model
+from fluidrelu_cli.networks.named import resolve
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.run import EpochRecord, TrialResult
+from fluidrelu_cli.seeding import generator
+from fluidrelu_cli.training.loop import Training, load_dataset, pick_device, run_together
+
+PROTOCOL = Protocol(epochs=2, batch_size=32, lr=0.01, beta=300.0, train_images=100, test_images=50)
+# 100 is no multiple of 32: the last batch is smaller.
+
+
+@pytest.fixture
+def dataset(data_dir: Path) -> Dataset:
+    return load_dataset(PROTOCOL, data_dir)
+
+
+def records(trial: Trial, dataset: Dataset) -> list[EpochRecord]:
+    """A trial's epochs without their timings."""
+    epochs = Training([trial], dataset, torch.device("cpu")).epochs()
+    return [dataclasses.replace(record, train_seconds=0, test_seconds=0) for (record,) in epochs]
+
+
+@pytest.mark.parametrize("activation", ["relu", "fluid"])
+def test_agrees_with_a_plain_script(activation: str, dataset: Dataset) -> None:
+    """Activation before pooling, autograd through `where`, and the momentum update (7), (8) by hand; float64."""
+    model = build_model("paper", resolve(activation), 5, (1, 28, 28), 10).module.double()
+    weights = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
+    steps = {name: torch.zeros_like(value) for name, value in weights.items()}
+
+    def activate(v: torch.Tensor, layer: str) -> torch.Tensor:
+        if activation == "relu":
+            return v.clamp(min=0)
+        a = weights[f"{layer}.a"].view(-1, 1, 1)
+        return torch.where(v >= 0, v, v / (1 - v.clamp(max=0) / (2 * torch.exp(a))))
+
+    def logits(images: torch.Tensor) -> torch.Tensor:
+        v = functional.conv2d(images.double() / 255, weights["conv1.weight"], weights["conv1.bias"])
+        v = functional.max_pool2d(activate(v, "activation1"), 2)
+        v = functional.conv2d(v, weights["conv2.weight"], weights["conv2.bias"])
+        v = functional.max_pool2d(activate(v, "activation2"), 2)
+        return functional.linear(v.flatten(1), weights["fc.weight"], weights["fc.bias"])
+
+    order = generator(5, "data order")
+    expected = []
+    for _ in range(PROTOCOL.epochs):
+        shuffled = torch.randperm(100, generator=order)
+        loss_sum = 0.0
+        for start in range(0, 100, 32):
+            batch = shuffled[start : start + 32]
+            loss = functional.cross_entropy(logits(dataset.train_images[batch]), dataset.train_labels[batch])
+            gradients = torch.autograd.grad(loss, list(weights.values()))
+            loss_sum += loss.item() * len(batch)
+            with torch.no_grad():
+                for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+                    beta = PROTOCOL.beta if name.endswith(".a") else 1
+                    steps[name] = PROTOCOL.momentum * steps[name] - PROTOCOL.lr * beta * gradient
+                    weight += steps[name]
+        with torch.no_grad():
+            test_logits = logits(dataset.test_images)
+        test_loss = functional.cross_entropy(test_logits, dataset.test_labels).item()
+        accuracy = (test_logits.argmax(1) == dataset.test_labels).double().mean().item()
+        expected.append((loss_sum / 100, test_loss, accuracy))
+
+    found = records(Trial(PROTOCOL, activation, 5), dataset)
+    for record, (train_loss, test_loss, accuracy) in zip(found, expected, strict=True):
+        assert record.train_loss == pytest.approx(train_loss, rel=1e-5)
+        assert record.test_loss == pytest.approx(test_loss, rel=1e-5)
+        assert record.test_accuracy == pytest.approx(accuracy, abs=0.0201)  # one image may sit on the boundary
+    for (layer, parameter), values in found[-1].parameters.items():
+        assert values == pytest.approx(weights[f"{layer}.{parameter}"].tolist(), rel=1e-3, abs=1e-5)
+        assert max(abs(value) for value in values) > 0.001  # β moves them
+
+
+def colours(side: int = 22, train: int = 50, test: int = 30) -> Dataset:
+    """Random images of 4 classes; those of a class are brighter than those before, and each channel has its mean."""
+    generator = torch.Generator().manual_seed(side)
+    labels = torch.arange(train + test) % 4
+    noise = torch.randint(100, (train + test, 3, side, side), generator=generator)
+    images = (noise + 40 * labels.view(-1, 1, 1, 1) + torch.tensor([0, 10, 30]).view(3, 1, 1)).to(torch.uint8)
+    return Dataset(images[:train], labels[:train], images[train:], labels[train:], 4)
+
+
+def plain_logits(activation: str, weights: dict[str, torch.Tensor], v: torch.Tensor) -> torch.Tensor:
+    """Three convolutions, each activated before it is pooled."""
+    for layer in (1, 2, 3):
+        v = functional.conv2d(v, weights[f"conv{layer}.weight"], weights[f"conv{layer}.bias"])
+        if activation == "relu":
+            v = functional.relu(v)
+        elif activation == "prelu":
+            v = torch.where(v >= 0, v, weights[f"activation{layer}.weight"].view(-1, 1, 1) * v)
+        else:
+            a = weights[f"activation{layer}.a"].view(-1, 1, 1)
+            v = torch.where(v >= 0, v, v / (1 - v.clamp(max=0) / (2 * torch.exp(a))))
+        v = functional.max_pool2d(v, 2)
+    return functional.linear(v.flatten(1), weights["fc.weight"], weights["fc.bias"])
+
+
+def cropped_and_flipped(images: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+    """Image by image."""
+    height, width = images.shape[2:]
+    places = torch.randint(9, (len(images), 2), generator=draws).tolist()
+    flips = torch.randint(2, (len(images),), generator=draws).tolist()
+    shown = []
+    for image, (row, column), flip in zip(images, places, flips, strict=True):
+        crop = functional.pad(image, (4, 4, 4, 4))[:, row : row + height, column : column + width]
+        shown.append(crop.flip(2) if flip else crop)
+    return torch.stack(shown)
+
+
+PLAIN_RATES: dict[str, Callable[[int], float]] = {
+    "cosine": lambda done: 0.01 * (1 + math.cos(math.pi * done / 12)) / 2,
+    "step": lambda done: 0.01 if done < 6 else 0.001 if done < 9 else 0.0001,
+}
+"""The rate when so many of 12 steps are done."""
+
+
+@pytest.mark.parametrize(("activation", "schedule"), [("relu", "cosine"), ("fluid", "step"), ("prelu", "cosine")])
+@pytest.mark.usefixtures("double")
+def test_agrees_with_a_plain_script_that_does_all_that_can_be_asked_for(activation: str, schedule: str) -> None:
+    """Colours standardised, images cropped and flipped one by one, weight decay, a schedule, three convolutions."""
+    dataset, settings = colours(), {"schedule": schedule, "weight_decay": 0.03, "augment": "flip-crop"}
+    protocol = Protocol(model="cnn3", epochs=3, batch_size=16, lr=0.01, beta=30.0, **settings)  # type: ignore[arg-type]
+    model = build_model("cnn3", resolve(activation), 5, (3, 22, 22), 4).module.double()
+    weights = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
+    momenta = {name: torch.zeros_like(value) for name, value in weights.items()}
+    floats = dataset.train_images.double() / 255
+    mean, sd = floats.mean((0, 2, 3), keepdim=True), floats.std((0, 2, 3), correction=0, keepdim=True)
+
+    def logits(images: torch.Tensor) -> torch.Tensor:
+        return plain_logits(activation, weights, (images.double() / 255 - mean) / sd)
+
+    order, draws = generator(5, "data order"), generator(5, "augmentation")
+    expected, done = [], 0
+    for _ in range(3):
+        shuffled = torch.randperm(50, generator=order)
+        shown_batches = torch.split(cropped_and_flipped(dataset.train_images[shuffled], draws), 16)
+        label_batches = torch.split(dataset.train_labels[shuffled], 16)
+        loss_sum = 0.0
+        for images, labels in zip(shown_batches, label_batches, strict=True):
+            loss = functional.cross_entropy(logits(images), labels)
+            loss_sum += loss.item() * len(images)
+            gradients = torch.autograd.grad(loss, list(weights.values()))
+            with torch.no_grad():
+                for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+                    decay = 0.0 if name.startswith("activation") else 0.03
+                    beta = 30.0 if name.endswith(".a") else 1.0
+                    # The momentum is one of gradients, as in torch: a new rate is that of all it has gathered.
+                    momenta[name] = 0.9 * momenta[name] + gradient + decay * weight
+                    weight -= PLAIN_RATES[schedule](done) * beta * momenta[name]
+            done += 1
+        with torch.no_grad():
+            test_logits = logits(dataset.test_images)
+        test_loss = functional.cross_entropy(test_logits, dataset.test_labels).item()
+        accuracy = (test_logits.argmax(1) == dataset.test_labels).double().mean().item()
+        expected.append((loss_sum / 50, test_loss, accuracy))
+    assert done == 12
+
+    found = records(Trial(protocol, activation, 5), dataset)
+    for record, (train_loss, test_loss, accuracy) in zip(found, expected, strict=True):
+        assert record.train_loss == pytest.approx(train_loss, rel=1e-6)
+        assert record.test_loss == pytest.approx(test_loss, rel=1e-6)
+        assert record.test_accuracy == pytest.approx(accuracy, abs=1e-12)
+    assert found[0].test_loss != pytest.approx(found[-1].test_loss, rel=1e-3)
+    for (layer, parameter), values in found[-1].parameters.items():
+        assert values == pytest.approx(weights[f"{layer}.{parameter}"].tolist(), rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schedule": "cosine"},
+        {"schedule": "step"},
+        {"weight_decay": 0.01},
+        {"standardise": "never"},
+        {"augment": "flip-crop"},
+    ],
+    ids=str,
+)
+def test_every_setting_changes_the_numbers(change: dict[str, Any]) -> None:
+    dataset, protocol = colours(16, 30, 20), Protocol(epochs=1, batch_size=8, lr=0.01)
+    plain = records(Trial(protocol, "relu", 0), dataset)
+    assert records(Trial(dataclasses.replace(protocol, **change), "relu", 0), dataset) != plain
+
+
+def test_standardising_colours_is_the_default_and_leaves_grey_images_alone(dataset: Dataset) -> None:
+    coloured, protocol = colours(16, 30, 20), Protocol(epochs=1, batch_size=8, lr=0.01)
+
+    def by_choice(dataset: Dataset) -> list[list[EpochRecord]]:
+        choices = ("colour", "always", "never")
+        return [
+            records(Trial(dataclasses.replace(protocol, standardise=choice), "relu", 0), dataset) for choice in choices
+        ]
+
+    colour, always, never = by_choice(coloured)
+    assert colour == always != never
+    colour, always, never = by_choice(dataset)
+    assert colour == never != always
+    assert records(Trial(protocol, "relu", 0), dataset) == never
+
+
+FLIP_CROP = Protocol(model="resnet20", epochs=2, batch_size=16, lr=0.01, beta=30.0, augment="flip-crop")
+
+
+def digests(trial: Trial, dataset: Dataset) -> dict[str, str]:
+    training = Training([trial], dataset, torch.device("cpu"))
+    list(training.epochs())
+    [found] = training.digests()
+    return found
+
+
+def test_an_augmented_trial_gives_the_same_numbers_again() -> None:
+    dataset, trial = colours(8), Trial(FLIP_CROP, "fluid", 1)
+    first = records(trial, dataset)
+    torch.rand(7)
+    assert records(trial, dataset) == first
+    assert records(Trial(FLIP_CROP, "fluid", 2), dataset) != first
+
+
+def test_all_activations_of_a_seed_see_the_same_augmented_images() -> None:
+    dataset = colours(16)
+    protocol = dataclasses.replace(FLIP_CROP, model="paper")
+    relu, fluid, other = (
+        digests(Trial(protocol, activation, seed), dataset)
+        for activation, seed in (("relu", 0), ("fluid", 0), ("fluid", 1))
+    )
+    assert relu == fluid
+    assert relu.keys() == {"initial_weights_sha256", "data_order_sha256", "augmentation_sha256"}
+    assert all(len(value) == 64 for value in relu.values())
+    assert all(other[name] != value for name, value in relu.items())
+    draws = hashlib.sha256()
+    augmentation = generator(0, "augmentation")
+    for _ in range(2):
+        places = torch.randint(9, (50, 2), generator=augmentation)
+        flips = torch.randint(2, (50, 1), generator=augmentation)
+        draws.update(torch.cat([places, flips], 1).numpy().tobytes())
+    assert relu["augmentation_sha256"] == draws.hexdigest()
+
+
+def test_augmentation_leaves_weights_and_order_as_they_are() -> None:
+    dataset = colours(16)
+    with_it = digests(Trial(dataclasses.replace(FLIP_CROP, model="paper"), "relu", 3), dataset)
+    without = digests(Trial(dataclasses.replace(FLIP_CROP, model="paper", augment="none"), "relu", 3), dataset)
+    assert with_it.keys() - without.keys() == {"augmentation_sha256"}
+    assert without.items() < with_it.items()
+
+
+def as_file(path: Path, dataset: Dataset) -> Path:
+    write_npz(
+        path,
+        {
+            "x_train": dataset.train_images.permute(0, 2, 3, 1).numpy(),
+            "y_train": dataset.train_labels.numpy(),
+            "x_test": dataset.test_images.permute(0, 2, 3, 1).numpy(),
+            "y_test": dataset.test_labels.numpy(),
+        },
+    )
+    return path
+
+
+def test_a_validation_split_never_looks_at_the_test_images(tmp_path: Path) -> None:
+    """With other test images, and other labels of them, not a digit changes: neither the data's digest."""
+    dataset = colours(16, 40, 20)
+    others = dataclasses.replace(dataset, test_images=255 - dataset.test_images, test_labels=dataset.test_labels * 0)
+    results = []
+    for name, data in (("one.npz", dataset), ("other.npz", others)):
+        file = as_file(tmp_path / name, data)
+        protocol = Protocol(dataset=str(file), epochs=2, batch_size=8, lr=0.01, validation_images=10)
+        [result] = run_together([Trial(protocol, "relu", 0)], tmp_path, "cpu", lambda _records: None)
+        results.append(result)
+    one, other = results
+    assert one.provenance["test_images"] == other.provenance["test_images"] == 10
+    assert one.provenance["data_sha256"] == other.provenance["data_sha256"]
+    for mine, theirs in zip(one.epochs, other.epochs, strict=True):
+        assert dataclasses.replace(mine, train_seconds=0, test_seconds=0) == dataclasses.replace(
+            theirs, train_seconds=0, test_seconds=0
+        )
+    split = dataset.validation(10)
+    assert one.provenance["data_sha256"] == split.sha256
+    assert records(Trial(one.trial.protocol, "relu", 0), split)[-1].test_loss == one.epochs[-1].test_loss
+
+
+def test_what_is_held_out_is_not_trained_on_and_not_scaled_by() -> None:
+    split = colours(16, 40, 20).validation(10)
+    blank = dataclasses.replace(split, test_images=torch.zeros_like(split.test_images))
+    trial = Trial(Protocol(epochs=1, batch_size=8, lr=0.01), "fluid", 0)
+    [one], [other] = records(trial, split), records(trial, blank)
+    assert (one.train_loss, one.train_accuracy, one.parameters) == (
+        other.train_loss,
+        other.train_accuracy,
+        other.parameters,
+    )
+    assert one.test_loss != other.test_loss
+
+
+def test_first_images_and_a_validation_split_are_taken_from_a_file_in_that_order(tmp_path: Path) -> None:
+    whole = colours(8, 40, 20)
+    file = as_file(tmp_path / "mine.npz", whole)
+    loaded = load_dataset(Protocol(dataset=str(file), train_images=24, validation_images=6), tmp_path)
+    assert loaded.sha256 == whole.first(24, None).validation(6).sha256
+    assert load_dataset(Protocol(dataset=str(file), test_images=7), tmp_path).sha256 == whole.first(None, 7).sha256
+
+
+def test_a_network_too_deep_for_the_images_is_refused_before_it_trains(tmp_path: Path) -> None:
+    file = as_file(tmp_path / "mine.npz", colours(8, 40, 20))
+    with pytest.raises(UsageError, match=r"^The network 'cnn3' needs images of at least 22 x 22 pixels, not 8 x 8: "):
+        run_together([Trial(Protocol(dataset=str(file), model="cnn3"), "relu", 0)], tmp_path, "cpu", lambda _: None)
+
+
+OWN_NETWORK = """
+from torch import nn
+
+def net(activation, shape, classes):
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 4, 3), nn.BatchNorm2d(4), activation(4), nn.Flatten(), nn.LazyLinear(classes)
+    )
+"""
+
+
+def test_a_users_network_is_trained_and_known_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_trained_network.py").write_text(OWN_NETWORK)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    file = as_file(tmp_path / "mine.npz", colours(8))
+    protocol = Protocol(dataset=str(file), model="own_trained_network:net", epochs=2, batch_size=8, lr=0.01, beta=30.0)
+
+    def run(seeds: Sequence[int]) -> list[TrialResult]:
+        return run_together([Trial(protocol, "fluid", seed) for seed in seeds], tmp_path, "cpu", lambda _records: None)
+
+    alone, together = [run([seed])[0] for seed in (0, 1)], run([0, 1])
+    sys.modules.pop("own_trained_network")
+    for result, stacked in zip(alone, together, strict=True):
+        assert result.provenance["model_sha256"] == hashlib.sha256(OWN_NETWORK.encode()).hexdigest()
+        assert result.initial_parameters == stacked.initial_parameters == {("2", "a"): (0.0,) * 4}
+        assert any(value != 0 for value in result.epochs[-1].parameters["2", "a"])
+        for record, other in zip(result.epochs, stacked.epochs, strict=True):
+            assert record.test_loss == pytest.approx(other.test_loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["relu", "fluid", "prelu", "fluid-exp", "RReLU"])
+def test_the_same_trial_gives_the_same_numbers(activation: str, dataset: Dataset) -> None:
+    """RReLU draws random numbers while training: they are seeded too."""
+    trial = Trial(PROTOCOL, activation, 1)
+    first = records(trial, dataset)
+    torch.rand(7)
+    assert records(trial, dataset) == first
+    assert records(Trial(PROTOCOL, activation, 2), dataset) != first
+
+
+def test_beta_0_keeps_a_where_it_starts(dataset: Dataset) -> None:
+    trial = Trial(dataclasses.replace(PROTOCOL, beta=0.0), "fluid", 0)
+    assert all(value == 0 for values in records(trial, dataset)[-1].parameters.values() for value in values)
+
+
+def test_a_diverging_trial_is_a_result_too(dataset: Dataset) -> None:
+    trial = Trial(dataclasses.replace(PROTOCOL, lr=1e6), "relu", 0)
+    last = records(trial, dataset)[-1]
+    assert not last.train_loss < 1e3
+    assert 0 <= last.test_accuracy <= 1
+
+
+def test_run_together_reports_each_epoch_and_its_conditions(data_dir: Path) -> None:
+    seen: list[Sequence[EpochRecord]] = []
+    [result] = run_together([Trial(PROTOCOL, "prelu", 0)], data_dir, "cpu", seen.append)
+    assert seen == [(record,) for record in result.epochs]
+    assert [record.epoch for record in result.epochs] == [1, 2]
+    assert result.test_accuracy == result.epochs[-1].test_accuracy
+    assert result.initial_parameters == {
+        ("activation1", "weight"): (0.25,) * 16,
+        ("activation2", "weight"): (0.25,) * 32,
+    }
+    assert result.provenance["threads"] == 1
+    assert result.provenance["device"] == "cpu"
+    assert len(result.provenance["data_sha256"]) == 64
+    assert result.provenance["activation_sha256"] is None
+    assert result.provenance["model_sha256"] is None
+    assert "augmentation_sha256" not in result.provenance
+    assert result.provenance["test_images"] == result.trial.protocol.test_images
+
+
+def test_seeds_trained_together_get_the_results_of_each(data_dir: Path) -> None:
+    trials = [Trial(PROTOCOL, "prelu", seed) for seed in (0, 7)]
+    seen: list[Sequence[EpochRecord]] = []
+    together = run_together(trials, data_dir, "cpu", seen.append)
+    assert [result.trial for result in together] == trials
+    assert seen == list(zip(*(result.epochs for result in together), strict=True))
+    for result in together:
+        [alone] = run_together([result.trial], data_dir, "cpu", lambda _records: None)
+        assert (result.provenance["batched_seeds"], alone.provenance["batched_seeds"]) == (2, 1)
+        assert result.provenance.keys() == alone.provenance.keys()
+        for name in ("initial_weights_sha256", "data_order_sha256", "data_sha256"):
+            assert result.provenance[name] == alone.provenance[name]
+        assert result.initial_parameters == alone.initial_parameters
+        for record, own in zip(result.epochs, alone.epochs, strict=True):
+            assert record.train_loss == pytest.approx(own.train_loss, rel=1e-4)
+            assert record.test_accuracy == pytest.approx(own.test_accuracy, abs=0.0201)
+            assert record.parameters.keys() == own.parameters.keys()
+            for key, values in record.parameters.items():
+                assert values == pytest.approx(own.parameters[key], rel=1e-4)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_call_after_every_step_may_stop_the_training(seeds: int, data_dir: Path) -> None:
+    trials = [Trial(PROTOCOL, "relu", seed) for seed in range(seeds)]
+    steps: list[int] = []
+    epochs: list[Sequence[EpochRecord]] = []
+    run_together(trials, data_dir, "cpu", epochs.append, lambda: steps.append(len(epochs)))
+    assert steps == [0] * 4 + [1] * 4  # 100 images in batches of 32, two epochs
+
+    def stop() -> None:
+        steps.append(-1)
+        if steps.count(-1) == 6:
+            raise KeyboardInterrupt
+
+    epochs.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run_together(trials, data_dir, "cpu", epochs.append, stop)
+    assert steps.count(-1) == 6
+    assert len(epochs) == 1
+
+
+def test_auto_takes_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not MPS: its runs cannot be repeated to the last digit."""
+    for cuda, mps, expected in ((True, True, "cuda"), (False, True, "cpu"), (False, False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
+        assert pick_device("auto").type == expected
+        assert not mps or pick_device("mps").type == "mps"
+    assert pick_device("cpu").type == "cpu"
+    with pytest.raises(UsageError, match="no cuda device; use --device auto"):
+        pick_device("cuda")
+
+
+def test_training_leaves_torchvision_alone(data_dir: Path) -> None:
+    """It would take a worker a second and 150 MB."""
+    script = (
+        "import sys, pathlib\n"
+        "from fluidrelu_cli.protocol import Protocol, Trial\n"
+        "from fluidrelu_cli.training.loop import run_together\n"
+        "trial = Trial(Protocol(epochs=1, train_images=20, test_images=20), 'fluid', 0)\n"
+        "run_together([trial], pathlib.Path(sys.argv[1]), 'cpu', lambda records: None)\n"
+        "assert 'torchvision' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(data_dir)], check=True, timeout=60)

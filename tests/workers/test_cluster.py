@@ -1,0 +1,385 @@
+"""The command line on a real Dask cluster: a scheduler and two workers on this machine, each in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_line import (
+    ACTIVATIONS,
+    SMALL,
+    assert_same_numbers,
+    fluidrelu,
+    numbers,
+    start_repeat,
+    wait_for_first_run,
+    words,
+)
+from distributed import Client
+
+import fluidrelu_cli
+from fluidrelu_cli.errors import FluidReluError, UsageError
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.run import EpochRecord
+from fluidrelu_cli.training.loop import run_together
+from fluidrelu_cli.workers import cluster
+from fluidrelu_cli.workers.cluster import DaskPool, _work
+from fluidrelu_cli.workers.local import Event, Finished, follow, jobs_of
+
+ROOT = Path(fluidrelu_cli.__file__).parents[1]
+PROTOCOL = Protocol(epochs=2, batch_size=50, train_images=300, test_images=100)
+ON_A_CPU = (*SMALL, "--device", "cpu")
+THREADS = {"one": 1, "two": 2}
+"""The workers by name, each with its number of threads; "two" alone declares a GPU."""
+
+ONLY_ON_TWO = "import torch\nclass Act(torch.nn.ReLU): pass\n"
+
+
+class Cluster:
+    """A scheduler and workers, each a process in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = ""
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def add_scheduler(self) -> None:
+        file = self._folder / "scheduler.json"
+        # If this process is killed it ends after a while, and its workers with it.
+        plain = ("--host", "127.0.0.1", "--port", "0", "--idle-timeout", "300")
+        self._start("scheduler", *plain, "--scheduler-file", file)
+        wait_until(lambda: file.exists() and file.read_text().endswith("}"))
+        self.address = json.loads(file.read_text())["address"]
+
+    def add_worker(self, name: str, *options: object) -> None:
+        plain = ("--host", "127.0.0.1", "--no-nanny", "--name", name, "--death-timeout", "30", "--local-directory", ".")
+        self._start("worker", self.address, *plain, *options, name=name)
+
+    def kill(self, name: str) -> None:
+        self._processes[name].kill()
+        self._processes.pop(name).wait()
+
+    def close(self) -> None:
+        """Let them end by themselves, if they do: a killed process leaves no record of its coverage."""
+        for process in reversed(self._processes.values()):
+            process.terminate()
+        for process in self._processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
+            process.kill()
+            process.wait()
+
+    def _start(self, kind: str, *options: object, name: str | None = None) -> None:
+        home = self._folder / (name or kind)
+        home.mkdir(exist_ok=True)
+        arguments = ["-m", f"distributed.cli.dask_{kind}", "--no-dashboard", *map(str, options)]
+        with (home / "log.txt").open("ab") as log:
+            self._processes[name or kind] = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=home,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "XDG_CACHE_HOME": str(home / "cache"),
+                },
+                stdout=log,
+                stderr=log,
+            )
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def started(folder: Path) -> Iterator[Cluster]:
+    """A scheduler; all processes have ended afterwards, whatever happens."""
+    cluster = Cluster(folder)
+    try:
+        cluster.add_scheduler()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    for name in THREADS:
+        (folder / name).mkdir()
+        (folder / name / "mine.py").write_text(ACTIVATIONS)
+    (folder / "two" / "only_on_two.py").write_text(ONLY_ON_TWO)
+    with started(folder) as cluster:
+        cluster.add_worker("one", "--nthreads", 1)
+        cluster.add_worker("two", "--nthreads", 2, "--resources", "GPU=1")
+        yield cluster
+
+
+@pytest.fixture
+def address(running: Cluster) -> str:
+    with connected(running.address) as client:
+        client.wait_for_workers(2, timeout=30)
+    return running.address
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Client]:
+    with Client(address, set_as_default=False) as client:
+        yield client
+
+
+def trains_nothing(client: Client) -> bool:
+    """No task is waiting, nor is there a thread that still runs one."""
+    busy = client.run(lambda dask_worker: len(dask_worker.active_threads))
+    return not any(client.processing().values()) and not any(busy.values())
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test works in its own empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def runs(folder: Path) -> Path:
+    return folder / "results" / "local" / "runs"
+
+
+def test_a_cluster_gives_the_numbers_of_this_machine(address: str, undisturbed: Path, folder: Path) -> None:
+    output = words(fluidrelu("repeat", "-n", 2, "--dask", address, *ON_A_CPU))
+    assert f"{address}: 2 workers. 1/4" in output
+    assert_same_numbers(runs(folder), undisturbed)
+    assert {path.name for path in runs(folder).iterdir()} == {path.name for path in undisturbed.iterdir()}
+    assert "0 to train" in fluidrelu("repeat", "-n", 2, "--dask", address, *ON_A_CPU)
+
+
+def test_seeds_together_on_a_cluster(address: str, undisturbed: Path, folder: Path) -> None:
+    output = fluidrelu("repeat", "-n", 2, "--act", "relu", "--batch-seeds", 2, "--dask", address, *ON_A_CPU)
+    assert output.count("2 seeds together") == 2
+    for name, table in numbers(runs(folder)).items():
+        expected = numbers(undisturbed)[name]["test_loss"].astype(float).to_list()
+        assert table["test_loss"].astype(float).to_list() == pytest.approx(expected, rel=1e-3)
+    assert len(numbers(runs(folder))) == 2
+
+
+def test_of_a_workers_threads_one_trains_at_a_time(address: str, data_dir: Path) -> None:
+    """RReLU draws from the random numbers of the whole process."""
+    jobs = jobs_of([Trial(PROTOCOL, "RReLU", seed) for seed in range(6)], 1)
+    events = list(follow(DaskPool(address, None, "cpu"), jobs))
+    results = [result for event in events if isinstance(event, Finished) for result in event.results]
+    assert sorted(result.trial.seed for result in results) == list(range(6))
+    for result in results:
+        [here] = run_together([result.trial], data_dir, "cpu", lambda _records: None)
+        assert losses(result.epochs) == losses(here.epochs)
+
+
+def losses(epochs: tuple[EpochRecord, ...]) -> list[tuple[float, float, float]]:
+    return [(record.train_loss, record.test_loss, record.test_accuracy) for record in epochs]
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda", {"two"}), ("cpu", {"one", "two"})])
+def test_where_workers_declare_gpus_jobs_for_one_go_there(device: str, expected: set[str], address: str) -> None:
+    def place() -> str:
+        from distributed import get_worker
+
+        time.sleep(0.05)
+        return str(get_worker().name)
+
+    pool = DaskPool(address, None, device)
+    try:
+        jobs = [pool._executor.submit(place) for _ in range(12)]
+        assert {job.result(timeout=20) for job in jobs} == expected
+    finally:
+        pool.close(abandon=True)
+
+
+def test_an_activation_that_workers_cannot_import_is_named_and_the_others_go_on(address: str, folder: Path) -> None:
+    (folder / "only_here.py").write_text(ONLY_ON_TWO)
+    acts = ("--act", "only_here:Act", "--act", "relu")
+    output = words(fluidrelu("repeat", "-n", 2, *acts, "--batch-seeds", 2, "--dask", address, *ON_A_CPU, code=1))
+    assert output.count("UsageError: The activation 'only_here:Act' cannot be imported (ModuleNotFoundError") == 3
+    assert "cannot be trained together" in output
+    assert "Error: 2 of 4 trials failed" in output
+    assert numbers(runs(folder)).keys() == {"relu-seed0.csv", "relu-seed1.csv"}
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_a_command_that_is_stopped_leaves_no_task_running(
+    end: signal.Signals, address: str, undisturbed: Path, folder: Path
+) -> None:
+    process = start_repeat(folder, "--dask", address, "--epochs", 10)
+    with connected(address) as client:
+        wait_for_first_run(process)
+        assert not trains_nothing(client)
+        os.kill(process.pid, end)
+        output, errors = process.communicate(timeout=30)
+        wait_until(lambda: trains_nothing(client), seconds=5)
+    if end == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Go on with: python3 -m fluidrelu_cli repeat -n 1 --act relu --act mine:Slow" in errors
+        assert f"--dask {address}" in errors
+        assert "Traceback" not in output + errors
+    [(name, kept)] = numbers(runs(folder)).items()
+    assert name == "relu-seed0.csv"
+    assert kept.head(2).equals(numbers(undisturbed)[name])  # the same but for the number of epochs
+
+
+def test_a_worker_that_is_killed_costs_nothing_but_time(
+    address: str, running: Cluster, data_dir: Path, folder: Path
+) -> None:
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    protocol = replace(PROTOCOL, epochs=1, train_images=100)
+    jobs = jobs_of([Trial(protocol, "mine:Slow", seed) for seed in range(3)], 1)
+    events: list[Event] = []
+
+    def threads_of_one() -> int:
+        """How many are training, in mid-trial: each needs two seconds for its three steps."""
+        found = client.run(lambda dask_worker: (dask_worker.name, len(dask_worker.active_threads)))
+        return int(dict(found.values())["one"])
+
+    with contextlib.closing(follow(DaskPool(address, None, "cpu"), jobs)) as following, connected(address) as client:
+        events.append(next(following))
+        wait_until(lambda: threads_of_one() == 1)
+        running.kill("one")
+        events.extend(following)
+    running.add_worker("one", "--nthreads", 1)
+    results = [result for event in events if isinstance(event, Finished) for result in event.results]
+    assert sorted(result.trial.seed for result in results) == [0, 1, 2]
+    for result in results:
+        same = Trial(protocol, "relu", result.trial.seed)
+        [here] = run_together([same], data_dir, "cpu", lambda _records: None)
+        assert losses(result.epochs)[0] == pytest.approx(losses(here.epochs)[0], rel=1e-5)
+
+
+def test_a_scheduler_that_is_lost_is_named_and_what_is_finished_is_kept(data_dir: Path, folder: Path) -> None:
+    (folder / "worker").mkdir()
+    (folder / "worker" / "mine.py").write_text(ACTIVATIONS)
+    with started(folder) as cluster:
+        cluster.add_worker("worker", "--nthreads", 1)
+        process = start_repeat(folder, "--dask", cluster.address, "--data-dir", data_dir)
+        wait_for_first_run(process)
+        cluster.kill("scheduler")
+        output, errors = process.communicate(timeout=30)
+        cluster.kill("worker")
+    assert process.returncode == 1
+    [sentence] = errors.splitlines()
+    assert sentence == (
+        "Error: The workers can no longer be reached; what is finished is kept: the same command goes on."
+    )
+    assert "Traceback" not in output
+    assert numbers(runs(folder)).keys() == {"relu-seed0.csv"}
+
+
+@contextlib.contextmanager
+def listening(answer: bytes) -> Iterator[str]:
+    """The address of something that answers every connection with the same bytes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.sendall(answer)
+                        connection.recv(1)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def refused(address: str, code: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The one sentence in answer to an address."""
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    start = time.monotonic()
+    output = fluidrelu("repeat", "-n", 1, "--dask", address, *ON_A_CPU, code=code)
+    assert time.monotonic() - start < 12
+    [sentence] = [line for line in output.splitlines() if "to train." not in line]
+    assert sentence.startswith("Error: ")
+    return sentence
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"], ids=["closed", "http"]
+)
+def test_an_address_of_something_else_is_refused(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(answer) as address:
+        sentence = refused(address, 1, monkeypatch)
+    assert f"No Dask scheduler of this version answers at {address} (" in sentence
+
+
+def test_an_address_where_nobody_listens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentence = refused("tcp://127.0.0.1:1", 1, monkeypatch)
+    assert "No Dask scheduler of this version answers at tcp://127.0.0.1:1 (OSError: Timed out" in sentence
+    assert "start one with `dask scheduler`, or correct the address of --dask." in sentence
+
+
+def test_the_address_of_a_worker_is_refused(address: str) -> None:
+    """In a process of its own: what a client that is left behind says, it says at exit."""
+    script = (
+        "import sys\n"
+        "from fluidrelu_cli.workers.cluster import DaskPool, FluidReluError\n"
+        "try:\n    DaskPool(sys.argv[1], None, 'cpu')\nexcept FluidReluError as error:\n    print(error)"
+    )
+    with connected(address) as client:
+        worker = next(iter(client.scheduler_info()["workers"]))
+    start = time.monotonic()
+    finished = subprocess.run(
+        [sys.executable, "-c", script, worker],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert time.monotonic() - start < 9
+    assert finished.stdout.startswith(f"No Dask scheduler of this version answers at {worker} (")
+    assert finished.stderr == ""
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://localhost", "foo://localhost:8786", ""])
+def test_a_malformed_address_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sentence = refused(address, 2, monkeypatch)
+    assert f"--dask needs the address of a scheduler, as tcp://host:8786, not '{address}'" in sentence
+
+
+def test_another_version_on_the_workers_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = fluidrelu_cli.__version__
+    monkeypatch.setattr(fluidrelu_cli, "__version__", "0.0.1")
+    sentence = refused(address, 1, monkeypatch)
+    assert f"The Dask cluster at {address} does not fit: tcp://127.0.0.1:" in sentence
+    assert f"has fluidrelu-cli {there}, this machine 0.0.1. Install the same on both." in sentence
+
+
+def test_a_worker_of_another_version_that_comes_later_refuses(data_dir: Path) -> None:
+    with pytest.raises(FluidReluError, match=r"this worker has fluidrelu-cli .*, not 0\.0\.1: install"):
+        _work("0.0.1", (), data_dir, "cpu", "topic")
+
+
+def test_a_device_that_nobody_has_is_refused_before_anything_is_sent() -> None:
+    output = words(fluidrelu("repeat", "--device", "gpu", "--dask", "tcp://127.0.0.1:8786", code=2))
+    assert "There is no device 'gpu'" in output
+
+
+def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"install it with `pip install 'fluidrelu-cli\[dask\]'`"):
+        DaskPool("tcp://127.0.0.1:8786", None, "cpu")
+
+
+def test_a_number_of_workers_is_this_machines() -> None:
+    output = words(fluidrelu("repeat", "--workers", 2, "--dask", "tcp://127.0.0.1:8786", code=2))
+    assert "--workers is for this machine; a Dask cluster has its own: leave one of the two out." in output
