@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
+from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.data import catalogue
-from fluidrelu_cli.protocol import PAPER_PAIR, Protocol
+from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.tables import rich_table
 
 

@@ -16,7 +16,7 @@ from fluidrelu_cli.run import (
     RUN_COLUMNS,
     TIMINGS,
     Columns,
-    EpochRecord,
+    Epoch,
     RunFiles,
     read_json,
     read_parameters,
@@ -83,9 +83,7 @@ def read_record(csv: Path) -> Recorded:
     return Recorded(Trial(protocol, run["activation"][0], run["seed"][0]), run, parameters, provenance)
 
 
-def verify(
-    recorded: Recorded, data_dir: Path, device_name: str, on_epoch: Callable[[EpochRecord], None]
-) -> Verification:
+def verify(recorded: Recorded, data_dir: Path, device_name: str, on_epoch: Callable[[Epoch], None]) -> Verification:
     """Train the recorded trial again. Whatever its activation raises goes through."""
     from fluidrelu_cli.training.loop import run_together
 

@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from fluidrelu_cli.errors import DamagedFileError, OtherProtocolError, StorageError
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import (
-    EpochRecord,
+    Epoch,
+    Run,
     RunFiles,
-    TrialResult,
     read_parameters,
     read_run,
     write_run,
     write_whole,
 )
 
-MakeResult = Callable[..., TrialResult]
+MakeResult = Callable[..., Run]
 
 RUN_CSV = """\
 activation,seed,epoch,train_loss,train_accuracy,test_loss,test_accuracy,train_seconds,test_seconds
@@ -54,7 +54,7 @@ fluid,3,2,activation2,a,1,-0.6666666666666666
 accuracies = st.integers(1, 60000).flatmap(lambda n: st.integers(0, n).map(lambda right: right / n))
 seconds = st.floats(0, 1e6)
 epochs = st.builds(
-    EpochRecord,
+    Epoch,
     epoch=st.just(1),
     train_loss=st.floats(),
     train_accuracy=accuracies,
@@ -68,10 +68,10 @@ epochs = st.builds(
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(epochs, min_size=1, max_size=3))
-def test_every_number_comes_back_exactly(records: list[EpochRecord]) -> None:
+def test_every_number_comes_back_exactly(records: list[Epoch]) -> None:
     records = [dataclasses.replace(record, epoch=epoch) for epoch, record in enumerate(records, start=1)]
     trial = Trial(Protocol(epochs=len(records)), "fluid", 0)
-    result = TrialResult(trial, {("activation1", "a"): (0.0, -0.0)}, tuple(records), {})
+    result = Run(trial, {("activation1", "a"): (0.0, -0.0)}, tuple(records), {})
     with tempfile.TemporaryDirectory() as folder:
         files = RunFiles(Path(folder), trial.name)
         write_run(files, result)

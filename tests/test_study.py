@@ -19,10 +19,10 @@ from filelock import FileLock
 
 from fluidrelu_cli.errors import DamagedFileError, FluidReluError, OtherProtocolError, StorageError, UsageError
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import PARAMETER_COLUMNS, RUN_COLUMNS, TrialResult
-from fluidrelu_cli.study import Study, open_study, read_study, study_folder
+from fluidrelu_cli.run import PARAMETER_COLUMNS, RUN_COLUMNS, Run
+from fluidrelu_cli.study import Study, load_study, open_study, study_folder
 
-MakeResult = Callable[..., TrialResult]
+MakeResult = Callable[..., Run]
 MakeStudy = Callable[..., Study]
 
 PAIR = ("relu", "fluid")
@@ -53,7 +53,7 @@ def test_what_is_asked_for_comes_seed_by_seed_and_is_remembered(tmp_path: Path) 
     assert names(study.ask(PAIR, 2)) == ["relu-seed0", "fluid-seed0", "relu-seed1", "fluid-seed1"]
     assert names(study.ask(["elu"], 1)) == ["elu-seed0"]
     assert names(study.ask(["relu"], 1)) == ["relu-seed0"]
-    assert read_study(tmp_path / "new").asked == {"relu": 2, "fluid": 2, "elu": 1}
+    assert load_study(tmp_path / "new").asked == {"relu": 2, "fluid": 2, "elu": 1}
     assert json.loads((tmp_path / "new" / "study.json").read_text()).keys() == {"protocol", "asked"}
 
 
@@ -146,7 +146,7 @@ def test_damaged_study_is_refused(content: object, words: str, tmp_path: Path) -
     text = content if isinstance(content, str | bytes) else json.dumps(content)
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(DamagedFileError) as error:
-        read_study(path.parent)
+        load_study(path.parent)
     assert str(error.value).startswith(f"{path} is damaged (")
     assert words in str(error.value)
     with pytest.raises(DamagedFileError):
@@ -205,11 +205,11 @@ def test_study_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_study_that_is_not_there_names_those_near(tmp_path: Path, make_study: MakeStudy) -> None:
     with pytest.raises(UsageError, match=r"There is no study in .*locl.*`fluidrelu repeat` first.*\(none so far\)"):
-        read_study(tmp_path / "locl")
+        load_study(tmp_path / "locl")
     for name in ("paper", "local", "calibration/batch-10"):
         make_study(tmp_path / name, {"relu": [(0.5,)]})
     with pytest.raises(UsageError) as error:
-        read_study(tmp_path / "locl")
+        load_study(tmp_path / "locl")
     there = "calibration/batch-10, local, paper"
     assert str(error.value).endswith(f"or name one that is there in {tmp_path} ({there}).")
 
@@ -308,10 +308,10 @@ def test_what_another_process_wrote_since_opening_holds(tmp_path: Path) -> None:
     with second.locked():
         assert second.asked == {"relu": 10}
         second.ask(["relu", "fluid"], 1)
-    assert read_study(tmp_path).asked == {"relu": 10, "fluid": 1}
+    assert load_study(tmp_path).asked == {"relu": 10, "fluid": 1}
     with pytest.raises(UsageError, match="set by another process just now: try again"), third.locked():
         pass
-    assert read_study(tmp_path).protocol == Protocol()
+    assert load_study(tmp_path).protocol == Protocol()
 
 
 def test_runs_made_under_different_conditions_are_noted(tmp_path: Path, make_study: MakeStudy) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
-from fluidrelu_cli.run import EpochRecord
+from fluidrelu_cli.run import Epoch
 from fluidrelu_cli.verification import Verification, read_record, verify
 
 
@@ -24,7 +24,7 @@ def copied(undisturbed: Path, tmp_path: Path) -> Path:
 
 
 def made_again(csv: Path, data_dir: Path) -> Verification:
-    epochs: list[EpochRecord] = []
+    epochs: list[Epoch] = []
     verified = verify(read_record(csv), data_dir, "cpu", epochs.append)
     assert verified.accuracy == epochs[-1].test_accuracy
     return verified

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from fluidrelu_cli.analysis.published import expected_best_of, expected_worst_of
+from fluidrelu_cli.analysis.published import PAPER_PAIR, PAPER_RUNS, PAPER_TABLE2, expected_best_of, expected_worst_of
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.protocol import PAPER_PAIR, PAPER_RUNS, PAPER_TABLE2
 from fluidrelu_cli.report import tables
 from fluidrelu_cli.run import csv_text, write_whole
 from fluidrelu_cli.study import Study

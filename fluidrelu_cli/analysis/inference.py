@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fluidrelu_cli.protocol import PAPER_PAIR
+from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.run import TIMINGS
 
 ALPHA = 0.05

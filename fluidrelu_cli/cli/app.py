@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from fluidrelu_cli import __version__
+from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.cli.data import data, loaded
 from fluidrelu_cli.cli.options import (
     AugmentOption,
@@ -42,9 +43,9 @@ from fluidrelu_cli.cli.options import (
 )
 from fluidrelu_cli.cli.terminal import handled, say, show
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
-from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, Trial
-from fluidrelu_cli.run import EpochRecord, TrialResult
-from fluidrelu_cli.study import DEFAULT_STUDY, Study, open_study, read_study, study_folder
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.run import Epoch, Run
+from fluidrelu_cli.study import DEFAULT_STUDY, Study, load_study, open_study, study_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -132,9 +133,7 @@ def train(
     show(f"test accuracy {run['test_accuracy'].iloc[-1]:.4f}   {files.csv}")
 
 
-def _trained(
-    study: Study, trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[EpochRecord], None]
-) -> TrialResult:
+def _trained(study: Study, trial: Trial, data_dir: Path, device_name: str, on_epoch: Callable[[Epoch], None]) -> Run:
     from fluidrelu_cli.training.loop import run_together
 
     try:
@@ -281,11 +280,11 @@ def report(
 
     if form not in FORMATS:
         raise UsageError(f"There is no format '{form}'; use --format {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
-    other = read_study(against) if against is not None else None
+    other = load_study(against) if against is not None else None
     names = [study, *(beside or ())]
     if len(set(names)) < len(names):
         raise UsageError("--study and --beside name a study twice: leave one out.")
-    own, *others = [dataclasses.replace(read_study(study_folder(results, name)), name=name) for name in names]
+    own, *others = [dataclasses.replace(load_study(study_folder(results, name)), name=name) for name in names]
     made = Report(own, other, baseline, others)
     _publish(made, None if form == "table" else made.text(form))
 
@@ -311,7 +310,7 @@ def plan(
 
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be a whole number from 1, not {workers}.")
-    opened = read_study(study_folder(results, study))
+    opened = load_study(study_folder(results, study))
     act, baseline = (name.lower() if name.lower() in ACTIVATIONS else name for name in (act, baseline))
     made = planning.plan(opened, act, baseline, effect, power, alpha)
     for note in made.notes:
@@ -372,7 +371,7 @@ def calibrate(
     """
     from fluidrelu_cli.analysis.calibration import Calibration
 
-    made = Calibration([read_study(study_folder(results, name)) for name in studies])
+    made = Calibration([load_study(study_folder(results, name)) for name in studies])
     _publish(made)
 
 

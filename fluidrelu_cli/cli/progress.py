@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from fluidrelu_cli.protocol import Trial
-from fluidrelu_cli.run import EpochRecord, TrialResult
+from fluidrelu_cli.run import Epoch, Run
 from fluidrelu_cli.workers.local import EpochDone, Event, Failed, Finished, Job, Split, Started
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def job_label(job: Job) -> str:
     return trial_label(job[0]) if len(job) == 1 else f"{job[0].activation}, {len(job)} seeds from {job[0].seed}"
 
 
-def finished_line(result: TrialResult) -> str:
+def finished_line(result: Run) -> str:
     seconds = result.provenance["wall_seconds"]
     together = result.provenance.get("batched_seeds", 1)
     epochs = f"{len(result.epochs)} epoch{'s' if len(result.epochs) > 1 else ''}"
@@ -155,7 +155,7 @@ class EpochLines(_Shown[Live]):
         self._table = Table("epoch", "training loss", "test accuracy", title=trial_label(trial), title_justify="left")
         super().__init__(console, lambda: Live(self._table, console=console, transient=True))
 
-    def show(self, record: EpochRecord) -> None:
+    def show(self, record: Epoch) -> None:
         epoch = f"{record.epoch}/{self._trial.protocol.epochs}"
         loss, accuracy = f"{record.train_loss:.4f}", f"{record.test_accuracy:.4f}"
         if self._live is not None:

@@ -16,9 +16,10 @@ from rich.table import Table
 
 from fluidrelu_cli.analysis import inference as statistics
 from fluidrelu_cli.analysis import published as paper
+from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.errors import UsageError, one_line
 from fluidrelu_cli.networks.named import resolve
-from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, file_stem
+from fluidrelu_cli.protocol import Protocol, file_stem
 from fluidrelu_cli.report import learning_plots, page, plots, tables
 from fluidrelu_cli.report import wording as sentences
 from fluidrelu_cli.run import csv_text, write_whole

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from fluidrelu_cli.analysis.inference import paper_pair_first
+from fluidrelu_cli.analysis.published import PAPER_PAIR, PAPER_TABLE2
 from fluidrelu_cli.networks.activations import fluid
-from fluidrelu_cli.protocol import PAPER_PAIR, PAPER_TABLE2
 from fluidrelu_cli.report.tables import label
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from fluidrelu_cli.protocol import PAPER_PAIR
+from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.run import RUN_COLUMNS
 
 LABELS = {"relu": "ReLU", "fluid": "FluidReLU"}

@@ -21,7 +21,7 @@ from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.build import resolve_model
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import EpochRecord, Parameters, TrialResult
+from fluidrelu_cli.run import Epoch, Parameters, Run
 from fluidrelu_cli.seeding import generator, make_deterministic, stream_seed
 from fluidrelu_cli.training.ensemble import Ensemble
 from fluidrelu_cli.training.machine import conditions
@@ -58,7 +58,7 @@ class Training:
         self._augmentation_digests = [hashlib.sha256() for _ in augmented]
         self._device = device
 
-    def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[EpochRecord, ...]]:
+    def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[Epoch, ...]]:
         """Train epoch by epoch; each trial's record has the losses and accuracies of its epoch and its test afterwards.
 
         The seconds are those of all trials together. ``on_step`` is called after every step, and may raise to stop.
@@ -71,7 +71,7 @@ class Training:
             test = self._test_epoch()
             end = time.perf_counter()
             yield tuple(
-                EpochRecord(
+                Epoch(
                     epoch,
                     *train_means,
                     *test_means,
@@ -165,9 +165,9 @@ def run_together(
     trials: Sequence[Trial],
     data_dir: Path,
     device_name: str,
-    on_epoch: Callable[[Sequence[EpochRecord]], None],
+    on_epoch: Callable[[Sequence[Epoch]], None],
     on_step: Callable[[], None] = lambda: None,
-) -> list[TrialResult]:
+) -> list[Run]:
     """Train trials side by side from beginning to end in this process.
 
     The trials differ in their seeds alone. ``on_epoch`` gets a record for each after every epoch; ``on_step`` is
@@ -194,7 +194,7 @@ def run_together(
         "wall_seconds": round(time.perf_counter() - start, 4),
     }
     return [
-        TrialResult(trial, initial, records, {**shared, **digests})
+        Run(trial, initial, records, {**shared, **digests})
         for trial, initial, records, digests in zip(
             trials, initial_parameters, zip(*epochs, strict=True), training.digests(), strict=True
         )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fluidrelu_cli.errors import FluidReluError, one_line
 from fluidrelu_cli.protocol import Trial
-from fluidrelu_cli.run import EpochRecord, TrialResult
+from fluidrelu_cli.run import Epoch, Run
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -48,7 +48,7 @@ class EpochDone:
     """A running job has finished an epoch, with a record for each of its trials."""
 
     job: Job
-    records: Sequence[EpochRecord]
+    records: Sequence[Epoch]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Finished:
     """A job is done, with a result for each of its trials."""
 
     job: Job
-    results: Sequence[TrialResult]
+    results: Sequence[Run]
 
 
 @dataclass(frozen=True)

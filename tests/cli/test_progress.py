@@ -10,20 +10,20 @@ from rich.console import Console
 
 from fluidrelu_cli.cli.progress import EpochLines, TransferProgress, TrialsProgress
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import EpochRecord, TrialResult
+from fluidrelu_cli.run import Epoch, Run
 from fluidrelu_cli.workers.local import EpochDone, Failed, Finished, Split, Started
 
 PROTOCOL = Protocol(epochs=2)
 RELU, FLUID = Trial(PROTOCOL, "relu", 0), Trial(PROTOCOL, "fluid", 0)
 ELU = tuple(Trial(PROTOCOL, "elu", seed) for seed in range(3))
-RECORD = EpochRecord(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
-FIRST = EpochRecord(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})
+RECORD = Epoch(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
+FIRST = Epoch(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})
 EVENTS = (
     Started((RELU,)),
     EpochDone((RELU,), [FIRST]),
     Started((FLUID,)),
     Started((FLUID,)),  # its worker died, and it begins again
-    Finished((RELU,), [TrialResult(RELU, {}, (RECORD, RECORD), {"wall_seconds": 3.2})]),
+    Finished((RELU,), [Run(RELU, {}, (RECORD, RECORD), {"wall_seconds": 3.2})]),
     Failed((FLUID,), "ValueError: no [good]", "traceback"),
     Started(ELU),
     Split(ELU, "out of memory"),
@@ -31,7 +31,7 @@ EVENTS = (
     EpochDone(ELU[1:], [FIRST, replace(FIRST, test_accuracy=0.9514)]),
     Finished(
         ELU[1:],
-        [TrialResult(trial, {}, (RECORD,), {"wall_seconds": 3.2, "batched_seeds": 2}) for trial in ELU[1:]],
+        [Run(trial, {}, (RECORD,), {"wall_seconds": 3.2, "batched_seeds": 2}) for trial in ELU[1:]],
     ),
 )
 
