@@ -97,7 +97,9 @@ def best_and_worst_of(values: Sequence[float], k: int) -> pd.DataFrame:
         (value, math.comb(index, k - 1) / sets, math.comb(n - 1 - index, k - 1) / sets)
         for index, value in enumerate(ordered if sets else ())
     ]
-    table: pd.DataFrame = pd.DataFrame(rows, columns=["accuracy", BEST, WORST]).groupby("accuracy", as_index=False).sum()
+    table: pd.DataFrame = (
+        pd.DataFrame(rows, columns=["accuracy", BEST, WORST]).groupby("accuracy", as_index=False).sum()
+    )
     return table
 
 
@@ -108,9 +110,9 @@ def both_rows_above(
 
     P(best of A >= best of B + best_by and worst of A >= worst of B + worst_by); left out, any lead will do.
     Exact over all pairs of a set of k of A's runs and one of B's; NaN if either has fewer than k. Of B's sets,
-    C(j - i - 1, k - 2) have the worst x_(i) and the best x_(j); of A's, C(g_i, k) - C(h_ij, k) have their worst above the
-    one and their best above the other, with g_i of A's runs above x_(i), and h_ij of these not above x_(j) (both by that
-    much).
+    C(j - i - 1, k - 2) have the worst x_(i) and the best x_(j); of A's, C(g_i, k) - C(h_ij, k) have their worst above
+    the one and their best above the other, with g_i of A's runs above x_(i), and h_ij of these not above x_(j) (both by
+    that much).
     """
     if min(len(a), len(b)) < k:
         return math.nan
@@ -184,7 +186,8 @@ def percentiles(published: Published, finals: pd.DataFrame) -> pd.DataFrame:
 
 def chance(k: int) -> float:
     """How often of 2k runs of one function, k in each of two sets, the first set has both the higher best and the
-    higher worst: where it holds the largest but not the smallest of all (none being equal)."""
+    higher worst: where it holds the largest but not the smallest of all (none being equal).
+    """
     return math.comb(2 * k - 2, k - 1) / math.comb(2 * k, k)
 
 
@@ -197,9 +200,7 @@ def rankings(published: Published, finals: pd.DataFrame) -> pd.DataFrame:
     """
     values = {activation: accuracies_of(finals, activation) for activation in reversed(published.activations)}
     enough = [activation for activation, found in values.items() if len(found) > published.runs]
-    rows = [
-        (a, b, both_rows_above(values[a], values[b], published.runs)) for a, b in itertools.permutations(enough, 2)
-    ]
+    rows = [(a, b, both_rows_above(values[a], values[b], published.runs)) for a, b in itertools.permutations(enough, 2)]
     table: pd.DataFrame = pd.DataFrame(rows, columns=["a", "b", "probability"])
     return table
 
