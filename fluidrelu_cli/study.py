@@ -63,13 +63,12 @@ class Study:
         """Write study.json; StorageError if that fails."""
         write_whole(self.folder / "study.json", json_text({"protocol": self.protocol.to_dict(), "asked": self.asked}))
 
-    def ask(self, activations: Sequence[str], n: int) -> list[Trial]:
-        """The trials of the first n seeds, seed by seed so that pairs are finished together; remembered."""
+    def ask(self, activations: Sequence[str], n: int) -> None:
+        """Record that the first n seeds of each activation were asked for; StorageError if that cannot be written."""
         asked = self.asked | {name: max(n, self.asked.get(name, 0)) for name in activations}
         if asked != self.asked:
             self.asked = asked
             self.save()
-        return [Trial(self.protocol, name, seed) for seed in range(n) for name in activations]
 
     def read(self) -> Contents:
         """Read every run in the folder."""

@@ -11,7 +11,7 @@ from torch.func import functional_call, stack_module_state
 from torch.nn import functional
 
 from fluidrelu_cli.networks.build import Network, Shape, activation_parameters, build_model
-from fluidrelu_cli.networks.named import resolve
+from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Parameters
 
@@ -25,7 +25,8 @@ class Ensemble:
     ``parameters`` has the trained tensors by name, each with a leading axis of seeds where S > 1.
 
     Args:
-        trials: of one protocol and activation.
+        activation: the one that the trials name.
+        trials: of one protocol and that activation.
         shape: (C, H, W) of the images.
         classes: how many there are.
         device: where to train.
@@ -36,10 +37,16 @@ class Ensemble:
     parameters: dict[str, Tensor]
 
     def __init__(
-        self, trials: Sequence[Trial], shape: Shape, classes: int, device: torch.device, *, matmul: bool = False
+        self,
+        activation: Activation,
+        trials: Sequence[Trial],
+        shape: Shape,
+        classes: int,
+        device: torch.device,
+        *,
+        matmul: bool = False,
     ) -> None:
-        activation, model = resolve(trials[0].activation), trials[0].protocol.model
-        networks = [build_model(model, activation, trial.seed, shape, classes) for trial in trials]
+        networks = [build_model(trial.protocol, activation, trial.seed, shape, classes) for trial in trials]
         self.initial_weights = [_weights(network) for network in networks]
         self.size = len(networks)
         modules = [network.module.to(device) for network in networks]
