@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from fluidrelu_cli import __version__
-from fluidrelu_cli.cli.data import data, loaded
+from fluidrelu_cli.cli.data import data, get_dataset
 from fluidrelu_cli.cli.options import (
     AugmentOption,
     BaselineOption,
@@ -344,7 +344,7 @@ def verify(
     trial = recorded.trial
     resolve(trial.activation)
     folder = data_dir or default_data_dir()
-    loaded(trial.protocol, folder, offline)
+    get_dataset(trial.protocol, folder, offline)
     device_name = pick_device(device or str(recorded.provenance.get("device") or "auto")).type
     with EpochLines(Console(stderr=True), trial) as progress:
         try:
@@ -395,7 +395,7 @@ def acts(debug: DebugOption = False) -> None:
 @handled
 def models(debug: DebugOption = False) -> None:
     """List the networks that can be named, with their layers and source."""
-    from fluidrelu_cli.networks.build import ARCHITECTURES
+    from fluidrelu_cli.networks.named import ARCHITECTURES
     from fluidrelu_cli.report.tables import rich_table
 
     rows = [[model.name, model.layers, str(model.smallest), model.source] for model in ARCHITECTURES.values()]
@@ -445,24 +445,25 @@ def _opened(
     What is trained elsewhere has its device there: the name is left as it is.
     """
     from fluidrelu_cli.data.catalogue import canonical, default_data_dir
-    from fluidrelu_cli.networks.build import build_model, resolve_model
-    from fluidrelu_cli.networks.named import resolve
+    from fluidrelu_cli.networks.build import build_model
+    from fluidrelu_cli.networks.named import resolve, resolve_model
     from fluidrelu_cli.training.loop import check_device_name, pick_device
 
     check_device_name(device)
     if "dataset" in requested:
         requested["dataset"] = canonical(requested["dataset"])
     study = open_study(results, name, requested)
-    names = list(dict.fromkeys(resolve(activation).name for activation in activations))
+    resolved = {found.name: found for found in map(resolve, activations)}
+    names = list(resolved)
     device_name = device if elsewhere else pick_device(device).type
     folder = data_dir or default_data_dir()
-    dataset = loaded(study.protocol, folder, offline)
+    dataset = get_dataset(study.protocol, folder, offline)
     study.check_data(dataset.sha256)
-    sources = {activation: resolve(activation).sha256 for activation in names}
+    sources = {name: activation.sha256 for name, activation in resolved.items()}
     for note in study.changed_sources(sources, resolve_model(study.protocol.model).sha256):
         say(note)
-    for activation in names:  # before an hour is spent on it
-        build_model(study.protocol.model, resolve(activation), 0, dataset.image_shape, dataset.classes)
+    for activation in resolved.values():  # before an hour is spent on it
+        build_model(study.protocol, activation, 0, dataset.image_shape, dataset.classes)
     return study, names, device_name, folder
 
 

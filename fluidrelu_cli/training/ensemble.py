@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn import functional
 
-from fluidrelu_cli.networks.build import Network, Shape, activation_parameters, build_model
-from fluidrelu_cli.networks.named import resolve
+from fluidrelu_cli.networks.architectures import Shape
+from fluidrelu_cli.networks.build import Network, activation_parameters, build_model
+from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Parameters
 
@@ -26,6 +27,7 @@ class Ensemble:
 
     Args:
         trials: of one protocol and activation.
+        activation: the one that they name.
         shape: (C, H, W) of the images.
         classes: how many there are.
         device: where to train.
@@ -36,10 +38,16 @@ class Ensemble:
     parameters: dict[str, Tensor]
 
     def __init__(
-        self, trials: Sequence[Trial], shape: Shape, classes: int, device: torch.device, *, matmul: bool = False
+        self,
+        trials: Sequence[Trial],
+        activation: Activation,
+        shape: Shape,
+        classes: int,
+        device: torch.device,
+        *,
+        matmul: bool = False,
     ) -> None:
-        activation, model = resolve(trials[0].activation), trials[0].protocol.model
-        networks = [build_model(model, activation, trial.seed, shape, classes) for trial in trials]
+        networks = [build_model(trial.protocol, activation, trial.seed, shape, classes) for trial in trials]
         self.initial_weights = [_weights(network) for network in networks]
         self.size = len(networks)
         modules = [network.module.to(device) for network in networks]

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fluidrelu_cli.data import catalogue
 from fluidrelu_cli.data.dataset import Dataset
+from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.build import resolve_model
-from fluidrelu_cli.networks.named import resolve
-from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.networks.named import resolve, resolve_model
+from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import EpochRecord, Parameters, TrialResult
 from fluidrelu_cli.seeding import generator, make_deterministic, stream_seed
 from fluidrelu_cli.training.ensemble import Ensemble
@@ -44,7 +43,8 @@ class Training:
     def __init__(self, trials: Sequence[Trial], dataset: Dataset, device: torch.device) -> None:
         self.trials = tuple(trials)
         self._protocol = trials[0].protocol
-        self._ensemble = Ensemble(trials, dataset.image_shape, dataset.classes, device)
+        activation = resolve(trials[0].activation)
+        self._ensemble = Ensemble(trials, activation, dataset.image_shape, dataset.classes, device)
         self._optimizer = build_optimizer(self._ensemble.network, self._ensemble.parameters, self._protocol)
         steps = self._protocol.epochs * math.ceil(len(dataset.train_images) / self._protocol.batch_size)
         self._scheduler = build_scheduler(self._optimizer, self._protocol, steps)
@@ -212,32 +212,6 @@ def keep_freed_memory() -> None:
     if mallopt is not None:  # other C libraries have none
         mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD, at its largest: below it memory comes from the heap
         mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: the heap's free end to keep
-
-
-def load_dataset(protocol: Protocol, data_dir: Path) -> Dataset:
-    """The protocol's data, kept in memory for this process's next trial."""
-    images = protocol.train_images, protocol.test_images, protocol.validation_images
-    return _load(protocol.dataset, data_dir, *images, _version(Path(protocol.dataset)))
-
-
-@functools.lru_cache(maxsize=1)
-def _load(
-    name: str,
-    data_dir: Path,
-    train_images: int | None,
-    test_images: int | None,
-    validation_images: int | None,
-    _version: tuple[int, ...],
-) -> Dataset:
-    return catalogue.load(name, data_dir).first(train_images, test_images).validation(validation_images)
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """What changes when a user's file does: a process that lives on, as a cluster's worker, has to read it again."""
-    if not path.is_file():  # a data set that is named
-        return ()
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def check_device_name(name: str) -> None:
