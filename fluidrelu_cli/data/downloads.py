@@ -27,7 +27,12 @@ OnBytes: TypeAlias = Callable[[str, int, "int | None"], None]
 """Is given a file's name, how many bytes of it have arrived, and how many there will be if the server says so."""
 
 
-def fetch(named: Named, data_dir: Path, on_bytes: OnBytes, on_wait: OnWait) -> None:
+def fetch(
+    named: Named,
+    data_dir: Path,
+    on_bytes: OnBytes = lambda _name, _done, _total: None,
+    on_wait: OnWait = lambda _title: None,
+) -> None:
     """Get a named data set into ``data_dir``: download the archives that are missing, and make its npz file.
 
     Only one process does so at a time; the others wait for it, and find it done.
