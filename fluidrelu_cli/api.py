@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import SETTINGS
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.result import Result
@@ -17,8 +16,7 @@ from fluidrelu_cli.study import DEFAULT_STUDY, load_study, open_study
 if TYPE_CHECKING:
     from torch import nn
 
-    from fluidrelu_cli.experiment import RunJobs
-    from fluidrelu_cli.networks.named import Activation
+    from fluidrelu_cli.experiment import Experiment, RunJobs
 
 
 def compare(
@@ -62,7 +60,7 @@ def compare(
     from fluidrelu_cli.cli.data import show_downloads
     from fluidrelu_cli.cli.progress import TrialsProgress
     from fluidrelu_cli.data.catalogue import canonical
-    from fluidrelu_cli.experiment import Planned, conduct, prepare
+    from fluidrelu_cli.experiment import conduct, prepare
     from fluidrelu_cli.networks.named import resolve, resolve_class
     from fluidrelu_cli.workers.events import Failed
 
@@ -75,16 +73,13 @@ def compare(
         protocol["dataset"] = canonical(str(protocol["dataset"]))
     opened = open_study(Path(results), study, protocol)
     resolved = [resolve(one) if isinstance(one, str) else resolve_class(one) for one in activations]
-    run_jobs = functools.partial(_choose_runner(resolved, workers), device=device)
     with show_downloads() as callbacks:
         experiment = prepare(
             opened, resolved, data_dir=Path(data_dir) if data_dir else None, device=device, offline=offline, **callbacks
         )
     failed: list[Failed] = []
-    with closing(conduct(experiment, range(seeds), run_jobs)) as events:
-        plan = next(events)
-        assert isinstance(plan, Planned)
-        with TrialsProgress(Console(stderr=True), len(plan.missing)) as progress:
+    with conduct(experiment, range(seeds), _choose_runner(experiment, workers)) as (work, events):
+        with TrialsProgress(Console(stderr=True), len(work.missing)) as progress:
             for event in events:
                 progress.show(event)
                 if isinstance(event, Failed):
@@ -93,6 +88,24 @@ def compare(
         path = opened.files(failed[0].trial.name).failure
         raise FluidReluError(f"{len(failed)} trials failed ({failed[0].error}): see {path}; the same call tries again.")
     return Result(Evidence(opened, experiment.runs, baseline=resolved[0].name, notes=experiment.notes))
+
+
+def _choose_runner(experiment: Experiment, workers: int | None) -> RunJobs:
+    """Where to train: in worker processes, or in this one if workers cannot import all that is compared."""
+    from fluidrelu_cli.workers.events import run_in_this_process
+    from fluidrelu_cli.workers.local import default_workers, run_on_this_machine
+
+    data_dir, device_name = experiment.data_dir, experiment.device_name
+    at_home = [activation.name for activation in experiment.activations if not activation.travels]
+    if at_home and workers is not None:
+        raise UsageError(
+            f"A worker process cannot import {', '.join(at_home)}: put it in a module of its own, or leave workers out"
+            " to train in this process."
+        )
+    if at_home:
+        return functools.partial(run_in_this_process, data_dir=data_dir, device_name=device_name)
+    count = workers or default_workers(device_name)
+    return functools.partial(run_on_this_machine, workers=count, data_dir=data_dir, device_name=device_name)
 
 
 def read_study(folder: str | Path, *, baseline: str | None = None) -> Result:

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from fluidrelu_cli.audit import check_data, describe_changed_sources, describe_mixtures
 from fluidrelu_cli.errors import StorageError
@@ -19,10 +19,14 @@ from fluidrelu_cli.run import Run
 from fluidrelu_cli.study import Study
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, group_jobs
 
+if TYPE_CHECKING:
+    from fluidrelu_cli.data.downloads import OnBytes
+    from fluidrelu_cli.data.store import OnWait
+
 
 @dataclass(frozen=True)
-class Planned:
-    """What there is to do, before the first trial is trained."""
+class Work:
+    """What there is to do in a study, before the first trial is trained."""
 
     trials: tuple[Trial, ...]
     """All that were asked for."""
@@ -48,9 +52,9 @@ class Experiment:
     data_sha256: str
     model_sha256: str | None
     runs: list[Run] = field(default_factory=list)
-    """Every usable run of the study, by activation and seed, once :func:`conduct` is through."""
+    """Every usable run of the study, by activation and seed, after :func:`conduct`."""
     notes: list[str] = field(default_factory=list)
-    """Then, a sentence on each run that is left out, and on what stands out among the others."""
+    """After it, a sentence on each run that is left out, and on what stands out among the others."""
 
 
 def prepare(
@@ -60,8 +64,8 @@ def prepare(
     data_dir: Path | None = None,
     device: str = "auto",
     offline: bool = False,
-    on_bytes: Callable[[str, int, int | None], None] = lambda _name, _done, _total: None,
-    on_wait: Callable[[str], None] = lambda _title: None,
+    on_bytes: OnBytes = lambda _name, _done, _total: None,
+    on_wait: OnWait = lambda _title: None,
     elsewhere: bool = False,
 ) -> Experiment:
     """Check, before an hour is spent on it, that a study can be trained: device, data, network and each activation.
@@ -82,7 +86,8 @@ def prepare(
     """
     from fluidrelu_cli.data.catalogue import default_data_dir
     from fluidrelu_cli.data.load import get_dataset
-    from fluidrelu_cli.networks.build import build_model, resolve_model
+    from fluidrelu_cli.networks.build import build_model
+    from fluidrelu_cli.networks.named import resolve_model
     from fluidrelu_cli.training.machine import pick_device
 
     device_name = device if elsewhere else pick_device(device).type
@@ -94,16 +99,18 @@ def prepare(
     return Experiment(study, tuple(activations), folder, device_name, dataset.sha256, model_sha256)
 
 
+@contextlib.contextmanager
 def conduct(
     experiment: Experiment, seeds: Sequence[int], run_jobs: RunJobs, *, batch_seeds: int = 1, remember: bool = True
-) -> Generator[Planned | Event, None, None]:
-    """Train the trials of these seeds that the study lacks, and yield what happens; closing it keeps what is finished.
+) -> Iterator[tuple[Work, Iterator[Event]]]:
+    """Train the trials of these seeds that the study lacks: what there is to do, and what happens as it is done.
 
-    Each run is written as it ends, and each traceback is kept in the file ``study.files(trial.name).failure``. The
-    study is locked meanwhile.
+    Nothing is trained but by taking the next event. Each run is written as it ends, and each traceback is kept in the
+    file ``study.files(trial.name).failure``. The study is locked within the context; leaving it early keeps what is
+    finished, and after it the experiment's ``runs`` and ``notes`` are those of the study.
 
     Args:
-        experiment: what :func:`prepare` returned; its ``runs`` are filled.
+        experiment: what :func:`prepare` returned.
         seeds: trained seed by seed, so that pairs are finished together.
         run_jobs: where to train.
         batch_seeds: how many seeds of an activation to train together.
@@ -127,21 +134,30 @@ def conduct(
         damaged = [trial.name for trial in missing if trial.name in contents.problems]
         notes = describe_changed_sources(contents.runs, sources, experiment.model_sha256)
         notes += [_set_aside(study, name, contents.problems[name]) for name in damaged]
-        yield Planned(tuple(trials), tuple(missing), tuple(notes))
         runs = list(contents.runs)
-        if missing:
-            with contextlib.closing(run_jobs(group_jobs(missing, experiment.activations, batch_seeds))) as events:
-                for event in events:
-                    if isinstance(event, Finished):
-                        for run in event.runs:
-                            study.write(run)
-                        runs += event.runs
-                    elif isinstance(event, Failed):
-                        study.write_failure(event.trial, event.details)
-                    yield event
+        jobs = group_jobs(missing, experiment.activations, batch_seeds)
+        with contextlib.closing(_run_and_keep(study, jobs, run_jobs, runs)) as events:
+            yield Work(tuple(trials), tuple(missing), tuple(notes)), events
         experiment.runs = sorted(runs, key=lambda run: (run.trial.activation, run.trial.seed))
         left_out = [f"Left out: {problem}." for name, problem in contents.problems.items() if name not in damaged]
         experiment.notes = left_out + describe_mixtures(experiment.runs, study.folder)
+
+
+def _run_and_keep(
+    study: Study, jobs: Sequence[Job], run_jobs: RunJobs, runs: list[Run]
+) -> Generator[Event, None, None]:
+    """Run jobs, write what they give, and add their runs to the list."""
+    if not jobs:
+        return
+    with contextlib.closing(run_jobs(jobs)) as events:
+        for event in events:
+            if isinstance(event, Finished):
+                for run in event.runs:
+                    study.write(run)
+                runs += event.runs
+            elif isinstance(event, Failed):
+                study.write_failure(event.trial, event.details)
+            yield event
 
 
 def _set_aside(study: Study, name: str, problem: StorageError) -> str:

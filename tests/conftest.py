@@ -22,10 +22,10 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fluidrelu-tests-")
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with the bundled MNIST in it."""
-    from fluidrelu_cli.data import catalogue
+    from fluidrelu_cli.data.load import load
 
     folder = tmp_path_factory.mktemp("data")
-    catalogue.load("mnist", folder)
+    load("mnist", folder)
     return folder
 
 

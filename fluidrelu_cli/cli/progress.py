@@ -175,10 +175,14 @@ class TransferProgress(_Shown[Progress]):
         super().__init__(console, lambda: Progress(*columns, TimeRemainingColumn(), console=console))
         self._files: dict[str, TaskID] = {}
 
+    def __enter__(self) -> Self:
+        return self  # nothing is drawn until something arrives
+
     def show(self, name: str, done: int, total: int | None) -> None:
         """``done`` bytes of a file have arrived, of ``total`` if that is known."""
         if self._live is not None:
             if name not in self._files:
+                self._live.start()
                 self._files[name] = self._live.add_task(name)
             self._live.update(self._files[name], completed=done, total=total)
         elif done == total:

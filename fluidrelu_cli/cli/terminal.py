@@ -28,7 +28,9 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 class App(typer.Typer):
     """A Typer each of whose commands has --debug, and ends every error in one sentence and an exit code."""
 
-    def command(self, *args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def command(  # type: ignore[override]
+        self, *args: Any, **kwargs: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """As Typer's, with the name and the other settings that it takes."""
         register = super().command(*args, **kwargs)
 

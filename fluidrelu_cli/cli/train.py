@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,8 +26,9 @@ from fluidrelu_cli.protocol import WHAT
 from fluidrelu_cli.study import DEFAULT_STUDY, open_study
 
 if TYPE_CHECKING:
-    from fluidrelu_cli.experiment import Experiment, Planned
-    from fluidrelu_cli.workers.events import Event, Failed, Job
+    from fluidrelu_cli.experiment import Experiment
+    from fluidrelu_cli.workers.events import Event, Job
+
 
 @with_protocol
 def train(
@@ -54,14 +54,12 @@ def train(
     from fluidrelu_cli.workers.events import EpochDone, Failed, run_in_this_process
 
     experiment = _prepare(results, study, requested, [act], device, data_dir, offline)
-    run_jobs = functools.partial(
-        run_in_this_process, data_dir=experiment.data_dir, device_name=experiment.device_name
-    )
-    with closing(conduct(experiment, [seed], run_jobs, remember=False)) as events:
-        plan = _show_plan(next(events))
-        [trial] = plan.trials
+    run_jobs = functools.partial(run_in_this_process, data_dir=experiment.data_dir, device_name=experiment.device_name)
+    with conduct(experiment, [seed], run_jobs, remember=False) as (work, events):
+        _show_notes(work)
+        [trial] = work.trials
         files = experiment.study.files(trial.name)
-        if not plan.missing:
+        if not work.missing:
             say(f"This trial is finished already: {files.csv} (delete it to train again).")
         with EpochLines(Console(stderr=True), trial) as progress:
             for event in events:
@@ -130,8 +128,8 @@ def repeat(
         else functools.partial(_run_on_cluster, address=dask, data_dir=data_dir, device_name=device_name)
     )
     together = _parse_batch_seeds(batch_seeds, device_name)
-    with closing(conduct(experiment, range(n), run_jobs, batch_seeds=together)) as events:
-        failures = _show_events(experiment, events)
+    with conduct(experiment, range(n), run_jobs, batch_seeds=together) as (work, events):
+        failures = _show_events(experiment.study, work, events)
     _show_summary(experiment)
     if failures:
         say(f"Error: {failures} trials failed; the same command tries them again.")
@@ -192,33 +190,27 @@ def _run_on_cluster(
     return follow(pool, jobs)
 
 
-def _show_events(experiment: Experiment, events: Generator[Planned | Event, None, None]) -> int:
-    """Show what happens; how many trials failed."""
+def _show_events(study: Study, work: Work, events: Iterator[Event]) -> int:
+    """Show what there is to do, and what happens; how many trials failed."""
     from fluidrelu_cli.cli.progress import TrialsProgress
     from fluidrelu_cli.workers.events import Failed
 
-    plan = _show_plan(next(events))
-    finished = len(plan.trials) - len(plan.missing)
-    where = experiment.study.folder
-    say(f"{where}: {len(plan.trials)} trials asked for, {finished} finished already, {len(plan.missing)} to train.")
+    _show_notes(work)
+    asked, missing = len(work.trials), len(work.missing)
+    say(f"{study.folder}: {asked} trials asked for, {asked - missing} finished already, {missing} to train.")
     failures = 0
-    with TrialsProgress(Console(stderr=True), len(plan.missing)) as progress:
+    with TrialsProgress(Console(stderr=True), missing) as progress:
         for event in events:
             progress.show(event)
             if isinstance(event, Failed):
                 failures += 1
-                say(f"    traceback: {experiment.study.files(event.trial.name).failure}")
+                say(f"    traceback: {study.files(event.trial.name).failure}")
     return failures
 
 
-def _show_plan(planned: Planned | Event) -> Planned:
-    """Show the notes of the plan, which is an experiment's first event."""
-    from fluidrelu_cli.experiment import Planned
-
-    assert isinstance(planned, Planned)
-    for note in planned.notes:
+def _show_notes(work: Work) -> None:
+    for note in work.notes:
         say(note)
-    return planned
 
 
 def _show_summary(experiment: Experiment) -> None:

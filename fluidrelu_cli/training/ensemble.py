@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 from torch.nn import functional
 
-from fluidrelu_cli.networks.build import Network, Shape, activation_parameters, build_model
+from fluidrelu_cli.networks.architectures import Shape
+from fluidrelu_cli.networks.build import Network, activation_parameters, build_model
 from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Parameters

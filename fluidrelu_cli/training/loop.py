@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +16,7 @@ from torch.nn import functional
 
 from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.data.load import load_dataset
-from fluidrelu_cli.networks.build import resolve_model
-from fluidrelu_cli.networks.named import Activation
+from fluidrelu_cli.networks.named import Activation, resolve_model
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Epoch, Parameters, Run
 from fluidrelu_cli.seeding import generator, make_deterministic, stream_seed
@@ -84,11 +84,11 @@ class Training:
         """Each trial's learned parameters of the activations as they are now."""
         return self._ensemble.learned()
 
-    def digests(self) -> list[dict[str, str]]:
+    def digests(self) -> list[dict[str, Any]]:
         """Each trial's digests of its initial weights, of the order in which it used the images so far, and of what
         augmented them.
         """
-        digests = [
+        digests: list[dict[str, Any]] = [
             {"initial_weights_sha256": _sha256(weights), "data_order_sha256": order.hexdigest()}
             for weights, order in zip(self._ensemble.initial_weights, self._order_digests, strict=True)
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -122,7 +122,7 @@ def attempt(
     yield outcome
 
 
-def run_in_this_process(jobs: Sequence[Job], data_dir: Path | None, device_name: str) -> Iterator[Event]:
+def run_in_this_process(jobs: Sequence[Job], data_dir: Path | None, device_name: str) -> Generator[Event, None, None]:
     """Train jobs in this process, one after the other, and yield what happens."""
     waiting = list(jobs)
     while waiting:

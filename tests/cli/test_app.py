@@ -251,7 +251,7 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
             "train --dataset nosuch.npz",
             "There is no file nosuch.npz in ",
         ),
-        ("train --model big", "There is no model 'big'; use --model paper, cnn3, resnet20, or module:Class"),
+        ("train --model big", "There is no model 'big'. Use --model paper, cnn3, resnet20, or module:Class"),
         ("train --model nowhere:Net", "The network 'nowhere:Net' cannot be imported (ModuleNotFoundError"),
         ("train --schedule linear", "--schedule must be constant, cosine or step, not linear."),
         ("train --augment mixup", "--augment must be none or flip-crop, not mixup."),
