@@ -78,12 +78,15 @@ def compare(
             opened, resolved, data_dir=Path(data_dir) if data_dir else None, device=device, offline=offline, **callbacks
         )
     failed: list[Failed] = []
-    with conduct(experiment, range(seeds), _choose_runner(experiment, workers)) as (work, events):
-        with TrialsProgress(Console(stderr=True), len(work.missing)) as progress:
-            for event in events:
-                progress.show(event)
-                if isinstance(event, Failed):
-                    failed.append(event)
+    run_jobs = _choose_runner(experiment, workers)
+    with (
+        conduct(experiment, range(seeds), run_jobs) as (work, events),
+        TrialsProgress(Console(stderr=True), len(work.missing)) as progress,
+    ):
+        for event in events:
+            progress.show(event)
+            if isinstance(event, Failed):
+                failed.append(event)
     if failed:
         path = opened.files(failed[0].trial.name).failure
         raise FluidReluError(f"{len(failed)} trials failed ({failed[0].error}): see {path}; the same call tries again.")

@@ -26,7 +26,8 @@ from fluidrelu_cli.protocol import WHAT
 from fluidrelu_cli.study import DEFAULT_STUDY, open_study
 
 if TYPE_CHECKING:
-    from fluidrelu_cli.experiment import Experiment
+    from fluidrelu_cli.experiment import Experiment, Work
+    from fluidrelu_cli.study import Study
     from fluidrelu_cli.workers.events import Event, Job
 
 
