@@ -90,7 +90,7 @@ def compare(
     if failed:
         path = opened.files(failed[0].trial.name).failure
         raise FluidReluError(f"{len(failed)} trials failed ({failed[0].error}): see {path}; the same call tries again.")
-    return Result(Evidence(opened, experiment.runs, baseline=resolved[0].name, notes=experiment.notes))
+    return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name))
 
 
 def _choose_runner(experiment: Experiment, workers: int | None) -> RunJobs:

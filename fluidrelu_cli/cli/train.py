@@ -68,7 +68,7 @@ def train(
                     progress.show(event.epochs[0])
                 elif isinstance(event, Failed):
                     raise FluidReluError(f"{trial.name} failed: {event.error}; its traceback is in {files.failure}.")
-    [run] = [run for run in experiment.runs if run.trial == trial]
+    [run] = [run for run in experiment.contents.runs if run.trial == trial]
     show(rich_table(trial.name, *epoch_cells(tabulate_runs([run]))))
     show(f"test accuracy {run.test_accuracy:.4f}   {files.csv}")
 
@@ -133,7 +133,7 @@ def repeat(
         failures = _show_events(experiment.study, work, events)
     _show_summary(experiment)
     if failures:
-        say(f"Error: {failures} trials failed; the same command tries them again.")
+        say(f"Error: {failures} of {len(work.missing)} trials failed; the same command tries them again.")
         raise typer.Exit(1)
 
 
@@ -219,11 +219,11 @@ def _show_summary(experiment: Experiment) -> None:
     from fluidrelu_cli.report.formats import rich_table
     from fluidrelu_cli.report.tables import summary_cells
 
-    for note in experiment.notes:
+    evidence = Evidence(experiment.study, experiment.contents)
+    for note in evidence.notes:
         say(note)
-    evidence = Evidence(experiment.study, experiment.runs)
-    folder = experiment.study.folder
-    show(rich_table(f"Accuracy after the last epoch: {folder}", *summary_cells(evidence.summary)))
+    title = f"Accuracy after the last epoch: {experiment.study.folder}"
+    show(rich_table(title, *summary_cells(evidence.summary)))
 
 
 def verify(
