@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fluidrelu_cli.analysis import DEFAULT_BASELINE
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import SETTINGS
 from fluidrelu_cli.report.evidence import Evidence
@@ -124,4 +125,8 @@ def read_study(folder: str | Path, *, baseline: str | None = None) -> Result:
     """
     study = load_study(Path(folder))
     contents = study.read_some()
-    return Result(Evidence(study, contents.runs, baseline=baseline))
+    trained = {run.trial.activation for run in contents.runs}
+    first = next(
+        (name for name in (DEFAULT_BASELINE, *study.asked) if name in trained), contents.runs[0].trial.activation
+    )
+    return Result(Evidence(study, contents, baseline=baseline or first))

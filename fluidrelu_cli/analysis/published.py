@@ -97,7 +97,9 @@ def best_and_worst_of(values: Sequence[float], k: int) -> pd.DataFrame:
         (value, math.comb(index, k - 1) / sets, math.comb(n - 1 - index, k - 1) / sets)
         for index, value in enumerate(ordered if sets else ())
     ]
-    table: pd.DataFrame = pd.DataFrame(rows, columns=["accuracy", BEST, WORST]).groupby("accuracy", as_index=False).sum()
+    table: pd.DataFrame = (
+        pd.DataFrame(rows, columns=["accuracy", BEST, WORST]).groupby("accuracy", as_index=False).sum()
+    )
     return table
 
 
@@ -184,7 +186,8 @@ def percentiles(published: Published, finals: pd.DataFrame) -> pd.DataFrame:
 
 def chance(k: int) -> float:
     """How often of 2k runs of one function, k in each of two sets, the first set has both the higher best and the
-    higher worst: where it holds the largest but not the smallest of all (none being equal)."""
+    higher worst: where it holds the largest but not the smallest of all (none being equal).
+    """
     return math.comb(2 * k - 2, k - 1) / math.comb(2 * k, k)
 
 
@@ -197,9 +200,7 @@ def rankings(published: Published, finals: pd.DataFrame) -> pd.DataFrame:
     """
     values = {activation: accuracies_of(finals, activation) for activation in reversed(published.activations)}
     enough = [activation for activation, found in values.items() if len(found) > published.runs]
-    rows = [
-        (a, b, both_rows_above(values[a], values[b], published.runs)) for a, b in itertools.permutations(enough, 2)
-    ]
+    rows = [(a, b, both_rows_above(values[a], values[b], published.runs)) for a, b in itertools.permutations(enough, 2)]
     table: pd.DataFrame = pd.DataFrame(rows, columns=["a", "b", "probability"])
     return table
 

@@ -13,7 +13,7 @@ from fluidrelu_cli.analysis import DEFAULT_BASELINE
 from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, WorkersOption
 from fluidrelu_cli.cli.terminal import say, show
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.study import DEFAULT_STUDY, Study, load_study, study_folder
+from fluidrelu_cli.study import DEFAULT_STUDY, load_study, study_folder
 
 if TYPE_CHECKING:
     from fluidrelu_cli.report.evidence import Evidence
@@ -113,7 +113,9 @@ def plan(
     names = {name.lower(): name for name in opened.asked}
     act, baseline = (name if name in opened.asked else names.get(name.lower(), name) for name in (act, baseline))
     made = planning.plan(contents.runs, act, baseline, effect, power, alpha)
-    mixtures = describe_mixtures([run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder)
+    mixtures = describe_mixtures(
+        [run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder
+    )
     for note in (*contents.notes, *mixtures, *filter(None, [wording.unpaired(made)])):
         say(note)
     where = shlex.join(["--study", study, "--results", str(results)])

@@ -47,7 +47,10 @@ def to_csv(document: Document) -> str:
 
 def to_json(document: Document) -> str:
     """Everything. The tables that every study could have are there even if empty, those of a paper where it has them."""
-    records = {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in document.tables.items()}
+    records = {
+        name: json.loads(table.to_json(orient="records", double_precision=15))
+        for name, table in document.tables.items()
+    }
     content: dict[str, Any] = {
         "study": document.where,
         "protocol": document.protocol.to_dict(),

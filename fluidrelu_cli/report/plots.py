@@ -139,9 +139,7 @@ def accuracies(
     return ax
 
 
-def differences(
-    finals: pd.DataFrame, comparisons: pd.DataFrame, order: Sequence[str], ax: Axes | None = None
-) -> Axes:
+def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, order: Sequence[str], ax: Axes | None = None) -> Axes:
     """Each activation's accuracy minus the baseline's at the same seed, with the mean and its 95 % interval.
 
     Args:
