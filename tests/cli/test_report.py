@@ -27,7 +27,7 @@ def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     for number in ("0.9784", "0.9721", "0.9800", "0.9753"):
         assert number in output
     assert "2/2" in output
-    written = {path.name for path in undisturbed.parent.rglob("*") if path.is_file() and path.parent != undisturbed}
+    written = {path.name for path in (undisturbed.parent / "report").rglob("*") if path.is_file()}
     assert written >= {"table2.csv", "table2.md", "summary.csv", "figure1.png", "figure1.svg"}
     assert written >= {"learning-curves.png", "learned-fluid.svg", "report.html", "comparisons.csv"}
     output = words(fluidrelu("report", "--results", results, "--against", results / "local"))
@@ -40,15 +40,12 @@ def test_report_in_a_format_prints_that_alone(undisturbed: Path) -> None:
     package = {**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])}
     finished = subprocess.run(command, capture_output=True, text=True, check=True, env=package)
     assert json.loads(finished.stdout)["study"] == str(results / "local")
-    assert "written: " in finished.stderr
-    assert "report.html, and beside it comparisons.csv" in finished.stderr
+    assert f"Written: {results / 'local' / 'report' / 'report.html'}" in finished.stderr
 
 
-def test_plan_tells_seeds_and_time_and_the_command(undisturbed: Path) -> None:
+def test_plan_shows_seeds_time_and_the_command(undisturbed: Path) -> None:
     output = words(fluidrelu("plan", "--effect", 0.5, "--results", undisturbed.parent.parent, "--workers", 1))
     assert "Over 2 pairs the differences between FluidReLU and ReLU have a sample SD of" in output
-    assert "To find a true difference of 0.5 with a power of 80 % at the level of 5 %, one comparison by" in output
-    assert re.search(r"with 1 worker, at the \d+ s that a pair took on", output)
     assert re.search(r"fluidrelu repeat -n \d+ --act relu --act fluid --study local --results \S+$", output)
 
 
@@ -72,4 +69,4 @@ def test_calibrate_reads_studies_by_batch_size(undisturbed: Path) -> None:
     results = undisturbed.parent.parent
     output = fluidrelu("calibrate", "local", "--results", results)
     assert "ReLU against the paper's ReLU" in output
-    assert (results / "calibration.csv").exists()
+    assert (results / "report" / "calibration.csv").exists()
