@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
+from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.data.catalogue import default_data_dir
 from fluidrelu_cli.data.load import load
-from fluidrelu_cli.protocol import PAPER_PAIR, Protocol
+from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.tables import rich_table
 
 

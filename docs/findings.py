@@ -20,12 +20,12 @@ from matplotlib.figure import Figure
 
 from fluidrelu_cli.analysis import inference as statistics
 from fluidrelu_cli.analysis import published as paper
-from fluidrelu_cli.protocol import PAPER_TABLE2
+from fluidrelu_cli.analysis.published import PAPER_TABLE2
+from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.report import plots, tables
 from fluidrelu_cli.report import wording as sentences
 from fluidrelu_cli.report.evidence import Report
-from fluidrelu_cli.run import write_whole
-from fluidrelu_cli.study import read_study
+from fluidrelu_cli.study import load_study
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -53,8 +53,8 @@ BESIDE = (FASHION, CIFAR10)
 @functools.cache
 def report(study: str) -> Report:
     """The report of a committed study."""
-    beside = [read_study(RESULTS / name) for name in BESIDE] if study == MAIN else []
-    return Report(read_study(RESULTS / study), beside=beside)
+    beside = [load_study(RESULTS / name) for name in BESIDE] if study == MAIN else []
+    return Report(load_study(RESULTS / study), beside=beside)
 
 
 def finals(study: str, activation: str, name: str) -> pd.DataFrame:

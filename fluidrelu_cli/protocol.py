@@ -7,118 +7,157 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fluidrelu_cli.errors import UsageError
 
-PAPER_PAIR = ("relu", "fluid")
-"""The two activations that the paper compares."""
+WHAT, HOW = "What is trained", "How it is trained"
+"""The two parts of a protocol, and the panels of the help."""
 
-PAPER_TABLE2 = {
-    ("best", "relu"): 0.9784,
-    ("worst", "relu"): 0.9721,
-    ("best", "fluid"): 0.9800,
-    ("worst", "fluid"): 0.9753,
-}
-"""Table 2 of the paper: best and worst test accuracy of three runs of each activation."""
-
-PAPER_RUNS = 3
-"""The number of runs of each activation behind Table 2."""
+RECORDED = object()
+"""Stands for a field that every release recorded."""
 
 
-PRECISIONS = ("fp32", "bf16")
-SCHEDULES = ("constant", "cosine", "step")
-AUGMENTATIONS = ("none", "flip-crop")
-STANDARDISED = ("colour", "always", "never")
+@dataclass(frozen=True)
+class Setting:
+    """What is known of a protocol's field beside its type and default; it stands at the field (:func:`setting`)."""
 
-_YOUNGER_FIELDS: Mapping[str, Any] = {
-    "precision": "fp32",
-    "schedule": "constant",
-    "weight_decay": 0.0,
-    "standardise": "colour",
-    "augment": "none",
-    "validation_images": None,
-}
-"""Fields that earlier studies lack, with the value that held for them."""
+    help: str
+    part: str
+    """WHAT or HOW."""
+    holds: Callable[[Any], bool]
+    """Whether a value is one that the field takes."""
+    wanted: str
+    """What such values are, in words."""
+    choices: tuple[str, ...]
+    """All of them, if they are few names."""
+    before: Any
+    """The value that held before the field was recorded; RECORDED if every study has it."""
+
+
+Check = tuple[Callable[[Any], bool], str, tuple[str, ...]]
+"""A setting's holds, wanted and choices."""
+
+
+def setting(default: Any, text: str, check: Check, *, part: str = HOW, before: Any = RECORDED) -> Any:
+    """A field of a protocol: default, help text, check, and what held before it was recorded."""
+    return field(default=default, metadata={"setting": Setting(text, part, *check, before)})
+
+
+def _name() -> Check:
+    return (lambda value: isinstance(value, str)), "a name", ()
+
+
+def _one_of(*choices: str) -> Check:
+    return (lambda value: value in choices), f"{', '.join(choices[:-1])} or {choices[-1]}", choices
+
+
+def _whole_from_1(*, or_none: bool = False) -> Check:
+    return (lambda value: (or_none and value is None) or (_is_whole(value) and value >= 1)), "a whole number from 1", ()
+
+
+def _real(holds: Callable[[float], bool], wanted: str) -> Check:
+    return (lambda value: _is_real(value) and holds(value)), wanted, ()
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How every trial of a study is trained; the defaults are the paper's, or chosen as docs/paper.md tells.
+    """How every trial of a study is trained; the defaults are the paper's, or chosen as docs/paper.md describes.
 
-    Raises UsageError when a value is out of range.
+    All that is known of a field is declared at the field: the options of the command line, the checks, the reading of
+    older studies and the page's table are made from it. Raises UsageError when a value is out of range.
     """
 
-    dataset: str = "mnist"
-    model: str = "paper"
-    epochs: int = 2
+    dataset: str = setting(
+        "mnist", "Data set: a name from `fluidrelu data list`, or the path of an .npz file", _name(), part=WHAT
+    )
+    model: str = setting("paper", "Network: a name from `fluidrelu models`, or module:Class", _name(), part=WHAT)
+    epochs: int = setting(2, "Passes over the training images", _whole_from_1())
     """Not stated by the paper: calibrated on ReLU alone (docs/paper.md, "Calibration")."""
-    batch_size: int = 20
+    batch_size: int = setting(20, "Images per step", _whole_from_1())
     """Not stated by the paper: calibrated with ``epochs``."""
-    lr: float = 0.001
+    lr: float = setting(0.001, "Learning rate", _real(lambda lr: lr > 0, "a number above 0"))
     """The paper's epsilon."""
-    momentum: float = 0.9
+    momentum: float = setting(0.9, "Momentum", _real(lambda mu: 0 <= mu < 1, "a number from 0 to below 1"))
     """The paper's mu."""
-    beta: float = 10000.0
+    beta: float = setting(
+        10000.0, "Factor on the gradient of every learned a", _real(lambda beta: beta >= 0, "a number from 0")
+    )
     """The paper's beta: the gradient of every a_i is multiplied by it, equations (7) and (8)."""
-    train_images: int | None = None
-    """Use only the first so many training images (None: all)."""
-    test_images: int | None = None
-    """Use only the first so many test images (None: all)."""
-    precision: str = "fp32"
-    """fp32, or bf16: convolutions and the linear layer in bfloat16 (torch.autocast), weights in float32."""
-    schedule: str = "constant"
-    """How the learning rate goes: constant, cosine or step (optimizer.rate_factor)."""
-    weight_decay: float = 0.0
-    """L2 penalty of the network's weights; never of an activation's own parameters."""
-    standardise: str = "colour"
-    """Whether each channel's mean is subtracted and it is divided by its SD, both over the training images: of
-    colour images (more than one channel) alone, always, or never. Pixels are in [0, 1] otherwise, as for the paper."""
-    augment: str = "none"
-    """What is done to each training image anew in each epoch: nothing, or flip-crop (preprocessing.flip_crop)."""
-    validation_images: int | None = None
-    """Hold so many of the training images out and test on them instead of on the test images (None: do not)."""
+    train_images: int | None = setting(
+        None, "Train on the first N training images only, for a quick look", _whole_from_1(or_none=True), part=WHAT
+    )
+    test_images: int | None = setting(
+        None, "Test on the first N test images only", _whole_from_1(or_none=True), part=WHAT
+    )
+    precision: str = setting("fp32", "Number format: bf16 is by torch.autocast", _one_of("fp32", "bf16"), before="fp32")
+    """bf16: convolutions and the linear layer in bfloat16, weights in float32."""
+    schedule: str = setting(
+        "constant", "Course of the learning rate", _one_of("constant", "cosine", "step"), before="constant"
+    )
+    """See training.optimizer.rate_factor."""
+    weight_decay: float = setting(
+        0.0,
+        "L2 penalty of the network's weights, never of an activation's parameters",
+        _real(lambda decay: decay >= 0, "a number from 0"),
+        before=0.0,
+    )
+    standardise: str = setting(
+        "colour",
+        "Which images get mean 0 and SD 1 per channel",
+        _one_of("colour", "always", "never"),
+        part=WHAT,
+        before="colour",
+    )
+    """Mean and SD of each channel are those of the training images; colour images have more than one channel. Pixels
+    are in [0, 1] otherwise, as for the paper."""
+    augment: str = setting(
+        "none", "Augmentation of the training images", _one_of("none", "flip-crop"), part=WHAT, before="none"
+    )
+    """Anew in each epoch; see training.preprocessing.flip_crop."""
+    validation_images: int | None = setting(
+        None,
+        "Hold out N training images and test on these, not on the test images: to choose settings by",
+        _whole_from_1(or_none=True),
+        part=WHAT,
+        before=None,
+    )
 
     def __post_init__(self) -> None:
-        for name in ("dataset", "model"):
-            _require(isinstance(getattr(self, name), str), name, self, "a name")
-        for name, choices in (
-            ("precision", PRECISIONS),
-            ("schedule", SCHEDULES),
-            ("standardise", STANDARDISED),
-            ("augment", AUGMENTATIONS),
-        ):
-            _require(getattr(self, name) in choices, name, self, f"{', '.join(choices[:-1])} or {choices[-1]}")
-        for name in ("epochs", "batch_size"):
-            _require(_whole(getattr(self, name)) and getattr(self, name) >= 1, name, self, "a whole number from 1")
-        _require(_real(self.lr) and self.lr > 0, "lr", self, "a number above 0")
-        _require(_real(self.momentum) and 0 <= self.momentum < 1, "momentum", self, "a number from 0 to below 1")
-        for name in ("beta", "weight_decay"):
-            _require(_real(getattr(self, name)) and getattr(self, name) >= 0, name, self, "a number from 0")
-        for name in ("train_images", "test_images", "validation_images"):
+        for name, known in SETTINGS.items():
             value = getattr(self, name)
-            _require(value is None or (_whole(value) and value >= 1), name, self, "a whole number from 1")
+            if not known.holds(value):
+                raise UsageError(f"{option(name)} must be {known.wanted}, not {value}.")
         if self.test_images is not None and self.validation_images is not None:
             raise UsageError("--validation-images takes the place of the test images: leave --test-images out.")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Protocol:
         """The protocol with exactly these fields; ValueError if some are missing or unknown."""
-        values = {**_YOUNGER_FIELDS, **values}
-        names = {field.name for field in fields(cls)}
-        if values.keys() != names:
-            raise ValueError(f"fields that are missing or unknown: {', '.join(sorted(names ^ values.keys()))}")
+        older = {name: known.before for name, known in SETTINGS.items() if known.before is not RECORDED}
+        values = {**older, **values}
+        if values.keys() != SETTINGS.keys():
+            wrong = sorted(SETTINGS.keys() ^ values.keys())
+            raise ValueError(f"fields that are missing or unknown: {', '.join(wrong)}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def facts(self) -> dict[str, str]:
+        """The fields that are set, each by its name in words: ``{"batch size": "20", ...}``."""
+        return {name.replace("_", " "): str(value) for name, value in self.to_dict().items() if value is not None}
+
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """The fields in which two protocols differ, each with this one's value and the other's."""
         mine, theirs = self.to_dict(), other.to_dict()
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+SETTINGS: Mapping[str, Setting] = {known.name: known.metadata["setting"] for known in fields(Protocol)}
+"""What is known of each field of a protocol, in order."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +169,7 @@ class Trial:
     seed: int
 
     def __post_init__(self) -> None:
-        if not _whole(self.seed) or self.seed < 0:
+        if not _is_whole(self.seed) or self.seed < 0:
             raise UsageError(f"--seed must be a whole number from 0, not {self.seed}.")
 
     @property
@@ -154,14 +193,9 @@ def option(field_name: str) -> str:
     return "--" + field_name.replace("_", "-")
 
 
-def _require(holds: bool, name: str, protocol: Protocol, wanted: str) -> None:
-    if not holds:
-        raise UsageError(f"{option(name)} must be {wanted}, not {getattr(protocol, name)}.")
-
-
-def _whole(value: object) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _real(value: object) -> bool:
+def _is_real(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -1,19 +1,20 @@
-"""What a trial gives, and the three files that hold it: their columns, names, writing and checked reading."""
+"""What a finished trial leaves behind, and the three files that hold it: written whole, checked when read.
+
+This module imports no torch, and pandas for tables alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
-import json
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import zip_longest
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluidrelu_cli.errors import DamagedFileError, OtherProtocolError, StorageError
+from fluidrelu_cli.errors import DamagedFileError
+from fluidrelu_cli.files import Columns, csv_rows, json_text, read_csv, read_json, write_whole
 from fluidrelu_cli.protocol import Protocol, Trial, trial_name
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ RUN_COLUMNS: Mapping[str, type] = {
     "train_seconds": float,
     "test_seconds": float,
 }
-"""Columns of a run CSV, one row an epoch from 1. Losses are mean cross-entropies in nats, accuracies fractions
+"""Columns of a run CSV, one row per epoch from 1. Losses are mean cross-entropies in nats, accuracies fractions
 in [0, 1]; the train columns are those of the batches as they were trained on, the test columns those of the
 whole test set after the epoch."""
 
@@ -43,22 +44,19 @@ PARAMETER_COLUMNS: Mapping[str, type] = {
     "kernel": int,
     "value": float,
 }
-"""Columns of a parameters CSV: the activations' learned parameters, one row a kernel and epoch; epoch 0 is the
+"""Columns of a parameters CSV: the activations' learned parameters, one row per kernel and epoch; epoch 0 is the
 start, kernels count from 0."""
 
 TIMINGS = ("train_seconds", "test_seconds")
 """The only columns that may differ between two runs of one trial on one machine."""
 
-Columns = dict[str, list[Any]]
-"""A CSV's columns by name: as lists, for a data frame for each of a thousand small files takes seconds."""
-
 Parameters = Mapping[tuple[str, str], tuple[float, ...]]
-"""The activations' learned parameters by (layer, parameter): ("activation1", "a") -> one value a kernel."""
+"""The activations' learned parameters by (layer, parameter): ("activation1", "a") -> one value per kernel."""
 
 
 @dataclass(frozen=True)
-class EpochRecord:
-    """One epoch of one trial: the numbers of a run CSV's row, and the learned parameters after it."""
+class Epoch:
+    """One epoch of a run: the numbers of a run CSV's row, and the learned parameters after it."""
 
     epoch: int
     train_loss: float
@@ -71,18 +69,126 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
-class TrialResult:
-    """All that a finished trial leaves behind."""
+class Provenance:
+    """Under what conditions a run was made. The defaults are what runs of earlier releases did not record."""
+
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    """Of fluidrelu-cli, python, torch, torchvision and, on a GPU, cuda."""
+    source: Mapping[str, Any] | None = None
+    """The package's git ``commit``, and whether its files were ``modified``; None outside a checkout."""
+    system: str | None = None
+    cpu: str | None = None
+    cpu_capability: str | None = None
+    """The vector instructions that torch uses: AVX2, AVX512, ..."""
+    device: str | None = None
+    gpu: str | None = None
+    threads: int | None = None
+    batched_seeds: int = 1
+    """How many seeds were trained together, as one stacked network."""
+    activation_sha256: str | None = None
+    """The digest of the file of a user's own activation."""
+    model_sha256: str | None = None
+    """The digest of the file of a user's own network."""
+    data_sha256: str | None = None
+    """The digest of the images and labels."""
+    test_images: int | None = None
+    wall_seconds: float | None = None
+    """From start to end; seeds that were trained together share it."""
+    initial_weights_sha256: str | None = None
+    """The digest of the initial weights but the activations' own."""
+    data_order_sha256: str | None = None
+    """The digest of the order in which the training images were used."""
+    augmentation_sha256: str | None = None
+    """The digest of what augmented them."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
+        """The provenance with these fields; what it does not know is left out. ValueError if one has another type."""
+        known = {one.name: one for one in fields(cls)}
+        for name, value in values.items():
+            if name in known and not _fits(known[name].type, value):
+                raise ValueError(f"{name}: {value!r}")
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "Mapping[str, str | None]": (dict,),
+    "Mapping[str, Any] | None": (dict, type(None)),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "float | None": (int, float, type(None)),
+}
+"""What JSON has where a field of a provenance has a type."""
+
+
+def _fits(kind: Any, value: object) -> bool:
+    """Whether a JSON value is of the kind that a field declares; numbers are counts or seconds, above 0."""
+    if isinstance(value, bool) or not isinstance(value, _KINDS[kind]):
+        return False
+    return not isinstance(value, (int, float)) or value > 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished trial: the same value whether it was just trained or read back."""
 
     trial: Trial
     initial_parameters: Parameters
-    epochs: tuple[EpochRecord, ...]
-    provenance: Mapping[str, Any]
+    epochs: tuple[Epoch, ...]
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def test_accuracy(self) -> float:
-        """The trial's result: the test accuracy after the last epoch."""
+        """The run's result: the test accuracy after the last epoch."""
         return self.epochs[-1].test_accuracy
+
+    @property
+    def test_images(self) -> int:
+        """How many images it was tested on. (The first runs do not record it: they had MNIST's 10,000.)"""
+        return self.provenance.test_images or min(10_000, self.trial.protocol.test_images or 10_000)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training loss is not finite after the last epoch."""
+        return not math.isfinite(self.epochs[-1].train_loss)
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """The rows of RUN_COLUMNS."""
+        for epoch in self.epochs:
+            yield (
+                self.trial.activation,
+                self.trial.seed,
+                *(getattr(epoch, name) for name in list(RUN_COLUMNS)[2:]),
+            )
+
+    def parameter_rows(self) -> Iterator[tuple[Any, ...]]:
+        """The rows of PARAMETER_COLUMNS."""
+        states = [(0, self.initial_parameters), *((epoch.epoch, epoch.parameters) for epoch in self.epochs)]
+        for number, state in states:
+            for (layer, parameter), values in state.items():
+                for kernel, value in enumerate(values):
+                    yield (self.trial.activation, self.trial.seed, number, layer, parameter, kernel, value)
+
+
+def tabulate_runs(runs: Iterable[Run]) -> pd.DataFrame:
+    """Runs as one table of RUN_COLUMNS."""
+    import pandas as pd
+
+    table: pd.DataFrame = pd.DataFrame((row for run in runs for row in run.rows()), columns=list(RUN_COLUMNS))
+    return table
+
+
+def tabulate_parameters(runs: Iterable[Run]) -> pd.DataFrame:
+    """The learned parameters of runs as one table of PARAMETER_COLUMNS."""
+    import pandas as pd
+
+    rows = (row for run in runs for row in run.parameter_rows())
+    table: pd.DataFrame = pd.DataFrame(rows, columns=list(PARAMETER_COLUMNS))
+    return table
 
 
 @dataclass(frozen=True)
@@ -110,156 +216,102 @@ class RunFiles:
         return self.folder / f"{self.name}.failed.txt"
 
 
-def write_run(files: RunFiles, result: TrialResult) -> None:
-    """Write a trial's files, the run CSV last: where it is, the others are.
+def write(run: Run, files: RunFiles) -> None:
+    """Write a run's files, the run CSV last: where it is, the others are.
 
     Raises StorageError if the folder cannot be written or the disk is full.
     """
-    import pandas as pd
-
-    trial = result.trial
-    who = {"activation": trial.activation, "seed": trial.seed}
-    runs = [{**who, **{name: getattr(record, name) for name in list(RUN_COLUMNS)[2:]}} for record in result.epochs]
-    states = [(0, result.initial_parameters), *((record.epoch, record.parameters) for record in result.epochs)]
-    parameters = [
-        {**who, "epoch": epoch, "layer": layer, "parameter": parameter, "kernel": kernel, "value": value}
-        for epoch, state in states
-        for (layer, parameter), values in state.items()
-        for kernel, value in enumerate(values)
-    ]
-    provenance = {**who, "protocol": trial.protocol.to_dict(), "parameter_rows": len(parameters)}
+    trial = run.trial
+    parameters = list(run.parameter_rows())
+    content = {
+        "activation": trial.activation,
+        "seed": trial.seed,
+        "protocol": trial.protocol.to_dict(),
+        "parameter_rows": len(parameters),
+        **run.provenance.to_dict(),
+    }
     if parameters:
-        write_whole(files.parameters, csv_text(pd.DataFrame(parameters, columns=list(PARAMETER_COLUMNS))))
-    write_whole(files.provenance, json.dumps({**provenance, **result.provenance}, indent=2) + "\n")
-    write_whole(files.csv, csv_text(pd.DataFrame(runs, columns=list(RUN_COLUMNS))))
+        write_whole(files.parameters, csv_rows(PARAMETER_COLUMNS, parameters))
+    write_whole(files.provenance, json_text(content))
+    write_whole(files.csv, csv_rows(RUN_COLUMNS, run.rows()))
     with contextlib.suppress(OSError):
         files.failure.unlink(missing_ok=True)
 
 
-def csv_text(table: pd.DataFrame) -> str:
-    """A table as CSV: every float with the digits that give it back exactly."""
-    return table.to_csv(index=False, lineterminator="\n", na_rep="nan")
+def read(files: RunFiles) -> Run:
+    """Read a run back from its files, each of them once.
 
-
-def read_run(files: RunFiles, protocol: Protocol) -> Columns:
-    """A run CSV's RUN_COLUMNS, checked.
-
-    Raises DamagedFileError, naming the file and what is wrong with it, and OtherProtocolError.
+    Raises StorageError if one cannot be read, and DamagedFileError, naming the file and what is wrong with it.
     """
-    run = _read_csv(files.csv, RUN_COLUMNS)
-    provenance = _read_provenance(files.provenance, protocol)
-    if run["epoch"] != list(range(1, protocol.epochs + 1)):
+    rows = read_csv(files.csv, RUN_COLUMNS)
+    trial_of_rows = _check_trial(files.csv, rows, files.name)
+    if not files.provenance.exists():
+        raise DamagedFileError(f"{files.provenance}, which records the run's protocol, is missing")
+    content = read_json(files.provenance)
+    protocol, provenance = _read_provenance(files.provenance, content)
+    if rows["epoch"] != list(range(1, protocol.epochs + 1)):
         raise DamagedFileError(f"{files.csv} does not have one row for each of {protocol.epochs} epochs")
-    _check_trial(files.csv, run, files.name)
-    if not all(0 <= accuracy <= 1 for accuracy in (*run["train_accuracy"], *run["test_accuracy"])):
+    if not all(0 <= accuracy <= 1 for accuracy in (*rows["train_accuracy"], *rows["test_accuracy"])):
         raise DamagedFileError(f"{files.csv} has an accuracy outside [0, 1]")
-    if provenance.get("parameter_rows") and not files.parameters.exists():
-        raise DamagedFileError(f"{files.parameters}, which belongs to {files.csv.name}, is missing")
-    return run
+    initial, *states = _read_parameters(files, content.get("parameter_rows"), protocol.epochs)
+    numbers = zip(*(rows[name] for name in list(RUN_COLUMNS)[2:]), strict=True)
+    epochs = tuple(Epoch(*(*row, state)) for row, state in zip(numbers, states, strict=True))
+    return Run(Trial(protocol, *trial_of_rows), initial, epochs, provenance)
 
 
-def read_parameters(files: RunFiles) -> Columns | None:
-    """A parameters CSV's PARAMETER_COLUMNS, checked, or None if the run has none; DamagedFileError."""
-    if not files.parameters.exists():
-        return None
-    parameters = _read_csv(files.parameters, PARAMETER_COLUMNS)
-    _check_trial(files.parameters, parameters, files.name)
-    found = len(parameters["value"])
-    rows = read_json(files.provenance).get("parameter_rows", found)
-    if found != rows:
-        raise DamagedFileError(f"{files.parameters} is damaged ({found} rows, not {rows})")
-    return parameters
-
-
-def _read_csv(path: Path, columns: Mapping[str, type]) -> Columns:
+def _read_provenance(path: Path, content: Mapping[str, Any]) -> tuple[Protocol, Provenance]:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # a spreadsheet may have put a mark before the text
-        rows = filter(None, csv.reader(io.StringIO(text), strict=True))
-        # What a short row lacks is "", no number; what a long one has too much is a column without a name.
-        table = [(name, values) for name, *values in zip_longest(*rows, fillvalue="")]
-        if [name for name, _ in table] != list(columns):
-            raise DamagedFileError(f"{path} is damaged (its columns are not {', '.join(columns)})")
-        # Python's own conversions: they give back exactly what was written.
-        converted = {name: list(map(columns[name], values)) for name, values in table}
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
-    except (ValueError, csv.Error) as error:  # a UnicodeDecodeError is a ValueError
-        raise DamagedFileError(f"{path} is damaged ({error})") from error
-    if not text.endswith("\n"):
-        raise DamagedFileError(f"{path} is damaged (it ends within a line)")
-    return converted
-
-
-def _check_trial(path: Path, table: Columns, name: str) -> None:
-    """Every row must be of the one trial that the file is named after."""
-    trials = set(zip(table["activation"], table["seed"], strict=True))
-    if len(trials) != 1:
-        raise DamagedFileError(f"{path} mixes activations or seeds")
-    if trial_name(*trials.pop()) != name:
-        raise DamagedFileError(f"{path} holds the run of another activation or seed than its name says")
-
-
-_PROVENANCE: Mapping[str, tuple[type, ...]] = {
-    "batched_seeds": (int,),
-    "source": (dict, type(None)),
-    "test_images": (int,),
-    "versions": (dict,),
-    "wall_seconds": (int, float),
-}
-"""What the fields of a provenance that a report needs have to be, where they are."""
-
-
-def _read_provenance(path: Path, protocol: Protocol) -> dict[str, Any]:
-    if not path.exists():
-        raise DamagedFileError(f"{path}, which tells the run's protocol, is missing")
-    provenance = read_json(path)
-    try:
-        differences = protocol.differences(Protocol.from_dict(provenance["protocol"]))
+        protocol = Protocol.from_dict(content["protocol"])
     except Exception as error:  # whatever a hand-edited file makes of it
         raise DamagedFileError(f"{path} is damaged (its protocol cannot be read)") from error
-    for name, kinds in _PROVENANCE.items():
-        value = provenance.get(name, 1 if int in kinds else kinds[0]())  # the first runs lack some
-        if not isinstance(value, kinds) or (isinstance(value, (int, float)) and value <= 0):
-            raise DamagedFileError(f"{path} is damaged ({name}: {value!r})")
-    if differences:
-        raise OtherProtocolError(
-            f"{path} is of another protocol than its study ({', '.join(differences)}):"
-            " restore study.json, or move the run away"
-        )
-    return provenance
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file's object. StorageError if it cannot be read, DamagedFileError if it holds something else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
+        return protocol, Provenance.from_dict(content)
     except ValueError as error:
         raise DamagedFileError(f"{path} is damaged ({error})") from error
-    if not isinstance(value, dict):
-        raise DamagedFileError(f"{path} is damaged (it holds no JSON object)")
-    return value
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it appears whole or not at all; StorageError says what to do if it cannot be."""
-    data = content.encode() if isinstance(content, str) else content
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with scratch.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                scratch.unlink()
-            raise
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written ({error.strerror or error}): make room or make the folder writable,"
-            " or name another with --results, and run the same command again; what is finished is kept."
-        ) from error
+def _read_parameters(files: RunFiles, expected_rows: int | None, epochs: int) -> Sequence[Parameters]:
+    """The learned parameters from epoch 0 on; all empty if the run has none.
+
+    Args:
+        files: the run's.
+        expected_rows: how many rows the run recorded; None if it did not.
+        epochs: how many it has.
+    """
+    path = files.parameters
+    if not path.exists():
+        if expected_rows:
+            raise DamagedFileError(f"{path}, which belongs to {files.csv.name}, is missing")
+        return [{}] * (epochs + 1)
+    table = read_csv(path, PARAMETER_COLUMNS)
+    _check_trial(path, table, files.name)
+    found = len(table["value"])
+    if expected_rows not in (None, found):
+        raise DamagedFileError(f"{path} is damaged ({found} rows, not {expected_rows})")
+    states: list[dict[tuple[str, str], list[float]]] = [{} for _ in range(epochs + 1)]
+    for epoch, layer, parameter, kernel, value in zip(
+        *(table[name] for name in list(PARAMETER_COLUMNS)[2:]), strict=True
+    ):
+        if not 0 <= epoch <= epochs:
+            raise DamagedFileError(f"{path} is damaged (it has an epoch {epoch})")
+        values = states[epoch].setdefault((sys.intern(layer), sys.intern(parameter)), [])
+        if kernel != len(values):
+            raise DamagedFileError(f"{path} is damaged (in epoch {epoch}, {layer} has no kernel {len(values)})")
+        values.append(value)
+    sizes = [{name: len(values) for name, values in state.items()} for state in states]
+    if any(size != sizes[0] for size in sizes):
+        raise DamagedFileError(f"{path} is damaged (its epochs have different kernels)")
+    return [{name: tuple(values) for name, values in state.items()} for state in states]
+
+
+def _check_trial(path: Path, table: Columns, name: str) -> tuple[str, int]:
+    """The activation and seed of every row, which must be those that the file is named after."""
+    trials = set(zip(table["activation"], table["seed"], strict=True))
+    if not trials:
+        raise DamagedFileError(f"{path} is damaged (it has no rows)")
+    if len(trials) > 1:
+        raise DamagedFileError(f"{path} mixes activations or seeds")
+    activation, seed = trials.pop()
+    if trial_name(activation, seed) != name:
+        raise DamagedFileError(f"{path} holds the run of another activation or seed than its name says")
+    return activation, seed

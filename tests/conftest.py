@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
-
-from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import RUN_COLUMNS, EpochRecord, TrialResult
-from fluidrelu_cli.study import Study
 
 # What is printed must not depend on where the tests run (GITHUB_ACTIONS makes typer colour its messages), and no test
 # may touch the user's cache.
@@ -54,71 +48,6 @@ def double(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scaling, "__call__", lambda self, images: scaled(self, images).double())
 
 
-def synthetic_result(
-    activation: str = "fluid", seed: int = 0, accuracies: Sequence[float] = (0.5, 0.75), **protocol: Any
-) -> TrialResult:
-    """A trial's result with these test accuracies by epoch; a fluid one has learned parameters, two a layer."""
-    trial = Trial(Protocol(epochs=len(accuracies), **protocol), activation, seed)
-
-    def parameters(epoch: int) -> dict[tuple[str, str], tuple[float, ...]]:
-        if "fluid" not in activation.lower():
-            return {}
-        return {(layer, "a"): (epoch * 0.5 + seed, -epoch / 3) for layer in ("activation1", "activation2")}
-
-    epochs = tuple(
-        EpochRecord(
-            epoch=epoch,
-            train_loss=1 / (epoch + 2),
-            train_accuracy=accuracy,
-            test_loss=0.25,
-            test_accuracy=accuracy,
-            train_seconds=2.5,
-            test_seconds=0.5,
-            parameters=parameters(epoch),
-        )
-        for epoch, accuracy in enumerate(accuracies, start=1)
-    )
-    return TrialResult(trial, parameters(0), epochs, {"wall_seconds": 6.0})
-
-
-def synthetic_study(folder: Path, accuracies: Mapping[str, Sequence[Sequence[float]]], **protocol: Any) -> Study:
-    """A study on disk: for each activation the test accuracies by epoch of seed 0, 1, ..."""
-    epochs = len(next(iter(accuracies.values()))[0])
-    study = Study(folder, Protocol(epochs=epochs, **protocol))
-    for activation, seeds in accuracies.items():
-        study.ask([activation], len(seeds))
-        for seed, run in enumerate(seeds):
-            study.write(synthetic_result(activation, seed, run, **protocol))
-    return study
-
-
-def synthetic_runs(accuracies: Mapping[str, Sequence[Sequence[float]]]) -> pd.DataFrame:
-    """The table of runs of such a study, without a disk."""
-    rows = [
-        (activation, seed, epoch, 1 / (epoch + 2), accuracy, 0.25, accuracy, 2.5, 0.5)
-        for activation, seeds in accuracies.items()
-        for seed, run in enumerate(seeds)
-        for epoch, accuracy in enumerate(run, start=1)
-    ]
-    table: pd.DataFrame = pd.DataFrame(rows, columns=list(RUN_COLUMNS))
-    return table
-
-
-@pytest.fixture(scope="session")
-def make_result() -> Callable[..., TrialResult]:
-    return synthetic_result
-
-
-@pytest.fixture(scope="session")
-def make_study() -> Callable[..., Study]:
-    return synthetic_study
-
-
-@pytest.fixture(scope="session")
-def make_runs() -> Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]:
-    return synthetic_runs
-
-
 @pytest.fixture
 def small(data_dir: Path) -> tuple[object, ...]:
     """Options of a trial that takes a moment."""
@@ -135,3 +64,10 @@ def undisturbed(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     results = tmp_path_factory.mktemp("undisturbed")
     fluidrelu("repeat", "-n", 2, *SMALL, "--data-dir", data_dir, "--device", "cpu", "--results", results)
     return results / "local" / "runs"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

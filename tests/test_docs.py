@@ -18,16 +18,17 @@ import typer.main
 from scipy import stats
 
 from fluidrelu_cli.analysis.calibration import Calibration
+from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.cli import app as cli
 from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.networks.activations import ParametricActivation
 from fluidrelu_cli.networks.named import ACTIVATIONS, resolve
-from fluidrelu_cli.protocol import PAPER_PAIR, Protocol, Trial
+from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.report.evidence import Report
 from fluidrelu_cli.report.tables import calibration_cells, markdown
 from fluidrelu_cli.run import PARAMETER_COLUMNS, RUN_COLUMNS, read_json
 from fluidrelu_cli.seeding import generator
-from fluidrelu_cli.study import read_study
+from fluidrelu_cli.study import load_study
 from fluidrelu_cli.training.loop import Training
 
 ROOT = Path(__file__).parents[1]
@@ -177,17 +178,17 @@ def test_the_committed_runs_start_as_runs_start_today(data_dir: Path) -> None:
 
 def test_the_default_protocol_is_the_calibrated_one_and_that_of_the_committed_study() -> None:
     folder = ROOT / "results" / "calibration"
-    calibration = Calibration([read_study(folder / name) for name in CALIBRATED])
+    calibration = Calibration([load_study(folder / name) for name in CALIBRATED])
     assert not calibration.notes
     assert calibration.table["n"].min() >= 6
     assert set(calibration.table["batch_size"]) == {10, 20, 50, 100}
     [chosen] = calibration.table[calibration.table["chosen"]].to_dict("records")
     assert (Protocol.batch_size, Protocol.epochs) == (chosen["batch_size"], chosen["epochs"])
-    assert read_study(ROOT / "results" / "paper").protocol == Protocol()
+    assert load_study(ROOT / "results" / "paper").protocol == Protocol()
     committed = pd.read_csv(folder / "calibration.csv")
     pd.testing.assert_frame_equal(committed, calibration.table, check_dtype=False, rtol=1e-12)
     table = markdown(*calibration_cells(calibration.table))
     assert (folder / "calibration.md").read_text(encoding="utf-8") == table
     assert table in PAPER
     assert f"{chosen['mean']:.5f}" in PAPER  # of all ten, beside the three of results/paper
-    assert f"{Report(read_study(ROOT / 'results' / 'paper')).summary['mean'][0]:.5f}" in PAPER
+    assert f"{Report(load_study(ROOT / 'results' / 'paper')).summary['mean'][0]:.5f}" in PAPER

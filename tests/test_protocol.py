@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from fluidrelu_cli.analysis.published import PAPER_PAIR, PAPER_RUNS, PAPER_TABLE2
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.protocol import PAPER_PAIR, PAPER_RUNS, PAPER_TABLE2, Protocol, Trial, option
+from fluidrelu_cli.protocol import Protocol, Trial, option
 
 WHOLE = "a whole number from 1"
 

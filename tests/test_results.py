@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fluidrelu_cli.analysis.inference import final_accuracies
-from fluidrelu_cli.study import read_study
+from fluidrelu_cli.study import load_study
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -18,7 +18,7 @@ EARLIER = {"relu": [0.9753, 0.9772, 0.9775], "fluid": [0.9758, 0.9755, 0.9755]}
 
 def after_two_epochs(study: str, activation: str) -> list[float]:
     """Test accuracies by seed."""
-    runs, _ = read_study(RESULTS / study).read_runs()
+    runs, _ = load_study(RESULTS / study).read_runs()
     finals = final_accuracies(runs[(runs["activation"] == activation) & (runs["epoch"] <= 2)])
     return [float(accuracy) for accuracy in finals.sort_values("seed")["test_accuracy"]]
 

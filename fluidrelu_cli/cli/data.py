@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 from rich.console import Console
 
-from fluidrelu_cli.cli.options import DataDirOption, DebugOption
-from fluidrelu_cli.cli.terminal import handled, say, show
+from fluidrelu_cli.cli.options import DataDirOption
+from fluidrelu_cli.cli.terminal import App, say, show
 from fluidrelu_cli.errors import FluidReluError
-from fluidrelu_cli.protocol import Protocol
 
 if TYPE_CHECKING:
-    from fluidrelu_cli.data.dataset import Dataset
+    from fluidrelu_cli.data.downloads import OnBytes
+    from fluidrelu_cli.data.store import OnWait
 
-data = typer.Typer(help="The built-in data sets: list, fetch and verify them.", no_args_is_help=True)
+data = App(help="The built-in data sets: list, fetch and verify them.", no_args_is_help=True)
 
 
 @data.command("list", epilog="Example: fluidrelu data list")
-@handled
-def list_data(data_dir: DataDirOption = None, debug: DebugOption = False) -> None:
+def list_data(data_dir: DataDirOption = None) -> None:
     """List the built-in data sets, and which are here."""
     from fluidrelu_cli.data.catalogue import CATALOGUE, default_data_dir, path_of
     from fluidrelu_cli.report.tables import rich_table
@@ -40,39 +41,34 @@ def list_data(data_dir: DataDirOption = None, debug: DebugOption = False) -> Non
 
 
 @data.command("fetch", epilog="Example: fluidrelu data fetch cifar10")
-@handled
 def fetch_data(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; `fluidrelu data list` lists them.")],
     data_dir: DataDirOption = None,
-    debug: DebugOption = False,
 ) -> None:
     """Download data sets that are not here yet."""
-    from fluidrelu_cli.cli.progress import TransferProgress
     from fluidrelu_cli.data.catalogue import default_data_dir, find, path_of
     from fluidrelu_cli.data.downloads import fetch
 
     folder = data_dir or default_data_dir()
     for named in [find(name) for name in names]:
-        with TransferProgress(Console(stderr=True)) as progress:
-            fetch(named, folder, progress.show, _say_waiting)
+        with show_downloads() as callbacks:
+            fetch(named, folder, **callbacks)
         show(f"{named.name}: {path_of(named, folder)}")
 
 
 @data.command("verify", epilog="Example: fluidrelu data verify cifar10 mine.npz")
-@handled
 def verify_data(
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="NAME|FILE.npz", help="Data sets, or files of your own (left out: all that are here)."),
     ] = None,
     data_dir: DataDirOption = None,
-    debug: DebugOption = False,
 ) -> None:
     """Check that data sets are intact, and that files of your own fit; exit code 1 if one is not."""
+    from fluidrelu_cli.cli.wording import verified_data
     from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, default_data_dir, path_of
     from fluidrelu_cli.data.dataset import read_npz
     from fluidrelu_cli.data.store import read_named
-    from fluidrelu_cli.report.wording import verified_data
 
     folder = data_dir or default_data_dir()
     here = [named.name for named in CATALOGUE.values() if path_of(named, folder).exists()]
@@ -92,13 +88,20 @@ def verify_data(
         raise typer.Exit(1)
 
 
-def get_dataset(protocol: Protocol, data_dir: Path, offline: bool) -> Dataset:
-    """Load the protocol's data, downloaded if need be; show how that goes."""
+class Callbacks(TypedDict):
+    """What whoever gets a data set calls meanwhile."""
+
+    on_bytes: OnBytes
+    on_wait: OnWait
+
+
+@contextlib.contextmanager
+def show_downloads() -> Iterator[Callbacks]:
+    """Show how data arrives, or that another process is getting it, to whoever gets some in this context."""
     from fluidrelu_cli.cli.progress import TransferProgress
-    from fluidrelu_cli.data import load
 
     with TransferProgress(Console(stderr=True)) as progress:
-        return load.get_dataset(protocol, data_dir, offline=offline, on_bytes=progress.show, on_wait=_say_waiting)
+        yield {"on_bytes": progress.show, "on_wait": _say_waiting}
 
 
 def _say_waiting(title: str) -> None:

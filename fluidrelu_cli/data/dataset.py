@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fluidrelu_cli.errors import BadArraysError, DataError, UsageError, one_line
-from fluidrelu_cli.run import write_whole
+from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.seeding import generator
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")

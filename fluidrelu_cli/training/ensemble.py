@@ -26,8 +26,8 @@ class Ensemble:
     ``parameters`` has the trained tensors by name, each with a leading axis of seeds where S > 1.
 
     Args:
-        trials: of one protocol and activation.
-        activation: the one that they name.
+        activation: the one that the trials name.
+        trials: of one protocol and that activation.
         shape: (C, H, W) of the images.
         classes: how many there are.
         device: where to train.
@@ -39,8 +39,8 @@ class Ensemble:
 
     def __init__(
         self,
-        trials: Sequence[Trial],
         activation: Activation,
+        trials: Sequence[Trial],
         shape: Shape,
         classes: int,
         device: torch.device,

@@ -1,15 +1,14 @@
-"""Train trials. No printing, no result files: epoch records come out, and others write and show them."""
+"""Train trials. No printing, no files: numbers come out, epoch by epoch, and others write and show them."""
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import hashlib
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,13 +16,12 @@ from torch.nn import functional
 
 from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.data.load import load_dataset
-from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.named import resolve, resolve_model
+from fluidrelu_cli.networks.named import Activation, resolve_model
 from fluidrelu_cli.protocol import Trial
-from fluidrelu_cli.run import EpochRecord, Parameters, TrialResult
+from fluidrelu_cli.run import Epoch, Parameters, Run
 from fluidrelu_cli.seeding import generator, make_deterministic, stream_seed
 from fluidrelu_cli.training.ensemble import Ensemble
-from fluidrelu_cli.training.machine import conditions
+from fluidrelu_cli.training.machine import keep_freed_memory, pick_device, record_machine
 from fluidrelu_cli.training.optimizer import build_optimizer, build_scheduler
 from fluidrelu_cli.training.preprocessing import Scaling, draw_flip_crops, flip_crop
 
@@ -35,16 +33,16 @@ class Training:
     """One trial being trained, or several of other seeds side by side: iterate over :meth:`epochs`, once.
 
     Args:
+        activation: the one that the trials name.
         trials: what to train; they differ in their seeds alone.
         dataset: the data, uint8 images in memory; it is moved to the device once.
         device: where to train.
     """
 
-    def __init__(self, trials: Sequence[Trial], dataset: Dataset, device: torch.device) -> None:
+    def __init__(self, activation: Activation, trials: Sequence[Trial], dataset: Dataset, device: torch.device) -> None:
         self.trials = tuple(trials)
         self._protocol = trials[0].protocol
-        activation = resolve(trials[0].activation)
-        self._ensemble = Ensemble(trials, activation, dataset.image_shape, dataset.classes, device)
+        self._ensemble = Ensemble(activation, trials, dataset.image_shape, dataset.classes, device)
         self._optimizer = build_optimizer(self._ensemble.network, self._ensemble.parameters, self._protocol)
         steps = self._protocol.epochs * math.ceil(len(dataset.train_images) / self._protocol.batch_size)
         self._scheduler = build_scheduler(self._optimizer, self._protocol, steps)
@@ -58,7 +56,7 @@ class Training:
         self._augmentation_digests = [hashlib.sha256() for _ in augmented]
         self._device = device
 
-    def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[EpochRecord, ...]]:
+    def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[Epoch, ...]]:
         """Train epoch by epoch; each trial's record has the losses and accuracies of its epoch and its test afterwards.
 
         The seconds are those of all trials together. ``on_step`` is called after every step, and may raise to stop.
@@ -71,7 +69,7 @@ class Training:
             test = self._test_epoch()
             end = time.perf_counter()
             yield tuple(
-                EpochRecord(
+                Epoch(
                     epoch,
                     *train_means,
                     *test_means,
@@ -86,11 +84,11 @@ class Training:
         """Each trial's learned parameters of the activations as they are now."""
         return self._ensemble.learned()
 
-    def digests(self) -> list[dict[str, str]]:
+    def digests(self) -> list[dict[str, Any]]:
         """Each trial's digests of its initial weights, of the order in which it used the images so far, and of what
         augmented them.
         """
-        digests = [
+        digests: list[dict[str, Any]] = [
             {"initial_weights_sha256": _sha256(weights), "data_order_sha256": order.hexdigest()}
             for weights, order in zip(self._ensemble.initial_weights, self._order_digests, strict=True)
         ]
@@ -161,78 +159,48 @@ def _sha256(tensors: Sequence[Tensor]) -> str:
     return digest.hexdigest()
 
 
-def run_together(
+def train_together(
+    activation: Activation,
     trials: Sequence[Trial],
     data_dir: Path,
     device_name: str,
-    on_epoch: Callable[[Sequence[EpochRecord]], None],
     on_step: Callable[[], None] = lambda: None,
-) -> list[TrialResult]:
+) -> Generator[tuple[Epoch, ...], None, list[Run]]:
     """Train trials side by side from beginning to end in this process.
 
-    The trials differ in their seeds alone. ``on_epoch`` gets a record for each after every epoch; ``on_step`` is
-    called after every step. Both may raise to stop.
+    Yields each trial's numbers after every epoch, and returns the runs.
+
+    Args:
+        activation: the one that the trials name.
+        trials: they differ in their seeds alone.
+        data_dir: where data sets are kept.
+        device_name: one of machine.DEVICES.
+        on_step: called after every step; it may raise to stop.
     """
     start = time.perf_counter()
+    protocol = trials[0].protocol
     device = pick_device(device_name)
     make_deterministic(device)
-    dataset = load_dataset(trials[0].protocol, data_dir)
-    keep_freed_memory()  # not before, for reading the data needs more than any step
-    training = Training(trials, dataset, device)
+    dataset = load_dataset(protocol, data_dir)
+    keep_freed_memory()  # not before, because reading the data needs more than any step
+    training = Training(activation, trials, dataset, device)
     initial_parameters = training.parameters()
     epochs = []
-    for records in training.epochs(on_step):
-        epochs.append(records)
-        on_epoch(records)
-    shared = {
-        **conditions(device),
-        "batched_seeds": len(trials),
-        "activation_sha256": resolve(trials[0].activation).sha256,
-        "model_sha256": resolve_model(trials[0].protocol.model).sha256,
-        "data_sha256": dataset.sha256,
-        "test_images": len(dataset.test_labels),
-        "wall_seconds": round(time.perf_counter() - start, 4),
-    }
+    for numbers in training.epochs(on_step):
+        epochs.append(numbers)
+        yield numbers
+    shared = replace(
+        record_machine(device),
+        batched_seeds=len(trials),
+        activation_sha256=activation.sha256,
+        model_sha256=resolve_model(protocol.model).sha256,
+        data_sha256=dataset.sha256,
+        test_images=len(dataset.test_labels),
+        wall_seconds=round(time.perf_counter() - start, 4),
+    )
     return [
-        TrialResult(trial, initial, records, {**shared, **digests})
-        for trial, initial, records, digests in zip(
+        Run(trial, initial, numbers, replace(shared, **digests))
+        for trial, initial, numbers, digests in zip(
             trials, initial_parameters, zip(*epochs, strict=True), training.digests(), strict=True
         )
     ]
-
-
-@functools.cache
-def keep_freed_memory() -> None:
-    """Let glibc keep what a step frees for the next one.
-
-    By default it gives large tensors back to the kernel, and a step at batch 100 may spend half its time on fetching
-    fresh pages.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # other C libraries have none
-        mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD, at its largest: below it memory comes from the heap
-        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: the heap's free end to keep
-
-
-def check_device_name(name: str) -> None:
-    """Raise UsageError unless ``name`` is one that --device takes."""
-    if name not in ("auto", "cpu", "cuda", "mps"):
-        raise UsageError(f"There is no device '{name}'; use --device auto, cpu, cuda or mps.")
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called ``name``; UsageError if it is not to be had.
-
-    `auto` is CUDA if it is there, else the CPU: runs on MPS cannot be repeated to the last digit, so it must be named.
-    """
-    check_device_name(name)
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available[name]:
-        raise UsageError(f"This machine offers torch {torch.__version__} no {name} device; use --device auto.")
-    return torch.device(name)

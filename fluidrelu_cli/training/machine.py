@@ -1,37 +1,76 @@
-"""Under what conditions a run was made: versions, source, hardware."""
+"""The machine that trains: its devices and memory, and what a run's provenance records of it."""
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib.metadata
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fluidrelu_cli import __version__
+from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.run import Provenance
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def conditions(device: torch.device) -> dict[str, Any]:
-    """The versions, source revision and hardware of this process, for a run's provenance file."""
-    return {
-        "versions": {
+def pick_device(name: str) -> torch.device:
+    """The device called ``name``, one of DEVICES; UsageError if this machine has none.
+
+    `auto` is CUDA where there is one, else the CPU: runs on MPS cannot be repeated to the last digit, so it must be
+    named.
+    """
+    if name not in DEVICES:
+        raise UsageError(f"There is no device '{name}'; use --device {', '.join(DEVICES[:-1])} or {DEVICES[-1]}.")
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    if not available[name]:
+        raise UsageError(f"torch {torch.__version__} finds no {name} device on this machine; use --device auto.")
+    return torch.device(name)
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Let glibc keep what a step frees for the next one.
+
+    By default it gives large tensors back to the kernel, and a step at batch 100 may spend half its time on fetching
+    fresh pages.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # other C libraries have none
+        mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD, at its largest: below it memory comes from the heap
+        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: the heap's free end to keep
+
+
+def record_machine(device: torch.device) -> Provenance:
+    """The versions, source revision and hardware of this process: a run's provenance as far as it is the machine's."""
+    return Provenance(
+        versions={
             "fluidrelu-cli": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchvision": importlib.metadata.version("torchvision"),
             "cuda": torch.version.cuda if device.type == "cuda" else None,
         },
-        "source": source_revision(Path(__file__).parents[1]),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu": cpu_model(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "device": device.type,
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "threads": torch.get_num_threads(),
-    }
+        source=source_revision(Path(__file__).parents[1]),
+        system=f"{platform.system()} {platform.machine()}",
+        cpu=cpu_model(),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        device=device.type,
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        threads=torch.get_num_threads(),
+    )
 
 
 @functools.cache
@@ -51,7 +90,7 @@ def source_revision(package: Path) -> dict[str, Any] | None:
 
 @functools.cache
 def cpu_model() -> str:
-    """The processor's name, as the system tells it."""
+    """The processor's name, as the system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli import __version__
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
-from fluidrelu_cli.workers.local import POLL_SECONDS, Job, Outcome, Progress, attempt
+from fluidrelu_cli.workers.events import Job, Outcome, Update, attempt
+from fluidrelu_cli.workers.pool import POLL_SECONDS, Pool
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -28,7 +29,7 @@ GPU_RESOURCE = "GPU"
 """The resource of which a job with `--device cuda` takes one, if workers declare it (`--resources "GPU=1"`)."""
 
 
-class DaskPool:
+class DaskPool(Pool):
     """The workers of a Dask cluster.
 
     A worker that is lost costs nothing but time: the scheduler gives its jobs to others (up to three times, its
@@ -53,8 +54,8 @@ class DaskPool:
             self.workers = len(workers)
             gpus = device_name == "cuda" and any(GPU_RESOURCE in worker["resources"] for worker in workers)
             self._executor = self._client.get_executor(pure=False, resources={GPU_RESOURCE: 1} if gpus else None)
-            self._events: queue.SimpleQueue[Progress] = queue.SimpleQueue()
-            self._client.subscribe_topic(self._arguments[2], lambda event: self._events.put(pickle.loads(event[1])))
+            self._updates: queue.SimpleQueue[Update] = queue.SimpleQueue()
+            self._client.subscribe_topic(self._arguments[2], lambda event: self._updates.put(pickle.loads(event[1])))
         except BaseException:
             self._client.close()
             raise
@@ -63,9 +64,9 @@ class DaskPool:
         future: Future[Outcome] = self._executor.submit(_work, __version__, job, *self._arguments)
         return future
 
-    def next_event(self) -> Progress | None:
+    def next_update(self) -> Update | None:
         with contextlib.suppress(queue.Empty):
-            return self._events.get(timeout=POLL_SECONDS)
+            return self._updates.get(timeout=POLL_SECONDS)
         return None
 
     def close(self, *, abandon: bool) -> None:
@@ -165,12 +166,13 @@ def _work(version: str, job: Job, data_dir: Path | None, device_name: str, topic
         if task is None or task.state not in ("executing", "long-running"):
             raise _Abandoned
 
-    def tell(progress: Progress) -> None:
-        worker.log_event(topic, pickle.dumps(progress))
-
     while not _one_at_a_time.acquire(timeout=1):
         stop_if_cancelled()
     try:
-        return attempt(job, data_dir, device_name, tell, stop_if_cancelled)
+        for event in attempt(job, data_dir, device_name, stop_if_cancelled):
+            if isinstance(event, Outcome):
+                return event
+            worker.log_event(topic, pickle.dumps(event))
+        raise AssertionError("an attempt ends with its outcome")
     finally:
         _one_at_a_time.release()

@@ -1,102 +1,40 @@
-"""Run trials side by side and tell what happens: the events, and the pool of this machine's processes.
-
-A pool takes jobs and gives futures; :mod:`fluidrelu_cli.workers.cluster` has another one.
-"""
+"""The pool of this machine: single-threaded worker processes, one per core."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import queue
 import signal
 import threading
-import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fluidrelu_cli.errors import FluidReluError, one_line
-from fluidrelu_cli.protocol import Trial
-from fluidrelu_cli.run import EpochRecord, TrialResult
+from fluidrelu_cli.workers.events import Event, Job, Outcome, Split, Update, attempt, fail
+from fluidrelu_cli.workers.pool import POLL_SECONDS, Pool, follow
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
-POLL_SECONDS = 0.1
 DEATH = "its worker process died (killed, or out of memory?)"
 BATCH_SEEDS_ON_CUDA = 64
 """Seeds trained together where a GPU is used and nobody says how many."""
 
-Job = tuple[Trial, ...]
-"""Trials that are trained together: of one activation, each with its own seed; mostly just one."""
-
-
-@dataclass(frozen=True)
-class Started:
-    """A worker has begun a job."""
-
-    job: Job
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """A running job has finished an epoch, with a record for each of its trials."""
-
-    job: Job
-    records: Sequence[EpochRecord]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A job is done, with a result for each of its trials."""
-
-    job: Job
-    results: Sequence[TrialResult]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Several trials together raised (out of memory, say), or their worker died: each half is tried by itself."""
-
-    job: Job
-    error: str
-
-    @property
-    def halves(self) -> tuple[Job, Job]:
-        middle = len(self.job) // 2
-        return self.job[:middle], self.job[middle:]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A trial by itself raised, or its worker died."""
-
-    job: Job
-    error: str
-    details: str
-
-    @property
-    def trial(self) -> Trial:
-        return self.job[0]
-
-
-Progress = Started | EpochDone
-Outcome = Finished | Split | Failed
-Event = Progress | Outcome
-
-
-def failure(job: Job, error: str, details: str) -> Split | Failed:
-    """What follows when a job cannot be done."""
-    return Split(job, error) if len(job) > 1 else Failed(job, error, details)
+PRELOADED = ["fluidrelu_cli.training.loop", "fluidrelu_cli.cli.app"]
+"""What a fork server imports once for all workers: torch takes seconds. (The second is what a console script imports,
+which each worker runs again.)"""
 
 
 def default_workers(device_name: str) -> int:
-    """One worker a core that this process may use; one in all where a GPU does the work."""
+    """One worker per core that this process may use; one in all where a GPU does the work."""
     if device_name != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -112,94 +50,23 @@ def _container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
         return 2**16
 
 
-def jobs_of(trials: Sequence[Trial], batch_seeds: int) -> list[Job]:
-    """Trials in jobs of at most ``batch_seeds``, each of one activation, in the order of their first trials."""
-    jobs: list[list[Trial]] = []
-    for trial in trials:
-        for job in jobs if batch_seeds > 1 else ():
-            if job[0].activation == trial.activation and len(job) < batch_seeds:
-                job.append(trial)
-                break
-        else:
-            jobs.append([trial])
-    return [tuple(job) for job in jobs]
+def start_fork_server() -> None:
+    """Start the process that workers are forked from, if this system has one; it imports torch while others go on.
 
-
-class Pool(Protocol):
-    """Who runs jobs."""
-
-    def submit(self, job: Job) -> Future[Outcome]:
-        """Have a job done."""
-
-    def next_event(self) -> Progress | None:
-        """What a job tells while it runs; None if nothing came within POLL_SECONDS."""
-
-    def close(self, *, abandon: bool) -> None:
-        """End all workers: at once if their jobs are to be abandoned."""
-
-
-def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-    """Have jobs done by a pool, and yield what happens as it happens; closing the iterator abandons them.
-
-    Every trial ends in exactly one Finished or Failed. Raises BrokenProcessPool when one of this machine's
-    workers dies, FluidReluError when a cluster is lost.
+    Calling it again changes nothing.
     """
-    pending: dict[Future[Outcome], Job] = {}
-    try:
-        for job in jobs:
-            pending[pool.submit(job)] = job
-        while pending:
-            event = pool.next_event()
-            if event is not None and event.job in pending.values():  # not a straggler of a job that has ended
-                yield event
-            broken = None
-            for future in [future for future in pending if future.done()]:
-                job = pending.pop(future)
-                try:
-                    outcome = _outcome(future, job)
-                except BrokenProcessPool as error:  # raised when the results that did arrive are out
-                    broken = error
-                    continue
-                yield outcome
-                if isinstance(outcome, Split):
-                    pending |= {pool.submit(half): half for half in outcome.halves}
-            if broken is not None:
-                raise broken
-    finally:
-        pool.close(abandon=bool(pending))
+    if _context().get_start_method() == "forkserver":
+        with _interrupts_blocked():  # the workers inherit it
+            multiprocessing.forkserver.ensure_running()
 
 
-def _outcome(future: Future[Outcome], job: Job) -> Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise
-    except CancelledError as error:
-        raise FluidReluError(
-            "The workers can no longer be reached; what is finished is kept: the same command goes on."
-        ) from error
-    except Exception as error:  # the job or its result could not travel, or its workers died on a cluster
-        return failure(job, one_line(error), traceback.format_exc())
-
-
-def attempt(
-    job: Job,
-    data_dir: Path | None,
-    device_name: str,
-    tell: Callable[[Progress], None],
-    on_step: Callable[[], None] = lambda: None,
-) -> Outcome:
-    """In a worker: train a job's trials. What they raise comes back as an outcome; what ``on_step`` raises is one."""
-    tell(Started(job))
-    try:
-        from fluidrelu_cli.data.catalogue import default_data_dir
-        from fluidrelu_cli.training.loop import run_together
-
-        folder = data_dir or default_data_dir()
-        results = run_together(job, folder, device_name, lambda records: tell(EpochDone(job, records)), on_step)
-        return Finished(job, results)
-    except BaseException as error:  # a SystemExit too: reported by the parent; the others go on
-        return failure(job, one_line(error), traceback.format_exc())
+def _context() -> BaseContext:
+    """How worker processes are made: forked from a server that has imported torch, or, on Windows, spawned."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
 
 
 def run_on_this_machine(
@@ -217,7 +84,7 @@ def run_on_this_machine(
         alone = bool(suspects)
         left = [suspects.pop(0)] if alone else waiting
         started = set[Job]()
-        pool = ProcessPool(1 if alone else min(workers, sum(map(len, left))), data_dir, device_name)
+        pool = ProcessPool(1 if alone else min(workers, sum(len(job.trials) for job in left)), data_dir, device_name)
         try:
             with contextlib.closing(follow(pool, list(left))) as events:
                 for event in events:
@@ -226,7 +93,7 @@ def run_on_this_machine(
                     if isinstance(event, Outcome):
                         left.remove(event.job)
                     if isinstance(event, Split):
-                        left.extend(event.halves)
+                        left.extend(event.job.halves())
                     yield event
         except BrokenProcessPool as error:
             if not alone:
@@ -236,33 +103,34 @@ def run_on_this_machine(
             elif len(left) > 1:  # parts of a job that raised; only one of them was in flight
                 suspects = left + suspects
             elif heard:
-                outcome = failure(left[0], DEATH, DEATH)
+                outcome = fail(left[0], DEATH, DEATH)
                 yield outcome
-                suspects.extend(outcome.halves if isinstance(outcome, Split) else ())
+                suspects.extend(outcome.job.halves() if isinstance(outcome, Split) else ())
             else:
                 raise FluidReluError(f"No worker process gets as far as a trial ({one_line(error)}).") from error
 
 
-class ProcessPool:
+class ProcessPool(Pool):
     """Single-threaded processes on this machine, one trial or job at a time each."""
 
     def __init__(self, workers: int, data_dir: Path | None, device_name: str) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = _context()
+        start_fork_server()
         self._arguments = data_dir, device_name
-        self._events: Queue[Progress] = context.Queue()
+        self._updates: Queue[Update] = context.Queue()
         # Nobody writes into the lifeline: its end, by close() or with this process, is what the workers wait for.
         self._worker_end, self._parent_end = context.Pipe(duplex=False)
         self._executor: Executor = ProcessPoolExecutor(
-            workers, context, initializer=_start_worker, initargs=(self._events, self._worker_end)
+            workers, context, initializer=_start_worker, initargs=(self._updates, self._worker_end)
         )
 
     def submit(self, job: Job) -> Future[Outcome]:
         with _interrupts_blocked():  # processes inherit it: Ctrl-C is the parent's alone to answer
             return self._executor.submit(_work, job, *self._arguments)
 
-    def next_event(self) -> Progress | None:
+    def next_update(self) -> Update | None:
         with contextlib.suppress(queue.Empty):
-            return self._events.get(timeout=POLL_SECONDS)
+            return self._updates.get(timeout=POLL_SECONDS)
         return None
 
     def close(self, *, abandon: bool) -> None:
@@ -271,7 +139,7 @@ class ProcessPool:
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._parent_end.close()
         self._worker_end.close()
-        self._events.close()
+        self._updates.close()
 
 
 @contextlib.contextmanager
@@ -286,13 +154,13 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_events: Queue[Progress]
-"""In a worker process: where it tells of its progress."""
+_updates: Queue[Update]
+"""In a worker process: where it reports its progress."""
 
 
-def _start_worker(events: Queue[Progress], lifeline: Connection) -> None:
-    global _events
-    _events = events
+def _start_worker(updates: Queue[Update], lifeline: Connection) -> None:
+    global _updates
+    _updates = updates
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
 
@@ -304,4 +172,8 @@ def _die_with_parent(lifeline: Connection) -> None:
 
 
 def _work(job: Job, data_dir: Path | None, device_name: str) -> Outcome:
-    return attempt(job, data_dir, device_name, _events.put)
+    for event in attempt(job, data_dir, device_name):
+        if isinstance(event, Outcome):
+            return event
+        _updates.put(event)
+    raise AssertionError("an attempt ends with its outcome")

@@ -17,7 +17,7 @@ from matplotlib.patches import StepPatch
 
 from fluidrelu_cli.analysis import inference as statistics
 from fluidrelu_cli.analysis import published as paper
-from fluidrelu_cli.protocol import PAPER_TABLE2
+from fluidrelu_cli.analysis.published import PAPER_TABLE2
 from fluidrelu_cli.report import plots
 
 MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]

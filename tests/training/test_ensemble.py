@@ -20,7 +20,7 @@ from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import EpochRecord
+from fluidrelu_cli.run import Epoch
 from fluidrelu_cli.seeding import make_deterministic
 from fluidrelu_cli.training import loop as training
 from fluidrelu_cli.training.ensemble import Ensemble, _MatmulConv2d, _use_matrix_products
@@ -358,7 +358,7 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @pytest.mark.parametrize("activation", ["relu", "fluid", "prelu"])
 @pytest.mark.usefixtures("form")
 def test_bf16_is_for_convolutions_and_the_linear_layer_alone(activation: str, count: int, dataset: Dataset) -> None:
-    def run(precision: str) -> tuple[list[tuple[EpochRecord, ...]], dict[str, set[torch.dtype]]]:
+    def run(precision: str) -> tuple[list[tuple[Epoch, ...]], dict[str, set[torch.dtype]]]:
         trained = Training(seeds(activation, replace(PROTOCOL, precision=precision))[:count], dataset, CPU)
         with Products() as products:
             logits = trained._ensemble.logits(torch.rand(count, 2, 1, 28, 28))

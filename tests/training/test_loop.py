@@ -21,7 +21,7 @@ from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.build import build_model
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import EpochRecord, TrialResult
+from fluidrelu_cli.run import Epoch, Run
 from fluidrelu_cli.seeding import generator
 from fluidrelu_cli.training.loop import Training, pick_device, run_together
 
@@ -34,7 +34,7 @@ def dataset(data_dir: Path) -> Dataset:
     return load_dataset(PROTOCOL, data_dir)
 
 
-def records(trial: Trial, dataset: Dataset) -> list[EpochRecord]:
+def records(trial: Trial, dataset: Dataset) -> list[Epoch]:
     """A trial's epochs without their timings."""
     epochs = Training([trial], dataset, torch.device("cpu")).epochs()
     return [dataclasses.replace(record, train_seconds=0, test_seconds=0) for (record,) in epochs]
@@ -205,7 +205,7 @@ def test_every_setting_changes_the_numbers(change: dict[str, Any]) -> None:
 def test_standardising_colours_is_the_default_and_leaves_grey_images_alone(dataset: Dataset) -> None:
     coloured, protocol = colours(16, 30, 20), Protocol(epochs=1, batch_size=8, lr=0.01)
 
-    def by_choice(dataset: Dataset) -> list[list[EpochRecord]]:
+    def by_choice(dataset: Dataset) -> list[list[Epoch]]:
         choices = ("colour", "always", "never")
         return [
             records(Trial(dataclasses.replace(protocol, standardise=choice), "relu", 0), dataset) for choice in choices
@@ -343,7 +343,7 @@ def test_a_users_network_is_trained_and_known_by_its_file(tmp_path: Path, monkey
     file = as_file(tmp_path / "mine.npz", colours(8))
     protocol = Protocol(dataset=str(file), model="own_trained_network:net", epochs=2, batch_size=8, lr=0.01, beta=30.0)
 
-    def run(seeds: Sequence[int]) -> list[TrialResult]:
+    def run(seeds: Sequence[int]) -> list[Run]:
         return run_together([Trial(protocol, "fluid", seed) for seed in seeds], tmp_path, "cpu", lambda _records: None)
 
     alone, together = [run([seed])[0] for seed in (0, 1)], run([0, 1])
@@ -379,7 +379,7 @@ def test_a_diverging_trial_is_a_result_too(dataset: Dataset) -> None:
 
 
 def test_run_together_reports_each_epoch_and_its_conditions(data_dir: Path) -> None:
-    seen: list[Sequence[EpochRecord]] = []
+    seen: list[Sequence[Epoch]] = []
     [result] = run_together([Trial(PROTOCOL, "prelu", 0)], data_dir, "cpu", seen.append)
     assert seen == [(record,) for record in result.epochs]
     assert [record.epoch for record in result.epochs] == [1, 2]
@@ -399,7 +399,7 @@ def test_run_together_reports_each_epoch_and_its_conditions(data_dir: Path) -> N
 
 def test_seeds_trained_together_get_the_results_of_each(data_dir: Path) -> None:
     trials = [Trial(PROTOCOL, "prelu", seed) for seed in (0, 7)]
-    seen: list[Sequence[EpochRecord]] = []
+    seen: list[Sequence[Epoch]] = []
     together = run_together(trials, data_dir, "cpu", seen.append)
     assert [result.trial for result in together] == trials
     assert seen == list(zip(*(result.epochs for result in together), strict=True))
@@ -422,7 +422,7 @@ def test_seeds_trained_together_get_the_results_of_each(data_dir: Path) -> None:
 def test_a_call_after_every_step_may_stop_the_training(seeds: int, data_dir: Path) -> None:
     trials = [Trial(PROTOCOL, "relu", seed) for seed in range(seeds)]
     steps: list[int] = []
-    epochs: list[Sequence[EpochRecord]] = []
+    epochs: list[Sequence[Epoch]] = []
     run_together(trials, data_dir, "cpu", epochs.append, lambda: steps.append(len(epochs)))
     assert steps == [0] * 4 + [1] * 4  # 100 images in batches of 32, two epochs
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from fluidrelu_cli.networks.activations import FluidReLU
 from fluidrelu_cli.networks.build import Network, activation_parameters, build_model
 from fluidrelu_cli.networks.named import resolve
-from fluidrelu_cli.protocol import SCHEDULES, Protocol
+from fluidrelu_cli.protocol import SETTINGS, Protocol
 from fluidrelu_cli.training.optimizer import build_optimizer, build_scheduler, rate_factor
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
@@ -164,7 +164,7 @@ def test_what_the_rate_is_multiplied_by(schedule: str, progress: float, factor: 
     assert rate_factor(schedule, progress) == pytest.approx(factor, rel=1e-12, abs=1e-15)
 
 
-@given(st.sampled_from(SCHEDULES), st.floats(0, 1), st.floats(0, 1))
+@given(st.sampled_from(SETTINGS["schedule"].choices), st.floats(0, 1), st.floats(0, 1))
 def test_the_rate_never_rises(schedule: str, one: float, other: float) -> None:
     earlier, later = sorted((one, other))
     assert 0 <= rate_factor(schedule, later) <= rate_factor(schedule, earlier) <= 1

@@ -31,7 +31,7 @@ from distributed import Client
 import fluidrelu_cli
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import EpochRecord
+from fluidrelu_cli.run import Epoch
 from fluidrelu_cli.training.loop import run_together
 from fluidrelu_cli.workers import cluster
 from fluidrelu_cli.workers.cluster import DaskPool, _work
@@ -187,7 +187,7 @@ def test_of_a_workers_threads_one_trains_at_a_time(address: str, data_dir: Path)
         assert losses(result.epochs) == losses(here.epochs)
 
 
-def losses(epochs: tuple[EpochRecord, ...]) -> list[tuple[float, float, float]]:
+def losses(epochs: tuple[Epoch, ...]) -> list[tuple[float, float, float]]:
     return [(record.train_loss, record.test_loss, record.test_accuracy) for record in epochs]
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import EpochRecord, TrialResult
+from fluidrelu_cli.run import Epoch, Run
 from fluidrelu_cli.training import loop as training
 from fluidrelu_cli.workers.local import (
     DEATH,
@@ -249,7 +249,7 @@ def test_an_activation_that_cannot_be_stacked_is_trained_seed_by_seed(data_dir: 
 def test_out_of_memory_halves_the_job(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     roomy = training.run_together
 
-    def cramped(trials: Sequence[Trial], *arguments: Any) -> list[TrialResult]:
+    def cramped(trials: Sequence[Trial], *arguments: Any) -> list[Run]:
         if len(trials) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
         return roomy(trials, *arguments)
@@ -267,7 +267,7 @@ def test_out_of_memory_halves_the_job(data_dir: Path, monkeypatch: pytest.Monkey
 
 def test_what_is_still_told_of_an_ended_job_is_dropped() -> None:
     one, other = ((trial,) for trial in trials("relu", 2))
-    record = EpochRecord(1, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0, {})
+    record = Epoch(1, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0, {})
 
     def end(pool: ScriptedPool, job: Job, event: Progress) -> Progress:
         pool.futures[job].set_result(Finished(job, ()))

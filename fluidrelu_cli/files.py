@@ -1,0 +1,135 @@
+"""Files that appear whole or not at all, and the two formats of a study: JSON objects and CSV tables."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fluidrelu_cli.errors import DamagedFileError, StorageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = dict[str, list[Any]]
+"""A CSV's columns by name: as lists, because a data frame for each of a thousand small files takes seconds."""
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that it appears whole or not at all; StorageError says what to do if it cannot be written."""
+    data = content.encode() if isinstance(content, str) else content
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with scratch.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                scratch.unlink()
+            raise
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def replace_folder(folder: Path, contents: Mapping[str, str | bytes]) -> None:
+    """Replace a folder of derived files as a whole: what an earlier call wrote and this one does not is gone.
+
+    Args:
+        folder: the folder.
+        contents: each file's content by its path in the folder.
+
+    Raises:
+        StorageError: if it cannot be written; then the folder is as it was.
+    """
+    scratch, aside = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("tmp", "old.tmp"))
+    try:
+        try:
+            for name, content in contents.items():
+                path = scratch / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
+            if folder.exists():
+                folder.rename(aside)
+            scratch.rename(folder)
+        finally:
+            if aside.exists() and not folder.exists():
+                aside.rename(folder)
+            for leftover in (scratch, aside):
+                shutil.rmtree(leftover, ignore_errors=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path} cannot be written ({error.strerror or error}): make room or make the folder writable,"
+        " or name another with --results, and run the same command again; what is finished is kept."
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file's object. StorageError if it cannot be read, DamagedFileError if it holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged ({error})") from error
+    if not isinstance(value, dict):
+        raise DamagedFileError(f"{path} is damaged (it holds no JSON object)")
+    return value
+
+
+def json_text(value: Mapping[str, Any]) -> str:
+    """An object as the text of a JSON file."""
+    return json.dumps(value, indent=2) + "\n"
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV: every float with the digits that give it back exactly."""
+    return table.to_csv(index=False, lineterminator="\n", na_rep="nan")
+
+
+def csv_rows(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV, as :func:`csv_text` writes a table of them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_csv(path: Path, columns: Mapping[str, type]) -> Columns:
+    """A CSV file's columns, each value of its column's type.
+
+    Raises:
+        StorageError: if it cannot be read.
+        DamagedFileError: if its columns are others, a value is of another type, or it ends within a line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # a spreadsheet may have put a mark before the text
+        rows = filter(None, csv.reader(io.StringIO(text), strict=True))
+        # What a short row lacks is "", no number; what a long one has too much is a column without a name.
+        table = [(name, values) for name, *values in zip_longest(*rows, fillvalue="")]
+        if [name for name, _ in table] != list(columns):
+            raise DamagedFileError(f"{path} is damaged (its columns are not {', '.join(columns)})")
+        # Python's own conversions: they give back exactly what was written.
+        converted = {name: list(map(columns[name], values)) for name, values in table}
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
+    except (ValueError, csv.Error) as error:  # a UnicodeDecodeError is a ValueError
+        raise DamagedFileError(f"{path} is damaged ({error})") from error
+    if not text.endswith("\n"):
+        raise DamagedFileError(f"{path} is damaged (it ends within a line)")
+    return converted

@@ -1,0 +1,58 @@
+"""Runs and studies made of given accuracies, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.run import Epoch, Provenance, Run, tabulate_runs
+from fluidrelu_cli.study import Study
+
+
+def make_run(
+    activation: str = "fluid", seed: int = 0, accuracies: Sequence[float] = (0.5, 0.75), **protocol: Any
+) -> Run:
+    """A run with these test accuracies by epoch; a fluid one has learned parameters, two a layer."""
+    trial = Trial(Protocol(epochs=len(accuracies), **protocol), activation, seed)
+
+    def parameters(epoch: int) -> dict[tuple[str, str], tuple[float, ...]]:
+        if "fluid" not in activation.lower():
+            return {}
+        return {(layer, "a"): (epoch * 0.5 + seed, -epoch / 3) for layer in ("activation1", "activation2")}
+
+    epochs = tuple(
+        Epoch(
+            epoch=epoch,
+            train_loss=1 / (epoch + 2),
+            train_accuracy=accuracy,
+            test_loss=0.25,
+            test_accuracy=accuracy,
+            train_seconds=2.5,
+            test_seconds=0.5,
+            parameters=parameters(epoch),
+        )
+        for epoch, accuracy in enumerate(accuracies, start=1)
+    )
+    return Run(trial, parameters(0), epochs, Provenance(wall_seconds=6.0))
+
+
+def make_study(folder: Path, accuracies: Mapping[str, Sequence[Sequence[float]]], **protocol: Any) -> Study:
+    """A study on disk: for each activation the test accuracies by epoch of seed 0, 1, ..."""
+    epochs = len(next(iter(accuracies.values()))[0])
+    study = Study(folder, Protocol(epochs=epochs, **protocol))
+    for activation, seeds in accuracies.items():
+        study.ask([activation], len(seeds))
+        for seed, run in enumerate(seeds):
+            study.write(make_run(activation, seed, run, **protocol))
+    return study
+
+
+def make_run_table(accuracies: Mapping[str, Sequence[Sequence[float]]]) -> pd.DataFrame:
+    """The table of runs of such a study, without a disk."""
+    return tabulate_runs(
+        make_run(activation, seed, run) for activation, seeds in accuracies.items() for seed, run in enumerate(seeds)
+    )
