@@ -18,7 +18,8 @@ from rich.console import Console
 
 from fluidrelu_cli.networks.build import build_model
 from fluidrelu_cli.networks.named import resolve
-from fluidrelu_cli.training.machine import cpu_model
+from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.training.machine import read_cpu_model
 from fluidrelu_cli.workers.local import default_workers
 
 Key = TypeVar("Key")
@@ -34,7 +35,7 @@ CORES = default_workers("cpu")
 def show_machine() -> None:
     """Without these a figure means nothing elsewhere."""
     console.print(
-        f"{cpu_model()} ({torch.backends.cpu.get_cpu_capability()}), {CORES} cores;"
+        f"{read_cpu_model()} ({torch.backends.cpu.get_cpu_capability()}), {CORES} cores;"
         f" torch {torch.__version__}; {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"
     )
 
@@ -103,7 +104,7 @@ def convolution_flops(batch_size: int) -> int:
 
     Forward, and backward for weights and inputs, each take as many; nobody needs the gradient of the images.
     """
-    network = build_model("paper", resolve("relu"), 0, (1, 28, 28), 10).module
+    network = build_model(Protocol(), resolve("relu"), 0, (1, 28, 28), 10).module
     weights = [network.get_parameter(f"conv{layer}.weight") for layer in (1, 2)]
     per_image = [2 * weight.numel() * side**2 for weight, side in zip(weights, (24, 8), strict=True)]
     return batch_size * (2 * per_image[0] + 3 * per_image[1])

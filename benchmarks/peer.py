@@ -19,7 +19,8 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from fluidrelu_cli.analysis.published import PAPER_PAIR
-from fluidrelu_cli.data import catalogue
+from fluidrelu_cli.data.catalogue import default_data_dir
+from fluidrelu_cli.data.load import load
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.tables import rich_table
 
@@ -88,7 +89,7 @@ def train_peer(
     data_dir: Path | None = None,
 ) -> float:
     """One trial; its accuracy on the test images after the last epoch."""
-    root = data_dir or catalogue.default_data_dir()
+    root = data_dir or default_data_dir()
     train, test = (MNIST(root, train=train, transform=ToTensor()) for train in (True, False))
     train_loader = DataLoader(Subset(train, range(train_images or len(train))), batch_size, shuffle=True)
     test_loader = DataLoader(Subset(test, range(test_images or len(test))), 1000)
@@ -148,8 +149,8 @@ def main(
     if check and not study:
         raise typer.BadParameter("the goal is for whole trials: add --study.", param_hint="--check")
     show_machine()
-    catalogue.load("mnist", catalogue.default_data_dir())  # both unpacked before anybody's time counts
-    unpack(catalogue.default_data_dir())
+    load("mnist", default_data_dir())  # both unpacked before anybody's time counts
+    unpack(default_data_dir())
     options: list[str | float] = ["--epochs", epochs, "--batch-size", batch_size]
     if train_images or not study:
         options += ["--train-images", train_images or 30_000]

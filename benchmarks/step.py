@@ -16,11 +16,12 @@ from torch import nn
 from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.data.catalogue import default_data_dir
 from fluidrelu_cli.data.dataset import Dataset
+from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.report.tables import rich_table
 from fluidrelu_cli.seeding import make_deterministic
-from fluidrelu_cli.training.loop import Training, keep_freed_memory, load_dataset
+from fluidrelu_cli.training.loop import Training, keep_freed_memory
 
 CPU = torch.device("cpu")
 FLOOR, STRICT_FLOOR = "floor, default layout", "floor, channels last"

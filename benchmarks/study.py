@@ -14,7 +14,8 @@ import torch
 import typer
 from measuring import CORES, Goal, console, convolution_flops, in_turn, judge, ratios, run, show_machine, spread, timed
 
-from fluidrelu_cli.data import catalogue
+from fluidrelu_cli.data.catalogue import default_data_dir
+from fluidrelu_cli.data.load import load
 from fluidrelu_cli.report.tables import rich_table
 
 GEMM_SIZE = 8192
@@ -65,7 +66,7 @@ def main(
     of a round's rates. Shown are median and quartiles.
     """
     show_machine()
-    catalogue.load("mnist", catalogue.default_data_dir())  # unpacked before anybody's time counts
+    load("mnist", default_data_dir())  # unpacked before anybody's time counts
     options: list[str | float] = ["--device", device, "--epochs", epochs]
     options += ["--batch-size", batch_size, "--train-images", train_images]
     if device == "cuda":

@@ -21,10 +21,10 @@ from matplotlib.figure import Figure
 from fluidrelu_cli.analysis import inference as statistics
 from fluidrelu_cli.analysis import published as paper
 from fluidrelu_cli.analysis.published import PAPER_TABLE2
+from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.report import plots, tables
 from fluidrelu_cli.report import wording as sentences
 from fluidrelu_cli.report.evidence import Report
-from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.study import load_study
 
 DOCS = Path(__file__).parent

@@ -307,7 +307,9 @@ def _read_parameters(files: RunFiles, expected_rows: int | None, epochs: int) ->
 def _check_trial(path: Path, table: Columns, name: str) -> tuple[str, int]:
     """The activation and seed of every row, which must be those that the file is named after."""
     trials = set(zip(table["activation"], table["seed"], strict=True))
-    if len(trials) != 1:
+    if not trials:
+        raise DamagedFileError(f"{path} is damaged (it has no rows)")
+    if len(trials) > 1:
         raise DamagedFileError(f"{path} mixes activations or seeds")
     activation, seed = trials.pop()
     if trial_name(activation, seed) != name:

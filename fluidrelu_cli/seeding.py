@@ -1,22 +1,23 @@
-"""One seed gives independent random streams, and a run that can be repeated to the last digit.
+"""One seed gives independent random streams, and a run that repeats to the last digit.
 
-What a seed does not fix: the processor's kind, the number of threads, and the versions of torch. Each may
-change how a sum is rounded; they stand in every run's provenance file.
+A seed does not fix the kind of processor, the number of threads or the version of torch. Each may change how a sum is
+rounded, so every run's provenance records them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Stream = Literal["weights", "activations", "data order", "augmentation", "training", "validation split"]
 
 THREADS = 1
-"""torch threads of every trial, whoever runs it: sums are then always rounded alike, and one process a
-core is the faster way to use many cores."""
+"""torch threads of every trial, wherever it is trained. Sums are then always rounded alike, and one process per core
+is the faster way to use many cores."""
 
 
 def stream_seed(seed: int, stream: Stream) -> int:
@@ -27,14 +28,18 @@ def stream_seed(seed: int, stream: Stream) -> int:
 
 def generator(seed: int, stream: Stream) -> torch.Generator:
     """A CPU generator for one stream: the same numbers whatever device the trial runs on."""
+    import torch
+
     return torch.Generator().manual_seed(stream_seed(seed, stream))
 
 
 def make_deterministic(device: torch.device) -> None:
     """Set this process up so that a trial always computes the same numbers. Call it before training.
 
-    On MPS that cannot be had: its max-pooling has no deterministic gradient.
+    MPS cannot promise that, because its max-pooling has no deterministic gradient.
     """
+    import torch
+
     torch.set_num_threads(THREADS)
     # cuBLAS reads this when it starts; without it torch refuses deterministic matrix products on a GPU.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

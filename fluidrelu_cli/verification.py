@@ -3,139 +3,119 @@
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
-from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import (
-    PARAMETER_COLUMNS,
-    RUN_COLUMNS,
-    TIMINGS,
-    Columns,
-    Epoch,
-    RunFiles,
-    read_json,
-    read_parameters,
-    read_run,
-    write_run,
-)
+from fluidrelu_cli.networks.named import Activation
+from fluidrelu_cli.run import RUN_COLUMNS, TIMINGS, Epoch, Provenance, Run, RunFiles, read
 
-NOT_A_CONDITION = frozenset({"protocol", "parameter_rows", "wall_seconds", "activation", "seed", "test_images"})
-"""Fields of a provenance that tell what was trained, or how long it took."""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A run as its files tell it."""
-
-    trial: Trial
-    run: Columns
-    parameters: Columns | None
-    provenance: Mapping[str, Any]
+NOT_A_CONDITION = frozenset({"wall_seconds", "test_images"})
+"""Fields of a provenance that record what came out, not what it was made under."""
 
 
 @dataclass(frozen=True)
 class Verification:
     """How a run that was made again compares with its record."""
 
-    recorded: Recorded
-    accuracy: float
-    """The test accuracy after the last epoch, now."""
+    recorded: Run
+    again: Run
     differences: Mapping[str, float]
     """The columns whose numbers are not all equal, each with the largest absolute difference."""
     conditions: Mapping[str, tuple[str, str]]
-    """The conditions that differ, each as recorded and as they are here."""
+    """The conditions that differ, each as recorded and as it is here."""
 
     @property
     def agrees(self) -> bool:
         return not self.differences
 
 
-def read_record(csv: Path) -> Recorded:
-    """Read a run CSV with the files that lie beside it.
+def read_record(csv: Path) -> Run:
+    """Read the run of a CSV with the files that lie beside it.
 
     Raises:
         UsageError: if it is no run CSV's path.
         StorageError, DamagedFileError: if one of the files cannot be read.
     """
+    example = "such as results/local/runs/relu-seed0.csv"
     if not csv.exists():
-        raise UsageError(f"There is no file {csv}: name a run CSV, such as results/local/runs/relu-seed0.csv.")
+        raise UsageError(f"There is no file {csv}: name a run CSV, {example}.")
     if not csv.is_file() or csv.suffix != ".csv" or csv.name.endswith(".parameters.csv"):
-        raise UsageError(f"{csv} is no run CSV: name one, such as results/local/runs/relu-seed0.csv.")
-    files = RunFiles(csv.parent, csv.stem)
-    if not files.provenance.exists():
-        raise DamagedFileError(
-            f"{files.provenance}, which tells how {csv.name} was made, is missing: put it beside the CSV."
-        )
-    provenance = read_json(files.provenance)
+        raise UsageError(f"{csv} is not a run CSV: name one, {example}.")
     try:
-        protocol = Protocol.from_dict(provenance["protocol"])
-    except Exception as error:  # whatever a hand-edited file makes of it
-        raise DamagedFileError(f"{files.provenance} is damaged (its protocol cannot be read).") from error
-    try:
-        run, parameters = read_run(files, protocol), read_parameters(files)
+        return read(RunFiles(csv.parent, csv.stem))
     except DamagedFileError as error:
         raise DamagedFileError(f"{error}: restore it, or make the run again with `fluidrelu train`.") from error
-    return Recorded(Trial(protocol, run["activation"][0], run["seed"][0]), run, parameters, provenance)
 
 
-def verify(recorded: Recorded, data_dir: Path, device_name: str, on_epoch: Callable[[Epoch], None]) -> Verification:
-    """Train the recorded trial again. Whatever its activation raises goes through."""
-    from fluidrelu_cli.training.loop import run_together
+def verify(
+    recorded: Run, activation: Activation, data_dir: Path, device_name: str, on_epoch: Callable[[Epoch], None]
+) -> Verification:
+    """Train a recorded trial again and compare. Whatever its activation raises goes through."""
+    from fluidrelu_cli.training.loop import train_together
 
-    [result] = run_together([recorded.trial], data_dir, device_name, lambda records: on_epoch(records[0]))
-    with tempfile.TemporaryDirectory() as folder:  # compared as files, for these are what is recorded
-        files = RunFiles(Path(folder), recorded.trial.name)
-        write_run(files, result)
-        run, parameters = read_run(files, recorded.trial.protocol), read_parameters(files)
-        provenance = read_json(files.provenance)
-    differences = _differences(recorded.run, run)
-    if recorded.parameters is not None and parameters is not None:
-        learned = _differences(recorded.parameters, parameters)
-        differences |= {f"learned {name}": by for name, by in learned.items()}
-    elif recorded.parameters is not parameters:
-        differences["learned parameters"] = math.inf
-    there, here = _flat(recorded.provenance), _flat(provenance)
-    names = sorted(there.keys() | here.keys())
-    pairs = {name: (there.get(name, "not recorded"), here.get(name, "not recorded")) for name in names}
-    conditions = {name: (before, now) for name, (before, now) in pairs.items() if before != now}
-    return Verification(recorded, result.test_accuracy, differences, conditions)
+    training = train_together(activation, [recorded.trial], data_dir, device_name)
+    while True:
+        try:
+            [epoch] = next(training)
+        except StopIteration as stop:
+            [again] = stop.value
+            return Verification(
+                recorded, again, _compare_numbers(recorded, again), _compare_conditions(recorded, again)
+            )
+        on_epoch(epoch)
 
 
-def _differences(there: Columns, here: Columns) -> dict[str, float]:
+def _compare_numbers(recorded: Run, again: Run) -> dict[str, float]:
     """The columns that are not equal, each with the largest absolute difference; infinity if rows or words differ."""
-    found = {}
-    for name in (name for name in {**RUN_COLUMNS, **PARAMETER_COLUMNS} if name not in TIMINGS):
-        mine, theirs = here.get(name, []), there.get(name, [])
-        if len(mine) != len(theirs):
-            found[name] = math.inf
+    theirs, mine = _columns(recorded), _columns(again)
+    differences = {}
+    for name in dict.fromkeys((*theirs, *mine)):
+        pairs = (theirs.get(name, []), mine.get(name, []))
+        if len(pairs[0]) != len(pairs[1]):
+            differences[name] = math.inf
             continue
-        by = max((_distance(a, b) for a, b in zip(mine, theirs, strict=True)), default=0.0)
+        by = max((_distance(a, b) for a, b in zip(*pairs, strict=True)), default=0.0)
         if by > 0:
-            found[name] = by
-    return found
+            differences[name] = by
+    return differences
+
+
+def _columns(run: Run) -> dict[str, list[Any]]:
+    """A run's numbers but the timings by column, and its learned parameters."""
+    columns: dict[str, list[Any]] = {
+        name: [getattr(epoch, name) for epoch in run.epochs] for name in list(RUN_COLUMNS)[2:] if name not in TIMINGS
+    }
+    rows = list(run.parameter_rows())
+    if rows:
+        columns["learned kernels"] = [row[2:6] for row in rows]
+        columns["learned value"] = [row[6] for row in rows]
+    return columns
 
 
 def _distance(a: Any, b: Any) -> float:
     if a == b or (a != a and b != b):  # a run that diverged has nan
         return 0.0
-    if isinstance(a, str) or not math.isfinite(a - b):
+    if not isinstance(a, (int, float)) or not math.isfinite(a - b):
         return math.inf
     return float(abs(a - b))
 
 
-def _flat(provenance: Mapping[str, Any]) -> dict[str, str]:
+def _compare_conditions(recorded: Run, again: Run) -> dict[str, tuple[str, str]]:
+    before, now = (dict(_flatten(run.provenance)) for run in (recorded, again))
+    names = sorted(before.keys() | now.keys())
+    pairs = {name: (before.get(name, "not recorded"), now.get(name, "not recorded")) for name in names}
+    return {name: (there, here) for name, (there, here) in pairs.items() if there != here}
+
+
+def _flatten(provenance: Provenance) -> Iterator[tuple[str, str]]:
     """The conditions of a run as words by name, those of versions and source one by one."""
-    flat: dict[str, str] = {}
-    for name, value in provenance.items():
-        if name in NOT_A_CONDITION or value is None:  # earlier releases leave out what they had none of
+    for name, value in provenance.to_dict().items():
+        if name in NOT_A_CONDITION or value is None:
             continue
         if isinstance(value, dict):
-            flat |= {f"{name} {inner}": str(found) for inner, found in value.items()}
+            yield from ((f"{name} {inner}", str(found)) for inner, found in value.items())
         else:
-            flat[name.replace("_", " ")] = str(value)
-    return flat
+            yield name.replace("_", " "), str(value)

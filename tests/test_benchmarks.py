@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from fluidrelu_cli.networks.build import build_model
 from fluidrelu_cli.networks.named import resolve
+from fluidrelu_cli.protocol import Protocol
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -56,7 +57,7 @@ def test_a_study_is_trained_from_its_start() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "fluid"])
 def test_the_peer_computes_the_same_network(activation: str) -> None:
-    ours = build_model("paper", resolve(activation), 0, (1, 28, 28), 10).module
+    ours = build_model(Protocol(), resolve(activation), 0, (1, 28, 28), 10).module
     theirs = peer.PeerCNN(activation)
     theirs.load_state_dict(ours.state_dict())
     images = torch.rand(7, 1, 28, 28, generator=torch.Generator().manual_seed(0))

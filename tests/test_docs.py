@@ -20,6 +20,7 @@ from scipy import stats
 from fluidrelu_cli.analysis.calibration import Calibration
 from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.cli import app as cli
+from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.networks.activations import ParametricActivation
 from fluidrelu_cli.networks.named import ACTIVATIONS, resolve
 from fluidrelu_cli.protocol import Protocol, Trial
@@ -28,7 +29,7 @@ from fluidrelu_cli.report.tables import calibration_cells, markdown
 from fluidrelu_cli.run import PARAMETER_COLUMNS, RUN_COLUMNS, read_json
 from fluidrelu_cli.seeding import generator
 from fluidrelu_cli.study import load_study
-from fluidrelu_cli.training.loop import Training, load_dataset
+from fluidrelu_cli.training.loop import Training
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,22 +12,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from factories import make_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fluidrelu_cli.errors import DamagedFileError, OtherProtocolError, StorageError
+from fluidrelu_cli.errors import DamagedFileError, StorageError
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import (
+    PARAMETER_COLUMNS,
+    RUN_COLUMNS,
     Epoch,
+    Provenance,
     Run,
     RunFiles,
-    read_parameters,
-    read_run,
-    write_run,
-    write_whole,
+    read,
+    tabulate_parameters,
+    tabulate_runs,
+    write,
 )
-
-MakeResult = Callable[..., Run]
 
 RUN_CSV = """\
 activation,seed,epoch,train_loss,train_accuracy,test_loss,test_accuracy,train_seconds,test_seconds
@@ -71,23 +73,18 @@ epochs = st.builds(
 def test_every_number_comes_back_exactly(records: list[Epoch]) -> None:
     records = [dataclasses.replace(record, epoch=epoch) for epoch, record in enumerate(records, start=1)]
     trial = Trial(Protocol(epochs=len(records)), "fluid", 0)
-    result = Run(trial, {("activation1", "a"): (0.0, -0.0)}, tuple(records), {})
+    run = Run(trial, {("activation1", "a"): (0.0, -0.0)}, tuple(records))
     with tempfile.TemporaryDirectory() as folder:
         files = RunFiles(Path(folder), trial.name)
-        write_run(files, result)
-        run, parameters = read_run(files, trial.protocol), read_parameters(files)
-    # by repr, where nan equals nan and 0.0 is not -0.0
-    for name in list(run)[2:]:
-        assert repr(run[name]) == repr([getattr(record, name) for record in records])
-    assert parameters is not None
-    values = [value for record in records for value in record.parameters["activation1", "a"]]
-    assert repr(parameters["value"]) == repr([0.0, -0.0, *values])
+        write(run, files)
+        again = read(files)
+    assert repr(again) == repr(run)  # where nan equals nan and 0.0 is not -0.0
 
 
-def test_the_files_to_the_letter(tmp_path: Path, make_result: MakeResult) -> None:
+def test_the_files_to_the_letter(tmp_path: Path) -> None:
     """Columns and their order are a public interface."""
     files = RunFiles(tmp_path, "fluid-seed3")
-    write_run(files, make_result("fluid", 3, (0.9783833333333334, 0.1), lr=0.01, batch_size=50))
+    write(make_run("fluid", 3, (0.9783833333333334, 0.1), lr=0.01, batch_size=50), files)
     assert files.csv.read_text() == RUN_CSV
     assert files.parameters.read_text() == PARAMETERS_CSV
     assert json.loads(files.provenance.read_text()) == {
@@ -111,69 +108,33 @@ def test_the_files_to_the_letter(tmp_path: Path, make_result: MakeResult) -> Non
             "validation_images": None,
         },
         "parameter_rows": 12,
-        "wall_seconds": 6.0,
+        **Provenance(wall_seconds=6.0).to_dict(),
     }
     names = {"fluid-seed3.csv", "fluid-seed3.parameters.csv", "fluid-seed3.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
-def test_result_is_the_last_epochs_test_accuracy(make_result: MakeResult) -> None:
-    assert make_result(accuracies=(0.5, 0.875, 0.75)).test_accuracy == 0.75
+def test_result_is_the_last_epochs_test_accuracy() -> None:
+    assert make_run(accuracies=(0.5, 0.875, 0.75)).test_accuracy == 0.75
 
 
-def test_run_without_learned_parameters_has_no_file_of_them(tmp_path: Path, make_result: MakeResult) -> None:
+def test_run_without_learned_parameters_has_no_file_of_them(tmp_path: Path) -> None:
     files = RunFiles(tmp_path, "relu-seed0")
-    write_run(files, make_result("relu"))
+    write(make_run("relu"), files)
     assert not files.parameters.exists()
-    assert read_parameters(files) is None
+    assert read(files).initial_parameters == {}
 
 
 @pytest.mark.parametrize("activation", ["nan", "None", "1", "True", "my_module:MyAct", 'a,"b"'])
-def test_activation_stays_a_string(activation: str, tmp_path: Path, make_result: MakeResult) -> None:
-    result = make_result(activation)
+def test_activation_stays_a_string(activation: str, tmp_path: Path) -> None:
+    result = make_run(activation)
     files = RunFiles(tmp_path, result.trial.name)
-    write_run(files, result)
-    assert read_run(files, result.trial.protocol)["activation"] == [activation, activation]
-
-
-@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
-@pytest.mark.parametrize("before", [None, "the file that was there"])
-def test_file_appears_whole_or_not_at_all(
-    step: str, before: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file.csv"
-    if before is not None:
-        path.write_text(before)
-
-    def killed(*_args: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(step, killed)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, "new")
-    assert [file.read_text() for file in tmp_path.iterdir()] == ([] if before is None else [before])
-
-
-def test_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(StorageError, match=r"file\.csv cannot be written \(No space left on device\).*--results"):
-        write_whole(tmp_path / "file.csv", "new")
-    assert not list(tmp_path.iterdir())
-
-
-def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"file/runs/a\.csv cannot be written.*--results"):
-        write_whole(tmp_path / "file" / "runs" / "a.csv", "new")
+    write(result, files)
+    assert read(files) == result
 
 
 @pytest.mark.parametrize("whole", [0, 1, 2])
-def test_run_csv_is_written_last(
-    whole: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_result: MakeResult
-) -> None:
+def test_run_csv_is_written_last(whole: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many files were finished before the disk was full, the run does not look finished."""
     files = RunFiles(tmp_path, "fluid-seed0")
     files.failure.write_text("of an earlier try")
@@ -187,17 +148,17 @@ def test_run_csv_is_written_last(
 
     monkeypatch.setattr(Path, "replace", replace_while_there_is_room)
     with pytest.raises(StorageError):
-        write_run(files, make_result())
+        write(make_run(), files)
     there = {path for path in tmp_path.iterdir() if path != files.failure}
     assert len(there) == whole
     assert there <= {files.parameters, files.provenance}
     assert files.failure.exists()
 
 
-def test_failure_file_vanishes_on_success(tmp_path: Path, make_result: MakeResult) -> None:
+def test_failure_file_vanishes_on_success(tmp_path: Path) -> None:
     files = RunFiles(tmp_path, "relu-seed0")
     files.failure.write_text("Traceback ...")
-    write_run(files, make_result("relu"))
+    write(make_run("relu"), files)
     assert files.csv.exists()
     assert not files.failure.exists()
 
@@ -222,7 +183,7 @@ CSV, PROVENANCE = "fluid-seed0.csv", "fluid-seed0.json"
         pytest.param(CSV, lambda _: bytes(range(256)), "is damaged (", id="binary garbage"),
         pytest.param(CSV, lambda text: text.replace("train_loss", "loss"), "its columns are not", id="wrong header"),
         pytest.param(CSV, lambda text: text.replace("epoch,", "", 1), "is damaged (", id="header without a column"),
-        pytest.param(CSV, lambda text: text[: text.index("\n") + 1], "one row for each of 2 epochs", id="header only"),
+        pytest.param(CSV, lambda text: text[: text.index("\n") + 1], "it has no rows", id="header only"),
         pytest.param(
             CSV, lambda text: text.removesuffix(last_line(text)), "one row for each of 2 epochs", id="missing epoch"
         ),
@@ -240,7 +201,7 @@ CSV, PROVENANCE = "fluid-seed0.csv", "fluid-seed0.json"
         pytest.param(CSV, lambda text: text.replace("fluid,0,2", "fluid,1,2"), "mixes", id="two seeds"),
         pytest.param(CSV, lambda text: text.replace("fluid,0,2", "relu,0,2"), "mixes", id="two activations"),
         pytest.param(CSV, None, "cannot be read (No such file or directory)", id="no run"),
-        pytest.param(PROVENANCE, None, "which tells the run's protocol, is missing", id="no provenance"),
+        pytest.param(PROVENANCE, None, "which records the run's protocol, is missing", id="no provenance"),
         pytest.param(PROVENANCE, lambda text: text[:-20], "is damaged (", id="provenance not JSON"),
         pytest.param(PROVENANCE, lambda _: b"\xff\xfe", "is damaged (", id="provenance binary"),
         pytest.param(PROVENANCE, lambda _: "[1]", "it holds no JSON object", id="provenance a list"),
@@ -255,12 +216,12 @@ CSV, PROVENANCE = "fluid-seed0.csv", "fluid-seed0.json"
     ],
 )
 def test_damaged_run_is_refused(
-    name: str, mutate: Callable[[str], str | bytes] | None, words: str, tmp_path: Path, make_result: MakeResult
+    name: str, mutate: Callable[[str], str | bytes] | None, words: str, tmp_path: Path
 ) -> None:
-    result = make_result()
+    result = make_run()
     files = RunFiles(tmp_path, "fluid-seed0")
-    write_run(files, result)
-    read_run(files, result.trial.protocol)  # good so far
+    write(result, files)
+    read(files)  # good so far
     path = tmp_path / name
     if mutate is None:
         path.unlink()
@@ -270,77 +231,120 @@ def test_damaged_run_is_refused(
         assert bad != good
         path.write_bytes(bad.encode() if isinstance(bad, str) else bad)
     with pytest.raises(StorageError if mutate is None else DamagedFileError) as error:
-        read_run(files, result.trial.protocol)
+        read(files)
     message = str(error.value)
     assert message.startswith(str(path))
     assert words in message
     assert "\n" not in message
 
 
-def test_run_saved_by_a_spreadsheet_is_no_damaged_one(tmp_path: Path, make_result: MakeResult) -> None:
-    result, files = make_result(), RunFiles(tmp_path, "fluid-seed0")
-    write_run(files, result)
-    before = read_run(files, result.trial.protocol)
+def test_run_saved_by_a_spreadsheet_is_no_damaged_one(tmp_path: Path) -> None:
+    result, files = make_run(), RunFiles(tmp_path, "fluid-seed0")
+    write(result, files)
+    before = read(files)
     files.csv.write_bytes(f"\ufeff{files.csv.read_text()}\n".replace("\n", "\r\n").encode())
-    assert read_run(files, result.trial.protocol) == before
+    assert read(files) == before
 
 
-def test_diverged_run_is_no_damaged_one(tmp_path: Path, make_result: MakeResult) -> None:
-    good = make_result("relu")
+def test_diverged_run_is_no_damaged_one(tmp_path: Path) -> None:
+    good = make_run("relu")
     diverged = tuple(dataclasses.replace(record, train_loss=math.nan, test_loss=math.inf) for record in good.epochs)
     files = RunFiles(tmp_path, "relu-seed0")
-    write_run(files, dataclasses.replace(good, epochs=diverged))
-    run = read_run(files, good.trial.protocol)
-    assert repr(run["train_loss"]) == "[nan, nan]"
-    assert run["test_loss"] == [math.inf, math.inf]
+    write(dataclasses.replace(good, epochs=diverged), files)
+    run = read(files)
+    assert repr(run.epochs) == repr(diverged)
+    assert run.diverged
+    assert not good.diverged
 
 
-def test_run_of_another_protocol_is_not_called_damaged(tmp_path: Path, make_result: MakeResult) -> None:
-    """Nothing may move it aside: it is study.json that does not fit."""
-    result, files = make_result(), RunFiles(tmp_path, "fluid-seed0")
-    write_run(files, result)
-    with pytest.raises(OtherProtocolError, match=r"than its study \(epochs\): restore study\.json") as raised:
-        read_run(files, dataclasses.replace(result.trial.protocol, epochs=3))
-    assert not isinstance(raised.value, DamagedFileError)
-
-
-def test_parameters_cut_between_two_lines_are_damaged(tmp_path: Path, make_result: MakeResult) -> None:
+def test_parameters_cut_between_two_lines_are_damaged(tmp_path: Path) -> None:
     files = RunFiles(tmp_path, "fluid-seed0")
-    write_run(files, make_result())
+    write(make_run(), files)
     lines = files.parameters.read_text().splitlines(keepends=True)
     files.parameters.write_text("".join(lines[:-1]))
     with pytest.raises(DamagedFileError, match=r"11 rows, not 12"):
-        read_parameters(files)
+        read(files)
 
 
-def test_a_seed_that_cannot_be_is_damage(tmp_path: Path, make_result: MakeResult) -> None:
+def test_a_seed_that_cannot_be_is_damage(tmp_path: Path) -> None:
     files = RunFiles(tmp_path, "fluid-seed0")
-    write_run(files, make_result())
+    write(make_run(), files)
     files.csv.write_text(files.csv.read_text().replace("fluid,0,", "fluid,-1,"))
     with pytest.raises(DamagedFileError, match="another activation or seed than its name says"):
-        read_run(files, make_result().trial.protocol)
+        read(files)
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("test_images", None),
         ("test_images", "many"),
         ("test_images", 0),
         ("versions", None),
+        ("device", 7),
+        ("threads", True),
         ("source", "abc"),
         ("batched_seeds", "x"),
         ("batched_seeds", 0),
-        ("wall_seconds", None),
+        ("wall_seconds", "long"),
     ],
 )
-def test_conditions_changed_by_hand_are_damage(
-    field: str, value: object, tmp_path: Path, make_result: MakeResult
-) -> None:
+def test_conditions_changed_by_hand_are_damage(field: str, value: object, tmp_path: Path) -> None:
     files = RunFiles(tmp_path, "relu-seed0")
-    result = make_result("relu")
-    write_run(files, result)
+    result = make_run("relu")
+    write(result, files)
     content = json.loads(files.provenance.read_text())
     files.provenance.write_text(json.dumps({**content, field: value}))
     with pytest.raises(DamagedFileError, match=rf"relu-seed0\.json is damaged \({field}: "):
-        read_run(files, result.trial.protocol)
+        read(files)
+
+
+PARAMETERS = "fluid-seed0.parameters.csv"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        pytest.param("activation1,a,1,0.0", "activation1,a,0,0.0", "activation1 has no kernel 1", id="kernel twice"),
+        pytest.param(",activation2,a,0,", ",activation2,a,1,", "activation2 has no kernel 0", id="kernel missing"),
+        pytest.param("0,2,activation2", "0,3,activation2", "it has an epoch 3", id="epoch that was not trained"),
+        pytest.param("0,2,activation2", "0,2,activation3", "its epochs have different kernels", id="other layer"),
+        pytest.param("fluid,0,", "fluid,1,", "than its name says", id="other seed"),
+    ],
+)
+def test_damaged_parameters_are_refused(old: str, new: str, words: str, tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "fluid-seed0")
+    write(make_run(), files)
+    good = files.parameters.read_text()
+    assert old in good
+    files.parameters.write_text(good.replace(old, new))
+    with pytest.raises(DamagedFileError) as error:
+        read(files)
+    assert str(error.value).startswith(str(files.parameters))
+    assert words in str(error.value)
+
+
+def test_provenance_of_an_earlier_release_has_defaults_and_of_a_later_one_is_read() -> None:
+    assert Provenance.from_dict({}) == Provenance()
+    assert Provenance().batched_seeds == 1
+    assert Provenance.from_dict({"threads": 2, "future": [1]}) == Provenance(threads=2)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "limit", "images"), [(None, None, 10_000), (None, 100, 100), (26_032, None, 26_032), (50, 100, 50)]
+)
+def test_images_of_the_first_runs_were_mnists(recorded: int | None, limit: int | None, images: int) -> None:
+    run = make_run(test_images=limit)
+    assert dataclasses.replace(run, provenance=Provenance(test_images=recorded)).test_images == images
+
+
+def test_tables_have_the_columns_of_the_files() -> None:
+    runs = [make_run("relu"), make_run("fluid")]
+    assert list(tabulate_runs(runs).columns) == list(RUN_COLUMNS)
+    assert tabulate_runs(runs)["activation"].tolist() == ["relu", "relu", "fluid", "fluid"]
+    parameters = tabulate_parameters(runs)
+    assert list(parameters.columns) == list(PARAMETER_COLUMNS)
+    assert set(parameters["activation"]) == {"fluid"}
+    assert len(parameters) == 12
+    for table, columns in ((tabulate_runs([]), RUN_COLUMNS), (tabulate_parameters([]), PARAMETER_COLUMNS)):
+        assert table.empty
+        assert list(table.columns) == list(columns)

@@ -1,28 +1,29 @@
-"""The commands `fluidrelu data ...`, and how any command gets the data that it needs."""
+"""The commands `fluidrelu data ...`, and what any command shows while it gets the data that it needs."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 from rich.console import Console
 
-from fluidrelu_cli.cli.options import DataDirOption, DebugOption
-from fluidrelu_cli.cli.terminal import handled, say, show
-from fluidrelu_cli.errors import FluidReluError, MissingDataError
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.cli.options import DataDirOption
+from fluidrelu_cli.cli.terminal import App, say, show
+from fluidrelu_cli.errors import FluidReluError
 
 if TYPE_CHECKING:
-    from fluidrelu_cli.data.dataset import Dataset
+    from fluidrelu_cli.data.downloads import OnBytes
+    from fluidrelu_cli.data.store import OnWait
 
-data = typer.Typer(help="The data sets that can be named: list, fetch and verify them.", no_args_is_help=True)
+data = App(help="The built-in data sets: list, fetch and verify them.", no_args_is_help=True)
 
 
 @data.command("list", epilog="Example: fluidrelu data list")
-@handled
-def list_data(data_dir: DataDirOption = None, debug: DebugOption = False) -> None:
-    """List the data sets that can be named, and which are here."""
+def list_data(data_dir: DataDirOption = None) -> None:
+    """List the built-in data sets, and which are here."""
     from fluidrelu_cli.data.catalogue import CATALOGUE, default_data_dir, path_of
     from fluidrelu_cli.report.tables import rich_table
 
@@ -36,49 +37,48 @@ def list_data(data_dir: DataDirOption = None, debug: DebugOption = False) -> Non
         rows.append([named.name, images, " x ".join(map(str, named.shape)), str(named.classes), size, where])
     head = ["name", "images\n(train + test)", "channels x\nheight x width", "classes", "MB", ""]
     show(rich_table(f"Data sets in {folder}", head, rows, left=(0, 5)))
-    show("Yours can be named too: --dataset path/to/file.npz, with x_train, y_train, x_test and y_test.")
+    show("Or train on your own: --dataset path/to/file.npz, with x_train, y_train, x_test and y_test.")
 
 
 @data.command("fetch", epilog="Example: fluidrelu data fetch cifar10")
-@handled
 def fetch_data(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; `fluidrelu data list` lists them.")],
     data_dir: DataDirOption = None,
-    debug: DebugOption = False,
 ) -> None:
     """Download data sets that are not here yet."""
     from fluidrelu_cli.data.catalogue import default_data_dir, find, path_of
+    from fluidrelu_cli.data.downloads import fetch
 
     folder = data_dir or default_data_dir()
     for named in [find(name) for name in names]:
-        fetched(named.name, folder)
+        with show_downloads() as callbacks:
+            fetch(named, folder, **callbacks)
         show(f"{named.name}: {path_of(named, folder)}")
 
 
 @data.command("verify", epilog="Example: fluidrelu data verify cifar10 mine.npz")
-@handled
 def verify_data(
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="NAME|FILE.npz", help="Data sets, or files of your own (left out: all that are here)."),
     ] = None,
     data_dir: DataDirOption = None,
-    debug: DebugOption = False,
 ) -> None:
-    """Tell whether data sets are intact, and files of your own fit; exit code 1 if one is not."""
-    from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, check, default_data_dir, path_of
+    """Check that data sets are intact, and that files of your own fit; exit code 1 if one is not."""
+    from fluidrelu_cli.cli.wording import verified_data
+    from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, default_data_dir, path_of
     from fluidrelu_cli.data.dataset import read_npz
-    from fluidrelu_cli.report.wording import verified_data
+    from fluidrelu_cli.data.store import read_named
 
     folder = data_dir or default_data_dir()
     here = [named.name for named in CATALOGUE.values() if path_of(named, folder).exists()]
     if not (names or here):
-        say(f"No data set is in {folder} yet: `fluidrelu data fetch NAME` gets one.")
+        say(f"There is no data set in {folder} yet. `fluidrelu data fetch NAME` gets one.")
     wrong = 0
     for name in [canonical(name) for name in names or here]:
         named = CATALOGUE.get(name)
         try:
-            dataset = read_npz(Path(name)) if named is None else check(named, folder)
+            dataset = read_npz(Path(name)) if named is None else read_named(named, folder)
         except FluidReluError as error:
             wrong += 1
             say(f"Error: {error}")
@@ -88,35 +88,21 @@ def verify_data(
         raise typer.Exit(1)
 
 
-def loaded(protocol: Protocol, data_dir: Path, offline: bool) -> Dataset:
-    """The protocol's data; what is not here is downloaded, by this process alone."""
-    from fluidrelu_cli.data.catalogue import CATALOGUE, missing
-    from fluidrelu_cli.training.loop import load_dataset
+class Callbacks(TypedDict):
+    """What whoever gets a data set calls meanwhile."""
 
-    _tell_of_another(protocol.dataset, data_dir)
-    try:
-        return load_dataset(protocol, data_dir)
-    except MissingDataError as error:
-        if offline:
-            raise missing(CATALOGUE[protocol.dataset], data_dir, "--offline forbids the download") from error
-    fetched(protocol.dataset, data_dir)
-    return load_dataset(protocol, data_dir)
+    on_bytes: OnBytes
+    on_wait: OnWait
 
 
-def fetched(name: str, data_dir: Path) -> None:
-    """Download a data set, unless it is here; show how that goes."""
+@contextlib.contextmanager
+def show_downloads() -> Iterator[Callbacks]:
+    """Show how data arrives, or that another process is getting it, to whoever gets some in this context."""
     from fluidrelu_cli.cli.progress import TransferProgress
-    from fluidrelu_cli.data.catalogue import CATALOGUE
-    from fluidrelu_cli.data.downloads import fetch
 
-    _tell_of_another(name, data_dir)
     with TransferProgress(Console(stderr=True)) as progress:
-        fetch(CATALOGUE[name], data_dir, progress.show)
+        yield {"on_bytes": progress.show, "on_wait": _say_waiting}
 
 
-def _tell_of_another(name: str, data_dir: Path) -> None:
-    """Say so if another process is at it, for this one will wait."""
-    from fluidrelu_cli.data.catalogue import CATALOGUE, is_locked
-
-    if name in CATALOGUE and is_locked(CATALOGUE[name], data_dir):
-        say(f"Another fluidrelu is getting {CATALOGUE[name].title}: waiting for it (Ctrl-C stops).")
+def _say_waiting(title: str) -> None:
+    say(f"Another fluidrelu is getting {title}. Waiting for it (Ctrl-C stops).")

@@ -1,64 +1,77 @@
-"""The options that commands share, each declared once."""
+"""The options that commands share, each declared once; those of a protocol are made from its fields."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, WHERE_RESULTS_GO, replace_signature, typed_parameters
+from fluidrelu_cli.protocol import SETTINGS, Protocol, Setting
 
+DEFAULT_ACTIVATIONS = ("relu", "fluid")
+"""The paper's two, its baseline first: what is trained when nobody names any."""
 
-def _protocol_option(field: str, text: str) -> Any:
-    """An option that sets a field of the protocol; left out, an existing study's value holds."""
-    return typer.Option(help=f"{text} (left out: the study's, or {getattr(Protocol, field)}).", show_default=False)
-
-
-DatasetOption = Annotated[
-    str | None, _protocol_option("dataset", "Data set: a name of `fluidrelu data list`, or the path of an .npz file")
-]
-ModelOption = Annotated[str | None, _protocol_option("model", "Network: a name of `fluidrelu models`, or module:Class")]
-EpochsOption = Annotated[int | None, _protocol_option("epochs", "Passes over the training images")]
-BatchSizeOption = Annotated[int | None, _protocol_option("batch_size", "Images a step")]
-LrOption = Annotated[float | None, _protocol_option("lr", "Learning rate")]
-MomentumOption = Annotated[float | None, _protocol_option("momentum", "Momentum")]
-BetaOption = Annotated[float | None, _protocol_option("beta", "What the gradient of every a is multiplied by")]
-TrainImagesOption = Annotated[
-    int | None, typer.Option(help="Use only the first so many training images, for a quick look.", show_default=False)
-]
-TestImagesOption = Annotated[
-    int | None, typer.Option(help="Use only the first so many test images.", show_default=False)
-]
-ScheduleOption = Annotated[
-    str | None, _protocol_option("schedule", "How the learning rate goes: constant, cosine, or step")
-]
-WeightDecayOption = Annotated[
-    float | None, _protocol_option("weight_decay", "L2 penalty of the weights, never of an activation's parameters")
-]
-StandardiseOption = Annotated[
-    str | None, _protocol_option("standardise", "Standardise each channel of colour images, always, or never")
-]
-AugmentOption = Annotated[str | None, _protocol_option("augment", "Augment training images: none, or flip-crop")]
-ValidationImagesOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Hold out so many training images and test on them, not on the test images: to choose settings by.",
-        show_default=False,
-    ),
-]
-PrecisionOption = Annotated[str | None, _protocol_option("precision", "fp32, or bf16 by torch.autocast")]
 DeviceOption = Annotated[
-    str, typer.Option(help="Where to train: auto (cuda if it is there, else cpu), cpu, cuda or mps.")
+    Literal["auto", "cpu", "cuda", "mps"],
+    typer.Option(help="Where to train; auto: cuda if there is one, else cpu.", rich_help_panel=WHERE_IT_RUNS),
 ]
 DataDirOption = Annotated[
-    Path | None, typer.Option(help="Where data sets are kept (left out: the user's cache).", show_default=False)
+    Path | None,
+    typer.Option(
+        help="Where data sets are kept (left out: the user's cache).",
+        show_default=False,
+        rich_help_panel=WHERE_IT_RUNS,
+    ),
 ]
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Never download: fail if the data is not here.")]
-ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.")]
-StudyOption = Annotated[str, typer.Option(help="The study: a folder of results with one protocol.")]
-BaselineOption = Annotated[str, typer.Option(help="The activation that others are compared with.")]
+OfflineOption = Annotated[
+    bool,
+    typer.Option(
+        "--offline", help="Never download: fail if the data set is not here yet.", rich_help_panel=WHERE_IT_RUNS
+    ),
+]
 WorkersOption = Annotated[
-    int | None, typer.Option(help="Worker processes (left out: one a core, or one for a GPU).", show_default=False)
+    int | None,
+    typer.Option(
+        min=1,
+        help="Worker processes (left out: one per core, or one for a GPU).",
+        show_default=False,
+        rich_help_panel=WHERE_IT_RUNS,
+    ),
 ]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.", rich_help_panel=WHERE_RESULTS_GO)]
+StudyOption = Annotated[
+    str, typer.Option(help="The study: a folder of results with one protocol.", rich_help_panel=WHERE_RESULTS_GO)
+]
+BaselineOption = Annotated[str, typer.Option(help="The activation that the others are compared with.")]
+
+
+def with_protocol(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each field of a protocol; its ``requested`` gets the fields that the user set."""
+
+    @functools.wraps(function)
+    def command(**arguments: Any) -> None:
+        requested = {name: arguments.pop(name) for name in SETTINGS}
+        function(**arguments, requested={name: value for name, value in requested.items() if value is not None})
+
+    hints = get_type_hints(Protocol)
+    parameters: list[inspect.Parameter] = []
+    for parameter in typed_parameters(function):
+        if parameter.name == "requested":
+            parameters += [_make_option(name, known, hints[name]) for name, known in SETTINGS.items()]
+        else:
+            parameters.append(parameter)
+    replace_signature(command, parameters)
+    return command
+
+
+def _make_option(name: str, known: Setting, kind: Any) -> inspect.Parameter:
+    default = getattr(Protocol, name)
+    left_out = "" if default is None else f" (left out: the study's, or {default})"
+    option = typer.Option(help=f"{known.help}{left_out}.", show_default=False, rich_help_panel=known.part)
+    annotation = Annotated[(Literal[known.choices] if known.choices else kind) | None, option]  # type: ignore[valid-type,unused-ignore]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -24,7 +23,7 @@ from rich.table import Table
 
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Epoch, Run
-from fluidrelu_cli.workers.local import EpochDone, Event, Failed, Finished, Job, Split, Started
+from fluidrelu_cli.workers.events import EpochDone, Event, Failed, Finished, Job, Split, Started
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -58,7 +57,7 @@ class _Shown(Generic[Drawn]):
 class TrialsProgress(_Shown[Progress]):
     """The progress of several trials: hand every event to :meth:`show`.
 
-    On a terminal one overall bar with the time left, and a line a running job with its epoch and latest (mean) test
+    On a terminal one overall bar with the time left, and a line per running job with its epoch and latest (mean) test
     accuracy; a line that stays for each trial that ended. Elsewhere only the latter.
     """
 
@@ -71,12 +70,12 @@ class TrialsProgress(_Shown[Progress]):
 
     def show(self, event: Event) -> None:
         if isinstance(event, Finished):
-            for result in event.results:
-                self._end(finished_line(result))
+            for run in event.runs:
+                self._end(finished_line(run))
         elif isinstance(event, Failed):
             self._end(f"{trial_label(event.trial)} failed: {event.error}")
         elif isinstance(event, Split):
-            sizes = " and ".join(str(len(half)) for half in event.halves)
+            sizes = " and ".join(str(len(half.trials)) for half in event.job.halves())
             self._say(f"{job_label(event.job)} cannot be trained together ({event.error}): going on with {sizes}")
         if self._live is not None:
             self._move(self._live, event)
@@ -86,7 +85,7 @@ class TrialsProgress(_Shown[Progress]):
         self._say(f"{self._ended}/{self._trials} {line}")
 
     def _move(self, live: Progress, event: Event) -> None:
-        epochs = event.job[0].protocol.epochs
+        epochs = event.job.trials[0].protocol.epochs
         if self._overall is None:
             self._overall = live.add_task("all trials", total=self._trials * epochs, note="")
         if isinstance(event, Started):
@@ -94,13 +93,13 @@ class TrialsProgress(_Shown[Progress]):
             self._forget(live, event.job)
             self._running[event.job] = live.add_task(job_label(event.job), total=epochs, note="starting")
         elif isinstance(event, EpochDone):
-            accuracy = sum(record.test_accuracy for record in event.records) / len(event.records)
-            note = f"{'mean ' if len(event.job) > 1 else ''}test accuracy {accuracy:.4f}"
-            live.update(self._running[event.job], completed=event.records[0].epoch, note=note)
+            accuracy = sum(epoch.test_accuracy for epoch in event.epochs) / len(event.epochs)
+            note = f"{'mean ' if len(event.job.trials) > 1 else ''}test accuracy {accuracy:.4f}"
+            live.update(self._running[event.job], completed=event.epochs[0].epoch, note=note)
         else:
             self._forget(live, event.job)
         done = {task.id: task.completed for task in live.tasks}
-        in_flight = sum(done[task] * len(job) for job, task in self._running.items())
+        in_flight = sum(done[task] * len(job.trials) for job, task in self._running.items())
         note = f"{self._ended} of {self._trials} trials done"
         live.update(self._overall, completed=self._ended * epochs + in_flight, note=note)
 
@@ -131,23 +130,23 @@ def trial_label(trial: Trial) -> str:
 
 
 def job_label(job: Job) -> str:
-    return trial_label(job[0]) if len(job) == 1 else f"{job[0].activation}, {len(job)} seeds from {job[0].seed}"
+    first, *others = job.trials
+    return f"{first.activation}, {len(job.trials)} seeds from {first.seed}" if others else trial_label(first)
 
 
-def finished_line(result: Run) -> str:
-    seconds = result.provenance["wall_seconds"]
-    together = result.provenance.get("batched_seeds", 1)
-    epochs = f"{len(result.epochs)} epoch{'s' if len(result.epochs) > 1 else ''}"
-    diverged = "" if math.isfinite(result.epochs[-1].train_loss) else "; it diverged (its loss is not finite)"
-    accuracy = f"test accuracy {result.test_accuracy:.4f}"
+def finished_line(run: Run) -> str:
+    seconds, together = run.provenance.wall_seconds, run.provenance.batched_seeds
+    epochs = f"{len(run.epochs)} epoch{'s' if len(run.epochs) > 1 else ''}"
+    diverged = "; it diverged (its loss is not finite)" if run.diverged else ""
+    accuracy = f"test accuracy {run.test_accuracy:.4f}"
     wall = f"{seconds:.0f} s" if together == 1 else f"{seconds:.0f} s, {together} seeds together"
-    return f"{trial_label(result.trial)}: {accuracy} after {epochs} ({wall}){diverged}"
+    return f"{trial_label(run.trial)}: {accuracy} after {epochs} ({wall}){diverged}"
 
 
 class EpochLines(_Shown[Live]):
-    """The progress of a single trial: hand every epoch's record to :meth:`show`.
+    """The progress of a single trial: hand every epoch to :meth:`show`.
 
-    On a terminal a table that grows by a row an epoch and leaves with the last one; elsewhere a line an epoch.
+    On a terminal a table that grows by a row per epoch and leaves with the last one; elsewhere a line per epoch.
     """
 
     def __init__(self, console: Console, trial: Trial) -> None:
@@ -155,9 +154,9 @@ class EpochLines(_Shown[Live]):
         self._table = Table("epoch", "training loss", "test accuracy", title=trial_label(trial), title_justify="left")
         super().__init__(console, lambda: Live(self._table, console=console, transient=True))
 
-    def show(self, record: Epoch) -> None:
-        epoch = f"{record.epoch}/{self._trial.protocol.epochs}"
-        loss, accuracy = f"{record.train_loss:.4f}", f"{record.test_accuracy:.4f}"
+    def show(self, done: Epoch) -> None:
+        epoch = f"{done.epoch}/{self._trial.protocol.epochs}"
+        loss, accuracy = f"{done.train_loss:.4f}", f"{done.test_accuracy:.4f}"
         if self._live is not None:
             self._table.add_row(epoch, loss, accuracy)
             self._live.refresh()
@@ -168,7 +167,7 @@ class EpochLines(_Shown[Live]):
 class TransferProgress(_Shown[Progress]):
     """The progress of downloads: hand every advance to :meth:`show`.
 
-    On a terminal a bar a file, with bytes, speed and time left; elsewhere a line when a file is complete.
+    On a terminal a bar per file, with bytes, speed and time left; elsewhere a line when a file is complete.
     """
 
     def __init__(self, console: Console) -> None:
@@ -176,10 +175,14 @@ class TransferProgress(_Shown[Progress]):
         super().__init__(console, lambda: Progress(*columns, TimeRemainingColumn(), console=console))
         self._files: dict[str, TaskID] = {}
 
+    def __enter__(self) -> Self:
+        return self  # nothing is drawn until something arrives
+
     def show(self, name: str, done: int, total: int | None) -> None:
-        """So many bytes of a file are here, of so many if that is known."""
+        """``done`` bytes of a file have arrived, of ``total`` if that is known."""
         if self._live is not None:
             if name not in self._files:
+                self._live.start()
                 self._files[name] = self._live.add_task(name)
             self._live.update(self._files[name], completed=done, total=total)
         elif done == total:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import io
 import os
 import shlex
@@ -11,38 +12,84 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
 
 from fluidrelu_cli.errors import FluidReluError, one_line
 
+WHERE_IT_RUNS = "Where it runs"
+WHERE_RESULTS_GO = "Where results go"
 
-def handled(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn every error into one sentence on stderr and an exit code."""
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-    @functools.wraps(command)
-    def wrapper(*args: Any, debug: bool = False, **kwargs: Any) -> None:
+
+class App(typer.Typer):
+    """A Typer each of whose commands has --debug, and ends every error in one sentence and an exit code."""
+
+    def command(  # type: ignore[override]
+        self, *args: Any, **kwargs: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """As Typer's, with the name and the other settings that it takes."""
+        register = super().command(*args, **kwargs)
+
+        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+            register(_with_debug(function))
+            return function
+
+        return decorate
+
+
+def _with_debug(function: Callable[..., Any]) -> Callable[..., None]:
+    @functools.wraps(function)
+    def command(*args: Any, debug: bool, **kwargs: Any) -> None:
+        with _Handler(debug=debug):
+            function(*args, **kwargs)
+            sys.stdout.flush()
+
+    debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
+    replace_signature(command, [*typed_parameters(function), debug])
+    return command
+
+
+def typed_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """A function's parameters with their annotations evaluated."""
+    hints = get_type_hints(function, include_extras=True)
+    return [
+        parameter.replace(annotation=hints[name]) for name, parameter in inspect.signature(function).parameters.items()
+    ]
+
+
+def replace_signature(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
+    """Let Typer, which makes the options from it, see another signature."""
+    keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    function.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+    function.__annotations__ = {each.name: each.annotation for each in keyword}
+
+
+class _Handler:
+    """Turns every error within it into one sentence on stderr and an exit code."""
+
+    def __init__(self, *, debug: bool) -> None:
+        self._debug = debug
+
+    def __enter__(self) -> None:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # γ where the encoding has none
-        try:
-            command(*args, debug=debug, **kwargs)
-            sys.stdout.flush()
-        except typer.Exit:
-            raise
-        except BrokenPipeError:  # `fluidrelu acts | head`: nobody reads on
+
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        if error is None or isinstance(error, (typer.Exit, SystemExit)):
+            return
+        if isinstance(error, BrokenPipeError):  # `fluidrelu acts | head`: nobody reads on
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
-        except (Exception, KeyboardInterrupt) as error:
-            if debug:
-                traceback.print_exc()
-            code, message = _answer(error)
-            say(message)
-            raise typer.Exit(code) from None
-
-    return wrapper
+        if self._debug:
+            traceback.print_exception(error)
+        code, message = _answer(error)
+        say(message)
+        raise typer.Exit(code) from None
 
 
 def _answer(error: BaseException) -> tuple[int, str]:
@@ -64,11 +111,12 @@ def _this_command() -> str:
 
 
 def say(line: str) -> None:
+    """Show a sentence on stderr."""
     Console(stderr=True).print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def show(part: Any) -> None:
-    """Results go to stdout; sentences are not broken into lines, and a narrow terminal does not break numbers."""
+    """Show a result on stdout; sentences are not broken into lines, and a narrow terminal does not break numbers."""
     console = Console()
     console.width = max(console.width, 80)
     console.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)

@@ -55,7 +55,7 @@ def verified_run(verified: Verification, csv: Path) -> list[str]:
     """Whether a run that was made again agrees with its record, and if not by how much and what differs."""
     if verified.agrees:
         return [f"{csv}: made again, and every number but the timings is equal to the last digit."]
-    recorded = verified.recorded.run["test_accuracy"][-1]
+    recorded = verified.recorded.test_accuracy
     by_up_to = {name: f" by up to {by:.2g}" if math.isfinite(by) else "" for name, by in verified.differences.items()}
     largest = ", ".join(f"{name}{by}" for name, by in by_up_to.items())
     conditions = [f"{name} ({there} there, {here} here)" for name, (there, here) in verified.conditions.items()]
@@ -66,7 +66,7 @@ def verified_run(verified: Verification, csv: Path) -> list[str]:
     )
     return [
         f"{csv}: made again, and the numbers differ: {largest}.",
-        f"The test accuracy after the last epoch is {accuracy(verified.accuracy)} here, {accuracy(recorded)} there.",
+        f"The test accuracy after the last epoch is {accuracy(verified.again.test_accuracy)} here, {accuracy(recorded)} there.",
         reason,
     ]
 

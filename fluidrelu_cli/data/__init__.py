@@ -1,1 +1,1 @@
-"""Data sets: one in memory, the catalogue, and how one gets here."""
+"""Data sets: one in memory, the catalogue of named ones, and how the one that a protocol needs gets here."""

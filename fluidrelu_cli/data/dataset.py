@@ -27,7 +27,7 @@ ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images as uint8 of shape (N, C, H, W), labels as int64 of shape (N,), and how many classes there are."""
+    """Images as uint8 of shape (N, C, H, W), labels as int64 of shape (N,), and the number of classes."""
 
     train_images: Tensor
     train_labels: Tensor
@@ -54,15 +54,15 @@ class Dataset:
 
         Raises UsageError if there are fewer, or the training images are of one class then.
         """
-        for field, wanted, there in (
+        for part, wanted, size in (
             ("train", train_images, len(self.train_images)),
             ("test", test_images, len(self.test_images)),
         ):
-            if wanted is not None and wanted > there:
-                raise UsageError(f"--{field}-images must be at most {there}, the size of the data set, not {wanted}.")
+            if wanted is not None and wanted > size:
+                raise UsageError(f"--{part}-images must be at most {size}, the size of the data set, not {wanted}.")
         if train_images is not None and len(torch.unique(self.train_labels[:train_images])) == 1:
             raise UsageError(
-                f"The first {train_images} training images are of one class: raise --train-images, or shuffle the file."
+                f"The first {train_images} training images are of one class. Raise --train-images, or shuffle the file."
             )
         return replace(
             self,
@@ -79,10 +79,10 @@ class Dataset:
         """
         if images is None:
             return self
-        there = len(self.train_images)
-        if images >= there:
-            raise UsageError(f"--validation-images must be below {there}, the number of training images, not {images}.")
-        order = torch.randperm(there, generator=generator(0, "validation split"))
+        size = len(self.train_images)
+        if images >= size:
+            raise UsageError(f"--validation-images must be below {size}, the number of training images, not {images}.")
+        order = torch.randperm(size, generator=generator(0, "validation split"))
         held_out, kept = order[:images].sort().values, order[images:].sort().values
         return replace(
             self,
@@ -105,35 +105,38 @@ def read_npz(path: Path) -> Dataset:
         DataError: if it cannot be read.
     """
     try:
-        with path.open("rb") as opened:  # numpy would leave a file that is no npz file open
-            if opened.peek(2)[:2] != b"PK":  # numpy would speak of pickle
-                raise BadArraysError(f"{path} is no npz file: save {', '.join(ARRAYS)} with numpy.savez.")
-            file = np.load(opened, allow_pickle=False)
-            missing = [name for name in ARRAYS if name not in file.files]
-            if missing:
-                found = ", ".join(file.files) or "nothing"
-                raise BadArraysError(f"{path} lacks {', '.join(missing)}: save {', '.join(ARRAYS)} (it has {found}).")
-            arrays = {name: file[name] for name in ARRAYS}
-            unknown = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
-            if unknown:  # of what it does not know, numpy gives the bytes
-                raise BadArraysError(
-                    f"{path}: {unknown[0]} is no array: save plain arrays of numbers with numpy.savez."
-                )
+        with path.open("rb") as file:  # numpy would leave a file that is no npz file open
+            arrays = _read_arrays(file, path)
     except (FileNotFoundError, NotADirectoryError) as error:
         where = "" if path.is_absolute() else f" in {Path.cwd()}"
-        raise UsageError(f"There is no file {path}{where}: correct its path, or put it there.") from error
+        raise UsageError(f"There is no file {path}{where}. Correct its path, or put the file there.") from error
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read ({error.strerror or error}): make it readable, or name another."
+            f"{path} cannot be read ({error.strerror or error}). Make it readable, or name another."
         ) from error
     except MemoryError as error:
-        raise DataError(f"{path} needs more memory than there is: save fewer images, or save them as uint8.") from error
+        raise DataError(f"{path} does not fit into memory. Save fewer images, or save them as uint8.") from error
     except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError) as error:
         raise BadArraysError(
-            f"{path} cannot be read as an npz file without pickle ({one_line(error)}):"
-            " save plain arrays of numbers with numpy.savez."
+            f"{path} cannot be read as an npz file without pickle ({one_line(error)})."
+            " Save plain arrays of numbers with numpy.savez."
         ) from error
     return from_arrays(arrays, str(path))
+
+
+def _read_arrays(file: io.BufferedReader, path: Path) -> dict[str, Any]:
+    if file.peek(2)[:2] != b"PK":  # numpy would speak of pickle
+        raise BadArraysError(f"{path} is no npz file. Save {', '.join(ARRAYS)} with numpy.savez.")
+    saved = np.load(file, allow_pickle=False)
+    missing = [name for name in ARRAYS if name not in saved.files]
+    if missing:
+        others = ", ".join(saved.files) or "nothing"
+        raise BadArraysError(f"{path} lacks {', '.join(missing)}. Save {', '.join(ARRAYS)} (it has {others}).")
+    arrays = {name: saved[name] for name in ARRAYS}
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # of what it does not know, numpy gives the bytes
+            raise BadArraysError(f"{path}: {name} is no array. Save plain arrays of numbers with numpy.savez.")
+    return arrays
 
 
 def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -154,10 +157,10 @@ def from_arrays(arrays: Mapping[str, Any], where: str) -> Dataset:
     labels = {name: _labels(name, arrays[name], len(images[f"x{name[1:]}"]), demand) for name in ("y_train", "y_test")}
     shapes = [tuple(images[name].shape[1:]) for name in ("x_train", "x_test")]
     demand(shapes[0] == shapes[1], f"x_train and x_test must have images of one shape, not {shapes[0]} and {shapes[1]}")
-    there = torch.unique(labels["y_train"])
-    classes = int(there[-1]) + 1
-    demand(classes > 1, "y_train has a single class: there is nothing to tell apart")
-    absent = sorted(set(range(min(classes, 10**6))) - set(there.tolist()))
+    present = torch.unique(labels["y_train"])
+    classes = int(present[-1]) + 1
+    demand(classes > 1, "y_train has a single class, so that there is nothing to learn")
+    absent = sorted(set(range(min(classes, 10**6))) - set(present.tolist()))
     demand(
         not absent,
         f"y_train must have whole numbers from 0 without gaps, but no label is {absent[0] if absent else ''} while the"
@@ -174,14 +177,16 @@ def _images(name: str, array: Any, demand: Any) -> Tensor:
     demand(array.ndim in (3, 4), f"{name} must be N x H x W or N x H x W x C, not of shape {shape}")
     demand(0 not in shape, f"{name} is empty, of shape {shape}")
     channels_first = array.ndim == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
-    demand(not channels_first, f"{name} must have its channels last, not of shape {shape}: use numpy.moveaxis(x, 1, 3)")
+    demand(
+        not channels_first, f"{name} must have its channels last, not the shape {shape}; use numpy.moveaxis(x, 1, 3)"
+    )
     is_float = np.issubdtype(array.dtype, np.floating)
     demand(is_float or array.dtype == np.uint8, f"{name} must be uint8, or float in [0, 1], not {array.dtype}")
     if is_float:
         low, high = array.min(), array.max()  # not a number if one is not
         demand(
             low >= 0 and high <= 1,
-            f"{name} must be in [0, 1] where it is {array.dtype}, not from {low:g} to {high:g}: divide by the largest"
+            f"{name} must be in [0, 1] where it is {array.dtype}, not from {low:g} to {high:g}; divide by the largest"
             " value, or save it as uint8",
         )
         array = np.rint(array * 255).astype(np.uint8)
@@ -193,7 +198,7 @@ def _labels(name: str, array: Any, images: int, demand: Any) -> Tensor:
     """Labels as int64 of shape (N,)."""
     demand(np.issubdtype(array.dtype, np.integer), f"{name} must have whole numbers, not {array.dtype}")
     flat = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-    demand(flat.ndim == 1, f"{name} must have one label an image (shape N), not be of shape {array.shape}")
+    demand(flat.ndim == 1, f"{name} must have one label per image (shape N), not the shape {array.shape}")
     demand(len(flat) == images, f"{name} has {len(flat)} labels for {images} images of x{name[1:]}")
     demand(int(flat.min()) >= 0, f"{name} must have labels from 0, not {flat.min()}")
     demand(int(flat.max()) < 2**63, f"{name} must have labels below 2^63, not {flat.max()}")

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from fluidrelu_cli import __version__
-from fluidrelu_cli.data.catalogue import Archive, Named, archives, check, locked, make, missing
+from fluidrelu_cli.data.archives import Archive, explain_missing, list_archives, make_npz
+from fluidrelu_cli.data.catalogue import Named
+from fluidrelu_cli.data.store import OnWait, lock, read_named
 from fluidrelu_cli.errors import BadArraysError, MissingDataError, one_line
 
 TIMEOUT_SECONDS = 30
@@ -22,11 +24,16 @@ NO_CONNECTION = (OSError, HTTPException)
 """What a connection that fails raises, a time-out among it."""
 
 OnBytes: TypeAlias = Callable[[str, int, "int | None"], None]
-"""Is told a file's name, how many bytes of it are here, and how many there will be if the server says so."""
+"""Is given a file's name, how many bytes of it have arrived, and how many there will be if the server says so."""
 
 
-def fetch(named: Named, data_dir: Path, on_bytes: OnBytes) -> None:
-    """See that a named data set is in ``data_dir``: download the archives that are not there and make its npz file.
+def fetch(
+    named: Named,
+    data_dir: Path,
+    on_bytes: OnBytes = lambda _name, _done, _total: None,
+    on_wait: OnWait = lambda _title: None,
+) -> None:
+    """Get a named data set into ``data_dir``: download the archives that are missing, and make its npz file.
 
     Only one process does so at a time; the others wait for it, and find it done.
 
@@ -34,17 +41,17 @@ def fetch(named: Named, data_dir: Path, on_bytes: OnBytes) -> None:
         MissingDataError: if a download fails; the message names the files and where they belong.
         DataError: if the data cannot be kept.
     """
-    with locked(named, data_dir):
+    with lock(named, data_dir, on_wait):
         with contextlib.suppress(MissingDataError, BadArraysError):
-            check(named, data_dir)
+            read_named(named, data_dir)
             return
         with contextlib.suppress(MissingDataError):
-            make(named, data_dir)  # from what is here
+            make_npz(named, data_dir)  # from what is here
             return
-        for archive in archives(named):
-            if not archive.intact_in(data_dir):
+        for archive in list_archives(named):
+            if not archive.is_intact_in(data_dir):
                 _download(named, archive, data_dir, on_bytes)
-        make(named, data_dir)
+        make_npz(named, data_dir)
 
 
 def _download(named: Named, archive: Archive, data_dir: Path, on_bytes: OnBytes) -> None:
@@ -62,11 +69,11 @@ def _download(named: Named, archive: Archive, data_dir: Path, on_bytes: OnBytes)
             problems.append(f"{url}: {problem or 'its checksum is wrong'}")
     finally:
         part.unlink(missing_ok=True)
-    raise missing(named, data_dir, f"the download failed, {'; '.join(problems)}")
+    raise explain_missing(named, data_dir, f"the download failed, {'; '.join(problems)}")
 
 
 def _transfer(url: str, part: Path, on_bytes: Callable[[int, int | None], None]) -> str | None:
-    """Copy what is at an address into a file; what went wrong with the connection, if something did."""
+    """Copy what is at an address into a file; return what went wrong with the connection, if something did."""
     request = urllib.request.Request(url, headers={"User-Agent": f"fluidrelu/{__version__}"})
     done = 0
     try:

@@ -13,16 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-A_LIMIT = 88.5
-"""a acts as clamped to ±A_LIMIT, within which exp(-a) is a float32 number. At the ends the function has reached
-its limits (ReLU and the identity) to 1e-38."""
+from fluidrelu_cli.networks.curves import A_LIMIT, LANGEVIN_SERIES
 
 
 class _Fluid(torch.autograd.Function):
     """Equation (4) and its derivatives (5) and (6), in few passes over memory.
 
     With k = exp(-a) / 2 and d = max(1, 1 - k v), the function is f = v / d, df/dv = 1 / d**2 and
-    df/da = -k min(0, f)**2. The second output, d, is there for the backward pass alone.
+    df/da = -k min(0, f)**2. Only the backward pass needs the second output, d.
     """
 
     generate_vmap_rule = True
@@ -86,7 +84,7 @@ def fluid(v: Tensor, a: Tensor) -> Tensor:
     """
     apply: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = _Fluid.apply  # torch leaves it untyped
     # The casts stand here because within the Function they made torch.compile of torch 2.11 return zero gradients.
-    return apply(*_widened(v, a))[0].to(v.dtype)
+    return apply(*_widen(v, a))[0].to(v.dtype)
 
 
 def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
@@ -95,7 +93,7 @@ def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
     Same limits as :func:`fluid`, but not monotone: it has a minimum at v = -2 exp(a).
     Shapes, types and errors as in :func:`fluid`.
     """
-    wide, a = _widened(v, a)
+    wide, a = _widen(v, a)
     return (wide * torch.exp(wide.clamp(max=0) * _k(a))).to(v.dtype)
 
 
@@ -106,25 +104,21 @@ def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
     Near gamma = 0 the difference of two poles is replaced by its Taylor series. Shapes, types and errors
     as in :func:`fluid`; gradients are finite for abs(v) <= 1e37.
     """
-    wide, a = _widened(v, a)
+    wide, a = _widen(v, a)
     x = wide.neg().relu() * _k(a)
     # With gamma = -x, the factor of v is 1/x - 2/(exp(2x) - 1). Both branches are worked out everywhere, each at
     # arguments where it and its derivatives are finite, and 0 or 1 chooses: `torch.where` takes many times longer.
     near = (x < 0.5).to(x.dtype)
     small, large = x.clamp(max=1), x.clamp(min=0.1)
     square, series = small * small, torch.zeros_like(x)
-    for coefficient in reversed(_LANGEVIN_SERIES):
+    for coefficient in reversed(LANGEVIN_SERIES):
         series = series * square + coefficient
     decay = torch.exp(-2 * large)
     factor = near * (1 - small * series) + (1 - near) * (1 / large - 2 * decay / (1 - decay))
     return (wide * factor).to(v.dtype)
 
 
-_LANGEVIN_SERIES = (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555, -1382 / 638512875, 4 / 18243225)
-"""coth g - 1/g = g (c_0 + c_1 g**2 + c_2 g**4 + ...); at |g| = 0.5 the first omitted term is below 1e-12."""
-
-
-def _widened(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+def _widen(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
     """Both in their common type, float32 at least; TypeError as in :func:`fluid`."""
     if not (v.is_floating_point() and a.is_floating_point()):
         raise TypeError(f"the activation needs floating-point tensors, not {v.dtype} and {a.dtype}")

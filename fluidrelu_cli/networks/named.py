@@ -1,22 +1,24 @@
-"""The activations that can be named: built-in ones, classes of torch.nn, and a user's own."""
+"""The activations and networks that have a name: built-in ones, classes of torch.nn, and a user's own.
+
+Each names what makes it by a path, so that torch is imported when one is made, not when the names are listed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import inspect
+import pkgutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import UsageError, one_line
-from fluidrelu_cli.networks.activations import FluidCoth, FluidExp, FluidReLU
-from fluidrelu_cli.networks.own import file_sha256, imported, is_own
-from fluidrelu_cli.seeding import stream_seed
+from fluidrelu_cli.networks.own import hash_source, import_own, is_own
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -26,91 +28,30 @@ class Activation:
     name: str
     formula: str
     source: str
-    make: Callable[[int], nn.Module]
+    path: str
+    """``module:Class`` of what makes it."""
     commutes_with_max_pool: bool = False
     """Never decreasing in v, for every value its parameters can take: pool(f(v)) = f(pool(v)), values
     and gradients, so that f may run on the pooled quarter of the values. (PReLU's slope can become negative.)"""
     sha256: str | None = None
-    """The digest of the file that a user's own activation stands in."""
-
-
-class ActivationFactory:
-    """What a network makes its activations with: call it with a layer's number of channels.
-
-    Random numbers that an activation draws when it is made come from a stream of their own, so that the network's
-    weights are the same whatever the activation.
-
-    Args:
-        activation: what to make.
-        seed: the trial's.
-    """
-
-    def __init__(self, activation: Activation, seed: int) -> None:
-        self._activation = activation
-        self._seed = stream_seed(seed, "activations")
-        self.made: list[nn.Module] = []
-        """All that it made, in order."""
+    """The digest of the file that defines a user's own activation."""
+    constructor: Callable[..., Any] | None = None
+    """What makes it, where ``path`` leads nowhere in another process: a class of a notebook or of a function."""
 
     @property
-    def commutes_with_max_pool(self) -> bool:
-        """Whether a network may max-pool first and activate what is left, which is less work."""
-        return self._activation.commutes_with_max_pool
+    def travels(self) -> bool:
+        """Whether other processes can make it, too."""
+        return self.constructor is None
 
-    def __call__(self, channels: int) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed + len(self.made))
-            module = self._activation.make(channels)
-        self.made.append(module)
-        return module
+    def make(self, channels: int) -> nn.Module:
+        """A new module for a layer of so many channels.
 
+        A constructor with a ``num_parameters`` gets the channels, as PReLU's; any other is called without arguments.
 
-_BUILT_IN = (
-    Activation("relu", "max(0, v)", "the paper's baseline", lambda _channels: nn.ReLU(), True),
-    Activation("fluid", "v | v / (1 - γ)", "the paper, eq. (4), as reconstructed here", FluidReLU, True),
-    Activation("prelu", "v | a v, a learned from 0.25", "eq. (1); He et al. 2015", nn.PReLU),
-    Activation("elu", "v | exp(v) - 1", "Clevert et al. 2016", lambda _channels: nn.ELU(), True),
-    Activation("leaky-relu", "v | 0.01 v", "Maas et al. 2013", lambda _channels: nn.LeakyReLU(), True),
-    Activation("sigmoid", "1 / (1 + exp(-v))", "classic", lambda _channels: nn.Sigmoid(), True),
-    Activation("tanh", "tanh(v)", "classic", lambda _channels: nn.Tanh(), True),
-    Activation("fluid-exp", "v | v exp(γ)", "rival reconstruction", FluidExp),
-    Activation("fluid-coth", "v | v (1 + coth γ - 1/γ)", "rival reconstruction", FluidCoth, True),
-)
-
-ACTIVATIONS = {activation.name: activation for activation in _BUILT_IN}
-"""The built-in activations by name. In a formula "v | g(v)" means v for v >= 0 and g(v) for v < 0, and
-γ = v / (2 exp(a)) with a learned from 0."""
-
-
-def resolve(name: str) -> Activation:
-    """The activation called ``name``: a built-in one (in any case), a class of `torch.nn`, or `module:Class`.
-
-    A class whose constructor has a ``num_parameters`` gets the number of channels, as PReLU's; any other is
-    called without arguments. Packages in the current folder can be imported.
-
-    Raises:
-        UsageError: if there is no such activation, or it does not turn a tensor into one of the same shape.
-    """
-    built_in = ACTIVATIONS.get(name.lower())
-    if built_in is not None:
-        return built_in
-    own = is_own(name)
-    constructor = imported(name, "activation") if own else getattr(nn, name, None)
-    if not callable(constructor):
-        raise UsageError(f"There is no activation '{name}'.{_suggestion(name)} `fluidrelu acts` lists them.")
-    source = "your own" if own else "torch.nn"
-    activation = Activation(name, name, source, _maker(constructor), sha256=file_sha256(constructor) if own else None)
-    _check(activation)
-    return activation
-
-
-def _suggestion(name: str) -> str:
-    known = {known.lower(): known for known in (*nn.modules.activation.__all__, *ACTIVATIONS)}
-    nearest = [known[near] for near in difflib.get_close_matches(name.lower(), known, n=3)]
-    return f" Did you mean {' or '.join(nearest)}?" if nearest else ""
-
-
-def _maker(constructor: Callable[..., Any]) -> Callable[[int], nn.Module]:
-    def make(channels: int) -> nn.Module:
+        Raises:
+            UsageError: if a user's own cannot be imported, or its file is not the one that was resolved.
+        """
+        constructor = self.constructor or self._import()
         try:
             per_kernel = "num_parameters" in inspect.signature(constructor).parameters
         except ValueError:  # a callable without a signature
@@ -118,24 +59,189 @@ def _maker(constructor: Callable[..., Any]) -> Callable[[int], nn.Module]:
         module: nn.Module = constructor(num_parameters=channels) if per_kernel else constructor()
         return module
 
-    return make
+    def _import(self) -> Callable[..., Any]:
+        constructor = _load(self.path, self.name, "activation")
+        if is_own(self.name) and hash_source(constructor) != self.sha256:  # on a cluster's worker, perhaps
+            raise UsageError(
+                f"The file of '{self.name}' is another version here than where the command was started."
+                " Put the same file everywhere, and start the command and the workers again."
+            )
+        return constructor
 
 
-def _check(activation: Activation) -> None:
+_ACTIVATIONS = (
+    Activation("relu", "max(0, v)", "the paper's baseline", "torch.nn:ReLU", True),
+    Activation(
+        *("fluid", "v | v / (1 - γ)", "the paper, eq. (4), as reconstructed here"),
+        *("fluidrelu_cli.networks.activations:FluidReLU", True),
+    ),
+    Activation("prelu", "v | a v, a learned from 0.25", "eq. (1); He et al. 2015", "torch.nn:PReLU"),
+    Activation("elu", "v | exp(v) - 1", "Clevert et al. 2016", "torch.nn:ELU", True),
+    Activation("leaky-relu", "v | 0.01 v", "Maas et al. 2013", "torch.nn:LeakyReLU", True),
+    Activation("sigmoid", "1 / (1 + exp(-v))", "classic", "torch.nn:Sigmoid", True),
+    Activation("tanh", "tanh(v)", "classic", "torch.nn:Tanh", True),
+    Activation("fluid-exp", "v | v exp(γ)", "rival reconstruction", "fluidrelu_cli.networks.activations:FluidExp"),
+    Activation(
+        *("fluid-coth", "v | v (1 + coth γ - 1/γ)", "rival reconstruction"),
+        *("fluidrelu_cli.networks.activations:FluidCoth", True),
+    ),
+)
+
+ACTIVATIONS = {activation.name: activation for activation in _ACTIVATIONS}
+"""The built-in activations by name. In a formula "v | g(v)" means v for v >= 0 and g(v) for v < 0, and
+γ = v / (2 exp(a)) with a learned from 0."""
+
+
+def resolve(name: str) -> Activation:
+    """Find the activation called ``name``: a built-in one (in any case), a class of `torch.nn`, or `module:Class`.
+
+    Modules in the current folder can be imported. A built-in one is found without torch.
+
+    Raises:
+        UsageError: if there is no such activation, or it does not turn a tensor into one of the same shape.
+    """
+    built_in = ACTIVATIONS.get(name.lower())
+    if built_in is not None:
+        return built_in
+    if is_own(name):
+        constructor = import_own(name, "activation")
+        activation = Activation(name, name, "your own", name, sha256=hash_source(constructor))
+    else:
+        from torch import nn
+
+        constructor = getattr(nn, name, None)
+        activation = Activation(name, name, "torch.nn", f"torch.nn:{name}")
+    if not callable(constructor):
+        raise UsageError(f"There is no activation '{name}'.{_suggest(name)} `fluidrelu acts` lists them.")
+    _try(activation)
+    return activation
+
+
+def resolve_class(constructor: Callable[..., Any]) -> Activation:
+    """The activation that a class makes, or a function that returns a new module: for code that has it at hand.
+
+    A class of torch.nn or of this package is the built-in activation. Any other is called by its module and name,
+    ``mine:Act``; it ``travels`` if another process can import it so.
+
+    Raises:
+        UsageError: if it has no name, or what it makes cannot serve as an activation.
+    """
+    name = getattr(constructor, "__qualname__", "")  # an instance has none
+    if not name or name.endswith("<lambda>"):
+        shown = " ".join(repr(constructor).split())
+        raise UsageError(f"An activation is a name, a class or a function with a name, not {shown}.")
+    from torch import nn
+
+    of_torch = getattr(nn, name, None) is constructor
+    path = f"torch.nn:{name}" if of_torch else f"{constructor.__module__}:{name}"
+    for built_in in ACTIVATIONS.values():
+        if built_in.path == path:
+            return built_in
+    if of_torch:
+        return resolve(name)
+    kept = None if _leads_to(path, constructor) else constructor
+    activation = Activation(path, path, "your own", path, sha256=hash_source(constructor), constructor=kept)
+    _try(activation)
+    return activation
+
+
+def _leads_to(path: str, constructor: Callable[..., Any]) -> bool:
+    """Whether another process finds a class or function by its path, as far as this one can know."""
+    if path.startswith("__main__:"):  # another process has another one
+        return False
+    try:
+        return pkgutil.resolve_name(path) is constructor
+    except (ImportError, AttributeError, ValueError):  # "<locals>" is no name
+        return False
+
+
+def _load(path: str, name: str, kind: str) -> Callable[..., Any]:
+    constructor: Callable[..., Any] = import_own(path, kind) if is_own(name) else pkgutil.resolve_name(path)
+    return constructor
+
+
+def _suggest(name: str) -> str:
+    from torch import nn
+
+    known = {known.lower(): known for known in (*nn.modules.activation.__all__, *ACTIVATIONS)}
+    nearest = [known[near] for near in difflib.get_close_matches(name.lower(), known, n=3)]
+    return f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+
+
+def _try(activation: Activation) -> None:
     """Refuse what is no activation before an hour is spent on it."""
+    import torch
+    from torch import nn
+
     v = torch.linspace(-1, 1, 2 * 4 * 2 * 2).view(2, 4, 2, 2)
     with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
         try:
             module = activation.make(4)
-            found = "no torch.nn.Module" if not isinstance(module, nn.Module) else None
-            if found is None and activation.make(4) is module:
-                found = "the same module for every layer"  # one trial would go on where another ended
-            if found is None and (module(v).shape, module(v).dtype) != (v.shape, v.dtype):
-                found = "a module that changes the shape or the type of its input"
+            problem = "no torch.nn.Module" if not isinstance(module, nn.Module) else None
+            if problem is None and activation.make(4) is module:
+                problem = "the same module for every layer"  # one trial would go on where another ended
+            if problem is None and (module(v).shape, module(v).dtype) != (v.shape, v.dtype):
+                problem = "a module that changes the shape or the type of its input"
         except (Exception, SystemExit) as error:  # whatever the user's constructor or forward does
-            found = one_line(error)
-    if found is not None:
+            problem = one_line(error)
+    if problem is not None:
         raise UsageError(
-            f"'{activation.name}' cannot serve as an activation ({found}): name a class that can be made without"
-            " arguments, or with num_parameters alone, and keeps the shape of its input."
+            f"'{activation.name}' cannot serve as an activation ({problem}). Name a class that needs no arguments, or"
+            " num_parameters alone, and that keeps the shape and the type of its input."
         )
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A named network: what `fluidrelu models` shows, and what makes one."""
+
+    name: str
+    layers: str
+    source: str
+    path: str
+    """``module:Class``; called with (activation, shape, classes)."""
+    smallest: int = 1
+    """The least height and width of an image that it can take."""
+    sha256: str | None = None
+    """The digest of the file that defines a user's own network."""
+
+    def load(self) -> Callable[..., Any]:
+        """Import what makes it; UsageError if a user's own cannot be imported."""
+        return _load(self.path, self.name, "network")
+
+
+_ARCHITECTURES = (
+    Architecture(
+        *("paper", "2 convolutions 5x5 (16, 32), max-pooling, linear", "the paper, Table 1"),
+        *("fluidrelu_cli.networks.architectures:PaperCNN", 16),
+    ),
+    Architecture(
+        *("cnn3", "3 convolutions 3x3 (32, 64, 128), max-pooling, linear", "after CMES 118(1), 2019"),
+        *("fluidrelu_cli.networks.architectures:CNN3", 22),
+    ),
+    Architecture(
+        *("resnet20", "19 convolutions 3x3, shortcuts, linear", "He et al. 2016, CIFAR form"),
+        *("fluidrelu_cli.networks.architectures:ResNet20", 8),
+    ),
+)
+
+ARCHITECTURES = {architecture.name: architecture for architecture in _ARCHITECTURES}
+"""The built-in networks by name."""
+
+
+def resolve_model(name: str) -> Architecture:
+    """Find the network called ``name``: a built-in one, or a user's own, `module:factory`.
+
+    Raises:
+        UsageError: if there is no such network.
+    """
+    if is_own(name):
+        constructor = import_own(name, "network")
+        if not callable(constructor):
+            raise UsageError(f"The network '{name}' cannot be called. Name a class or a function.")
+        return Architecture(name, name, "your own", name, sha256=hash_source(constructor))
+    if name not in ARCHITECTURES:
+        raise UsageError(
+            f"There is no model '{name}'. Use --model {', '.join(ARCHITECTURES)}, or module:Class for one of your own."
+        )
+    return ARCHITECTURES[name]

@@ -1,13 +1,13 @@
-"""A user's own classes and functions, named as module:attribute: found, imported, and known by their file's digest."""
+"""A user's own classes and functions, named as module:attribute: imported, and identified by their file's digest."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import hashlib
-import importlib
 import inspect
 import os
+import pkgutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,35 +20,45 @@ def is_own(name: str) -> bool:
     return ":" in name
 
 
-def imported(name: str, kind: str) -> Any:
-    """What ``module:attribute`` names; modules in the current folder can be imported.
+def import_own(name: str, kind: str) -> Any:
+    """Import what ``module:attribute`` names; modules in the current folder are found too.
 
-    Raises UsageError, which calls it a ``kind``, if it cannot be imported.
+    Args:
+        name: the attribute may be nested, as ``module:Outer.Inner``.
+        kind: what an error calls it, "activation" or "network".
+
+    Raises:
+        UsageError: if it cannot be imported.
     """
-    module_name, _, attribute = name.partition(":")
-    if os.getcwd() not in sys.path:  # a console script does not see the user's folder by itself
+    if os.getcwd() not in sys.path:  # a console script does not look into the user's folder by itself
         sys.path.insert(0, os.getcwd())
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
-            return getattr(importlib.import_module(module_name), attribute)
+            return pkgutil.resolve_name(name)
     except (Exception, SystemExit) as error:  # whatever the user's module does on import
         raise UsageError(
-            f"The {kind} '{name}' cannot be imported ({one_line(error)}):"
-            " write it as module:Class, with the module in this folder or installed."
+            f"The {kind} '{name}' cannot be imported ({one_line(error)})."
+            " Write it as module:Class, with the module in this folder or installed."
         ) from error
 
 
-def file_sha256(made: Any) -> str | None:
-    """The digest of the file that holds the code in use; UsageError if it was changed since."""
-    while isinstance(made, functools.partial):
-        made = made.func
+def hash_source(code: Any) -> str | None:
+    """The SHA-256 of the file that defines a class or function; None if it was not written in a Python file.
+
+    Raises UsageError if the file was changed since this process first asked: the code in use is then the old one.
+    """
+    while isinstance(code, functools.partial):
+        code = code.func
     try:
-        file = inspect.getsourcefile(inspect.unwrap(made))
+        file = inspect.getsourcefile(inspect.unwrap(code))
         digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
-    except (OSError, TypeError):  # it was not written in Python
+    except (OSError, TypeError):
         return None
-    if _digests.setdefault(file, digest) != digest:  # in a process that lives on, as a cluster's workers do
-        raise UsageError(f"{file} was changed after it had been imported: start the workers again.")
+    if _digests.setdefault(file, digest) != digest:  # in a process that lives on: a cluster's worker, a notebook
+        raise UsageError(
+            f"{file} was changed after it was imported."
+            " Start the program again; on a cluster, the workers; in a notebook, the kernel."
+        )
     return digest
 
 

@@ -82,7 +82,7 @@ class Evidence:
     @cached_property
     def test_images(self) -> int:
         """How many images the runs were tested on."""
-        return max(run.test_images for run in self.runs)
+        return max((run.test_images for run in self.runs), default=self.protocol.test_images or 10_000)
 
     @cached_property
     def order(self) -> list[str]:

@@ -1,50 +1,48 @@
-"""Train trials. No printing, no result files: epoch records come out, and others write and show them."""
+"""Train trials and yield their numbers epoch by epoch. Nothing here prints or writes files."""
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import hashlib
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fluidrelu_cli.data import catalogue
 from fluidrelu_cli.data.dataset import Dataset
-from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.build import resolve_model
-from fluidrelu_cli.networks.named import resolve
-from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.data.load import load_dataset
+from fluidrelu_cli.networks.named import Activation, resolve_model
+from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Epoch, Parameters, Run
 from fluidrelu_cli.seeding import generator, make_deterministic, stream_seed
 from fluidrelu_cli.training.ensemble import Ensemble
-from fluidrelu_cli.training.machine import conditions
+from fluidrelu_cli.training.machine import keep_freed_memory, pick_device, record_machine
 from fluidrelu_cli.training.optimizer import build_optimizer, build_scheduler
 from fluidrelu_cli.training.preprocessing import Scaling, draw_flip_crops, flip_crop
 
 TEST_BATCH_SIZE = 200
-"""Images tested at a time: more fall out of a core's cache, which takes twice as long."""
+"""Images per batch of a test. Larger batches do not fit into a core's cache and take twice as long."""
 
 
 class Training:
-    """One trial being trained, or several of other seeds side by side: iterate over :meth:`epochs`, once.
+    """The training of one trial, or of several side by side. Iterate over :meth:`epochs`, once.
 
     Args:
-        trials: what to train; they differ in their seeds alone.
-        dataset: the data, uint8 images in memory; it is moved to the device once.
+        activation: the one that the trials name.
+        trials: what to train; they differ in their seeds only.
+        dataset: uint8 images in memory; they are moved to the device once.
         device: where to train.
     """
 
-    def __init__(self, trials: Sequence[Trial], dataset: Dataset, device: torch.device) -> None:
+    def __init__(self, activation: Activation, trials: Sequence[Trial], dataset: Dataset, device: torch.device) -> None:
         self.trials = tuple(trials)
         self._protocol = trials[0].protocol
-        self._ensemble = Ensemble(trials, dataset.image_shape, dataset.classes, device)
+        self._ensemble = Ensemble(activation, trials, dataset.image_shape, dataset.classes, device)
         self._optimizer = build_optimizer(self._ensemble.network, self._ensemble.parameters, self._protocol)
         steps = self._protocol.epochs * math.ceil(len(dataset.train_images) / self._protocol.batch_size)
         self._scheduler = build_scheduler(self._optimizer, self._protocol, steps)
@@ -59,11 +57,11 @@ class Training:
         self._device = device
 
     def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[Epoch, ...]]:
-        """Train epoch by epoch; each trial's record has the losses and accuracies of its epoch and its test afterwards.
+        """Train epoch by epoch, test after each, and yield one Epoch per trial.
 
-        The seconds are those of all trials together. ``on_step`` is called after every step, and may raise to stop.
+        The seconds are those of all trials together. ``on_step`` is called after every step; it may raise to stop.
         """
-        torch.manual_seed(stream_seed(self.trials[0].seed, "training"))  # for an activation that draws numbers
+        torch.manual_seed(stream_seed(self.trials[0].seed, "training"))  # an activation may draw random numbers
         for epoch in range(1, self._protocol.epochs + 1):
             start = time.perf_counter()
             train = self._train_epoch(on_step)
@@ -83,15 +81,15 @@ class Training:
             )
 
     def parameters(self) -> list[Parameters]:
-        """Each trial's learned parameters of the activations as they are now."""
-        return self._ensemble.learned()
+        """Each trial's learned parameters of its activations, as they are now."""
+        return self._ensemble.copy_learned()
 
-    def digests(self) -> list[dict[str, str]]:
-        """Each trial's digests of its initial weights, of the order in which it used the images so far, and of what
-        augmented them.
+    def digests(self) -> list[dict[str, Any]]:
+        """Each trial's digests: of its initial weights, the order of its images so far, and the draws that augmented
+        them.
         """
-        digests = [
-            {"initial_weights_sha256": _sha256(weights), "data_order_sha256": order.hexdigest()}
+        digests: list[dict[str, Any]] = [
+            {"initial_weights_sha256": _hash_tensors(weights), "data_order_sha256": order.hexdigest()}
             for weights, order in zip(self._ensemble.initial_weights, self._order_digests, strict=True)
         ]
         for mine, augmentation in zip(digests, self._augmentation_digests, strict=False):
@@ -116,7 +114,7 @@ class Training:
             if choices is not None:
                 shown = flip_crop(shown, choices[:, step * size : (step + 1) * size].flatten(0, 1))
             logits = self._ensemble.logits(self._scaled(shown.view(*batch.shape, *images.shape[1:])))
-            # Each trial's loss is its batch's mean; that of their sum has each one's own gradient.
+            # The trials share no parameter, so that the sum of their mean losses has the gradient of each.
             loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum") / batch.shape[1]
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -125,10 +123,10 @@ class Training:
                 self._scheduler.step()
             outputs.append(logits.detach())
             on_step()
-        return _means(torch.cat(outputs, 1), targets)
+        return _average(torch.cat(outputs, 1), targets)
 
     def _draw_augmentation(self, images: int) -> Tensor | None:
-        """What is done to the images of an epoch, in the order in which they are shown: (S, N, 3); or nothing."""
+        """What is done to each image of an epoch, in the order of training: (S, N, 3); None without augmentation."""
         if not self._augmentations:
             return None
         choices = [draw_flip_crops(images, generator) for generator in self._augmentations]
@@ -143,122 +141,68 @@ class Training:
         all_networks = self._ensemble.size, -1, -1, -1, -1
         batches = torch.split(images, TEST_BATCH_SIZE)
         outputs = [self._ensemble.logits(self._scaled(batch).expand(all_networks)) for batch in batches]
-        return _means(torch.cat(outputs, 1), labels.expand(self._ensemble.size, -1))
+        return _average(torch.cat(outputs, 1), labels.expand(self._ensemble.size, -1))
 
 
-def _means(logits: Tensor, targets: Tensor) -> list[tuple[float, float]]:
+def _average(logits: Tensor, targets: Tensor) -> list[tuple[float, float]]:
     """Mean loss and accuracy over N images for each of S trials: logits (S, N, classes), targets (S, N)."""
     losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
-    mean_losses = losses.cpu().double().mean(1).tolist()  # on the host, for MPS has no float64
+    mean_losses = losses.cpu().double().mean(1).tolist()  # on the CPU, because MPS has no float64
     correct = (logits.argmax(2) == targets).sum(1).tolist()
     return [(loss, count / targets.shape[1]) for loss, count in zip(mean_losses, correct, strict=True)]
 
 
-def _sha256(tensors: Sequence[Tensor]) -> str:
+def _hash_tensors(tensors: Sequence[Tensor]) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
-def run_together(
+def train_together(
+    activation: Activation,
     trials: Sequence[Trial],
     data_dir: Path,
     device_name: str,
-    on_epoch: Callable[[Sequence[Epoch]], None],
     on_step: Callable[[], None] = lambda: None,
-) -> list[Run]:
-    """Train trials side by side from beginning to end in this process.
+) -> Generator[tuple[Epoch, ...], None, list[Run]]:
+    """Train trials side by side in this process. Yield each one's numbers after every epoch, and return their runs.
 
-    The trials differ in their seeds alone. ``on_epoch`` gets a record for each after every epoch; ``on_step`` is
-    called after every step. Both may raise to stop.
+    Args:
+        activation: the one that the trials name.
+        trials: they differ in their seeds only.
+        data_dir: where data sets are kept; nothing is downloaded.
+        device_name: one of machine.DEVICES.
+        on_step: called after every step; it may raise to stop.
+
+    Raises:
+        UsageError: if this machine has no such device, or the network does not fit the images.
+        DataError: if the data cannot be read.
     """
     start = time.perf_counter()
+    protocol = trials[0].protocol
     device = pick_device(device_name)
     make_deterministic(device)
-    dataset = load_dataset(trials[0].protocol, data_dir)
-    keep_freed_memory()  # not before, for reading the data needs more than any step
-    training = Training(trials, dataset, device)
+    dataset = load_dataset(protocol, data_dir)
+    keep_freed_memory()  # not earlier: reading the data needs more memory than any step
+    training = Training(activation, trials, dataset, device)
     initial_parameters = training.parameters()
     epochs = []
-    for records in training.epochs(on_step):
-        epochs.append(records)
-        on_epoch(records)
-    shared = {
-        **conditions(device),
-        "batched_seeds": len(trials),
-        "activation_sha256": resolve(trials[0].activation).sha256,
-        "model_sha256": resolve_model(trials[0].protocol.model).sha256,
-        "data_sha256": dataset.sha256,
-        "test_images": len(dataset.test_labels),
-        "wall_seconds": round(time.perf_counter() - start, 4),
-    }
+    for numbers in training.epochs(on_step):
+        epochs.append(numbers)
+        yield numbers
+    shared = replace(
+        record_machine(device),
+        batched_seeds=len(trials),
+        activation_sha256=activation.sha256,
+        model_sha256=resolve_model(protocol.model).sha256,
+        data_sha256=dataset.sha256,
+        test_images=len(dataset.test_labels),
+        wall_seconds=round(time.perf_counter() - start, 4),
+    )
     return [
-        Run(trial, initial, records, {**shared, **digests})
-        for trial, initial, records, digests in zip(
+        Run(trial, initial, numbers, replace(shared, **digests))
+        for trial, initial, numbers, digests in zip(
             trials, initial_parameters, zip(*epochs, strict=True), training.digests(), strict=True
         )
     ]
-
-
-@functools.cache
-def keep_freed_memory() -> None:
-    """Let glibc keep what a step frees for the next one.
-
-    By default it gives large tensors back to the kernel, and a step at batch 100 may spend half its time on fetching
-    fresh pages.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # other C libraries have none
-        mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD, at its largest: below it memory comes from the heap
-        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: the heap's free end to keep
-
-
-def load_dataset(protocol: Protocol, data_dir: Path) -> Dataset:
-    """The protocol's data, kept in memory for this process's next trial."""
-    images = protocol.train_images, protocol.test_images, protocol.validation_images
-    return _load(protocol.dataset, data_dir, *images, _version(Path(protocol.dataset)))
-
-
-@functools.lru_cache(maxsize=1)
-def _load(
-    name: str,
-    data_dir: Path,
-    train_images: int | None,
-    test_images: int | None,
-    validation_images: int | None,
-    _version: tuple[int, ...],
-) -> Dataset:
-    return catalogue.load(name, data_dir).first(train_images, test_images).validation(validation_images)
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """What changes when a user's file does: a process that lives on, as a cluster's worker, has to read it again."""
-    if not path.is_file():  # a data set that is named
-        return ()
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def check_device_name(name: str) -> None:
-    """Raise UsageError unless ``name`` is one that --device takes."""
-    if name not in ("auto", "cpu", "cuda", "mps"):
-        raise UsageError(f"There is no device '{name}'; use --device auto, cpu, cuda or mps.")
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called ``name``; UsageError if it is not to be had.
-
-    `auto` is CUDA if it is there, else the CPU: runs on MPS cannot be repeated to the last digit, so it must be named.
-    """
-    check_device_name(name)
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available[name]:
-        raise UsageError(f"This machine offers torch {torch.__version__} no {name} device; use --device auto.")
-    return torch.device(name)

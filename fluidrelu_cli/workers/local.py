@@ -1,102 +1,42 @@
-"""Run trials side by side and tell what happens: the events, and the pool of this machine's processes.
-
-A pool takes jobs and gives futures; :mod:`fluidrelu_cli.workers.cluster` has another one.
-"""
+"""The pool of this machine: single-threaded worker processes, one per core."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import queue
 import signal
+import sys
 import threading
-import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+import types
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fluidrelu_cli.errors import FluidReluError, one_line
-from fluidrelu_cli.protocol import Trial
-from fluidrelu_cli.run import Epoch, Run
+from fluidrelu_cli.workers.events import Event, Job, Outcome, Split, Update, attempt, fail
+from fluidrelu_cli.workers.pool import POLL_SECONDS, Pool, follow
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
-POLL_SECONDS = 0.1
 DEATH = "its worker process died (killed, or out of memory?)"
 BATCH_SEEDS_ON_CUDA = 64
-"""Seeds trained together where a GPU is used and nobody says how many."""
+"""How many seeds are trained together on a GPU by default."""
 
-Job = tuple[Trial, ...]
-"""Trials that are trained together: of one activation, each with its own seed; mostly just one."""
-
-
-@dataclass(frozen=True)
-class Started:
-    """A worker has begun a job."""
-
-    job: Job
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """A running job has finished an epoch, with a record for each of its trials."""
-
-    job: Job
-    records: Sequence[Epoch]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A job is done, with a result for each of its trials."""
-
-    job: Job
-    results: Sequence[Run]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Several trials together raised (out of memory, say), or their worker died: each half is tried by itself."""
-
-    job: Job
-    error: str
-
-    @property
-    def halves(self) -> tuple[Job, Job]:
-        middle = len(self.job) // 2
-        return self.job[:middle], self.job[middle:]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A trial by itself raised, or its worker died."""
-
-    job: Job
-    error: str
-    details: str
-
-    @property
-    def trial(self) -> Trial:
-        return self.job[0]
-
-
-Progress = Started | EpochDone
-Outcome = Finished | Split | Failed
-Event = Progress | Outcome
-
-
-def failure(job: Job, error: str, details: str) -> Split | Failed:
-    """What follows when a job cannot be done."""
-    return Split(job, error) if len(job) > 1 else Failed(job, error, details)
+PRELOADED = ["fluidrelu_cli.training.loop", "torch._dynamo"]
+"""What the fork server imports once for all workers: torch, and what an optimizer imports at its first step. Each takes
+more than a second."""
 
 
 def default_workers(device_name: str) -> int:
-    """One worker a core that this process may use; one in all where a GPU does the work."""
+    """How many workers to start: one per core that this process may use, or a single one where a GPU does the work."""
     if device_name != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -104,7 +44,7 @@ def default_workers(device_name: str) -> int:
 
 
 def _container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """The cores' worth of time that a container may use (`docker run --cpus`), a large number if it has no limit."""
+    """How many cores' time a container may use (`docker run --cpus`); a large number if there is no limit."""
     try:
         quota, period = limit.read_text(encoding="ascii").split()
         return round(int(quota) / int(period))
@@ -112,104 +52,40 @@ def _container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
         return 2**16
 
 
-def jobs_of(trials: Sequence[Trial], batch_seeds: int) -> list[Job]:
-    """Trials in jobs of at most ``batch_seeds``, each of one activation, in the order of their first trials."""
-    jobs: list[list[Trial]] = []
-    for trial in trials:
-        for job in jobs if batch_seeds > 1 else ():
-            if job[0].activation == trial.activation and len(job) < batch_seeds:
-                job.append(trial)
-                break
-        else:
-            jobs.append([trial])
-    return [tuple(job) for job in jobs]
+def start_fork_server() -> None:
+    """Start the process that workers are forked from, if this system has one, and return at once.
 
-
-class Pool(Protocol):
-    """Who runs jobs."""
-
-    def submit(self, job: Job) -> Future[Outcome]:
-        """Have a job done."""
-
-    def next_event(self) -> Progress | None:
-        """What a job tells while it runs; None if nothing came within POLL_SECONDS."""
-
-    def close(self, *, abandon: bool) -> None:
-        """End all workers: at once if their jobs are to be abandoned."""
-
-
-def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-    """Have jobs done by a pool, and yield what happens as it happens; closing the iterator abandons them.
-
-    Every trial ends in exactly one Finished or Failed. Raises BrokenProcessPool when one of this machine's
-    workers dies, FluidReluError when a cluster is lost.
+    It imports torch while the caller goes on. Calling this again changes nothing.
     """
-    pending: dict[Future[Outcome], Job] = {}
-    try:
-        for job in jobs:
-            pending[pool.submit(job)] = job
-        while pending:
-            event = pool.next_event()
-            if event is not None and event.job in pending.values():  # not a straggler of a job that has ended
-                yield event
-            broken = None
-            for future in [future for future in pending if future.done()]:
-                job = pending.pop(future)
-                try:
-                    outcome = _outcome(future, job)
-                except BrokenProcessPool as error:  # raised when the results that did arrive are out
-                    broken = error
-                    continue
-                yield outcome
-                if isinstance(outcome, Split):
-                    pending |= {pool.submit(half): half for half in outcome.halves}
-            if broken is not None:
-                raise broken
-    finally:
-        pool.close(abandon=bool(pending))
+    if _context().get_start_method() == "forkserver":
+        # It inherits both: Ctrl-C is not for it, and a file of the current folder that is called random.py, say, must
+        # not stand in for Python's own.
+        with _interrupts_blocked(), _environment_variable("PYTHONSAFEPATH", "1"):
+            multiprocessing.forkserver.ensure_running()
 
 
-def _outcome(future: Future[Outcome], job: Job) -> Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise
-    except CancelledError as error:
-        raise FluidReluError(
-            "The workers can no longer be reached; what is finished is kept: the same command goes on."
-        ) from error
-    except Exception as error:  # the job or its result could not travel, or its workers died on a cluster
-        return failure(job, one_line(error), traceback.format_exc())
+def _context() -> BaseContext:
+    """How worker processes are made: forked from a server that has imported torch, or else spawned.
 
-
-def attempt(
-    job: Job,
-    data_dir: Path | None,
-    device_name: str,
-    tell: Callable[[Progress], None],
-    on_step: Callable[[], None] = lambda: None,
-) -> Outcome:
-    """In a worker: train a job's trials. What they raise comes back as an outcome; what ``on_step`` raises is one."""
-    tell(Started(job))
-    try:
-        from fluidrelu_cli.data.catalogue import default_data_dir
-        from fluidrelu_cli.training.loop import run_together
-
-        folder = data_dir or default_data_dir()
-        results = run_together(job, folder, device_name, lambda records: tell(EpochDone(job, records)), on_step)
-        return Finished(job, results)
-    except BaseException as error:  # a SystemExit too: reported by the parent; the others go on
-        return failure(job, one_line(error), traceback.format_exc())
+    macOS has fork servers, but its own libraries, which torch calls, may crash in a forked process.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
 
 
 def run_on_this_machine(
     jobs: Sequence[Job], workers: int, data_dir: Path | None, device_name: str
 ) -> Generator[Event, None, None]:
-    """Train jobs in worker processes, ``workers`` at a time, and yield what happens as it happens.
+    """Train jobs in ``workers`` processes, and yield events as they happen.
 
-    When a worker dies (killed, or out of memory) the jobs that were in flight are run again one by one, so that
-    only the one that kills its worker is given up. Closing the iterator, or the death of this process, ends the
-    workers.
+    When a worker dies (killed, or out of memory), the jobs that were in flight are run again one by one. Only a job
+    that kills its worker again is given up. Closing the iterator ends the workers, and so does the death of this
+    process. The user's main module is not run in them.
+
+    Raises FluidReluError if workers die before they begin a job.
     """
     waiting, suspects = list(jobs), list[Job]()
     heard = False
@@ -217,7 +93,7 @@ def run_on_this_machine(
         alone = bool(suspects)
         left = [suspects.pop(0)] if alone else waiting
         started = set[Job]()
-        pool = ProcessPool(1 if alone else min(workers, sum(map(len, left))), data_dir, device_name)
+        pool = ProcessPool(1 if alone else min(workers, sum(len(job.trials) for job in left)), data_dir, device_name)
         try:
             with contextlib.closing(follow(pool, list(left))) as events:
                 for event in events:
@@ -226,43 +102,45 @@ def run_on_this_machine(
                     if isinstance(event, Outcome):
                         left.remove(event.job)
                     if isinstance(event, Split):
-                        left.extend(event.halves)
+                        left.extend(event.job.halves())
                     yield event
         except BrokenProcessPool as error:
             if not alone:
-                # A worker may die before its first word is heard; then it had one of the first in line.
+                # A worker may die before it reports that it has started; then it had one of the first jobs in line.
                 suspects = [job for job in left if job in started] or left[:workers]
                 waiting = [job for job in left if job not in suspects]
-            elif len(left) > 1:  # parts of a job that raised; only one of them was in flight
+            elif len(left) > 1:  # halves of a job that raised; only one of them was in flight
                 suspects = left + suspects
             elif heard:
-                outcome = failure(left[0], DEATH, DEATH)
+                outcome = fail(left[0], DEATH, DEATH)
                 yield outcome
-                suspects.extend(outcome.halves if isinstance(outcome, Split) else ())
+                suspects.extend(outcome.job.halves() if isinstance(outcome, Split) else ())
             else:
                 raise FluidReluError(f"No worker process gets as far as a trial ({one_line(error)}).") from error
 
 
-class ProcessPool:
+class ProcessPool(Pool):
     """Single-threaded processes on this machine, one trial or job at a time each."""
 
     def __init__(self, workers: int, data_dir: Path | None, device_name: str) -> None:
-        context = multiprocessing.get_context("spawn")
+        start_fork_server()
+        context = _context()
         self._arguments = data_dir, device_name
-        self._events: Queue[Progress] = context.Queue()
-        # Nobody writes into the lifeline: its end, by close() or with this process, is what the workers wait for.
+        self._updates: Queue[Update] = context.Queue()
+        # Nothing is ever written into this pipe. It ends by close() or with this process, and the workers end with it.
         self._worker_end, self._parent_end = context.Pipe(duplex=False)
         self._executor: Executor = ProcessPoolExecutor(
-            workers, context, initializer=_start_worker, initargs=(self._events, self._worker_end)
+            workers, context, initializer=_start_worker, initargs=(self._updates, self._worker_end, dict(os.environ))
         )
 
     def submit(self, job: Job) -> Future[Outcome]:
-        with _interrupts_blocked():  # processes inherit it: Ctrl-C is the parent's alone to answer
+        # This may start a process. A spawned one inherits that interrupts are blocked: only the parent answers Ctrl-C.
+        with _interrupts_blocked(), _main_module_hidden():
             return self._executor.submit(_work, job, *self._arguments)
 
-    def next_event(self) -> Progress | None:
+    def next_update(self) -> Update | None:
         with contextlib.suppress(queue.Empty):
-            return self._events.get(timeout=POLL_SECONDS)
+            return self._updates.get(timeout=POLL_SECONDS)
         return None
 
     def close(self, *, abandon: bool) -> None:
@@ -271,7 +149,7 @@ class ProcessPool:
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._parent_end.close()
         self._worker_end.close()
-        self._events.close()
+        self._updates.close()
 
 
 @contextlib.contextmanager
@@ -286,14 +164,45 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_events: Queue[Progress]
-"""In a worker process: where it tells of its progress."""
+@contextlib.contextmanager
+def _environment_variable(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
-def _start_worker(events: Queue[Progress], lifeline: Connection) -> None:
-    global _events
-    _events = events
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Let multiprocessing find an empty `__main__`.
+
+    It has each new process run the parent's main module again, so that what a job carries may be defined there. Nothing
+    of ours is, and a user's script would train all over again in each worker unless it had a guard
+    (`if __name__ == "__main__"`), which multiprocessing then asks for in a long traceback.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+_updates: Queue[Update]
+"""In a worker process: where it reports its progress."""
+
+
+def _start_worker(updates: Queue[Update], lifeline: Connection, environment: Mapping[str, str]) -> None:
+    global _updates
+    _updates = updates
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.clear()  # a forked worker has that of the fork server, which may have been started long ago
+    os.environ.update(environment)
     threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
 
 
@@ -304,4 +213,8 @@ def _die_with_parent(lifeline: Connection) -> None:
 
 
 def _work(job: Job, data_dir: Path | None, device_name: str) -> Outcome:
-    return attempt(job, data_dir, device_name, _events.put)
+    for event in attempt(job, data_dir, device_name):
+        if isinstance(event, Outcome):
+            return event
+        _updates.put(event)
+    raise AssertionError("an attempt ends with its outcome")

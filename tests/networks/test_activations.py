@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from fluidrelu_cli.networks.activations import (
-    A_LIMIT,
     FluidCoth,
     FluidExp,
     FluidReLU,
@@ -27,6 +26,7 @@ from fluidrelu_cli.networks.activations import (
     fluid_coth,
     fluid_exp,
 )
+from fluidrelu_cli.networks.curves import A_LIMIT
 
 F16, BF16, F32, F64 = torch.float16, torch.bfloat16, torch.float32, torch.float64
 RIVALS = (fluid_exp, fluid_coth)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 from collections.abc import Iterator
@@ -16,16 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.build import (
-    ARCHITECTURES,
-    Network,
-    PaperCNN,
-    Shape,
-    activation_parameters,
-    build_model,
-    resolve_model,
-)
-from fluidrelu_cli.networks.named import ACTIVATIONS, Activation, resolve
+from fluidrelu_cli.networks.architectures import ActivationFactory, PaperCNN, Shape
+from fluidrelu_cli.networks.build import Network, activation_parameters, build_model
+from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES, Activation, resolve, resolve_class
+from fluidrelu_cli.protocol import Protocol
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 F64 = torch.float64
@@ -42,15 +35,15 @@ class Noisy(nn.Module):
         return v * self.slope
 
 
-NOISY = Activation("noisy", "", "", lambda _channels: Noisy())
+NOISY = resolve_class(Noisy)
 
 
 def build(model: str = "paper", name: str = "relu", seed: int = 0, shape: Shape = MNIST, classes: int = 10) -> Network:
-    return build_model(model, resolve(name), seed, shape, classes)
+    return build_model(Protocol(model=model), resolve(name), seed, shape, classes)
 
 
 def seeded_weights(model: str, activation: Activation, seed: int) -> dict[str, Tensor]:
-    network = build_model(model, activation, seed, CIFAR, 10)
+    network = build_model(Protocol(model=model), activation, seed, CIFAR, 10)
     learned = {".".join(key) for key in activation_parameters(network)}
     return {name: value for name, value in network.module.state_dict().items() if name not in learned}
 
@@ -212,8 +205,8 @@ def test_the_smallest_images_are_taken_and_smaller_ones_refused(model: str, smal
         with pytest.raises(UsageError) as caught:
             build(model, shape=(2, height, width))
         assert str(caught.value) == (
-            f"The network '{model}' needs images of at least {smallest} x {smallest} pixels, not {height} x {width}:"
-            " name another with --model (paper, cnn3, resnet20)."
+            f"The network '{model}' needs images of at least {smallest} x {smallest} pixels, not {height} x {width}."
+            " Name another with --model (paper, cnn3, resnet20)."
         )
 
 
@@ -234,33 +227,38 @@ def test_different_seeds_give_different_weights(model: str) -> None:
 
 def test_an_activations_own_random_numbers_come_from_the_seed_too() -> None:
     def slopes(seed: int) -> list[float]:
-        network = build_model("resnet20", NOISY, seed, CIFAR, 10)
+        network = build_model(Protocol(model="resnet20"), NOISY, seed, CIFAR, 10)
         return [value.item() for value in activation_parameters(network).values()]
 
     assert slopes(0) == slopes(0)
     assert len({*slopes(0), *slopes(7)}) == 2 * 19  # each layer's are its own
 
 
+def test_a_factory_makes_activations_from_a_stream_of_their_own() -> None:
+    def slopes(seed: int) -> list[float]:
+        factory = ActivationFactory(NOISY, seed)
+        modules = [factory(4), factory(5)]
+        assert factory.made == modules
+        return [module.get_parameter("slope").item() for module in modules]
+
+    before = torch.random.get_rng_state()
+    one = slopes(3)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(11)
+    assert slopes(3) == one
+    assert len({*one, *slopes(4)}) == 4  # each layer's and each seed's are its own
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_factory_knows_whether_a_network_may_pool_first(name: str) -> None:
+    assert ActivationFactory(resolve(name), 0).commutes_with_max_pool == ACTIVATIONS[name].commutes_with_max_pool
+
+
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_building_leaves_the_global_random_numbers_alone(model: str) -> None:
     before = torch.random.get_rng_state()
-    build_model(model, NOISY, 3, CIFAR, 10)
+    build_model(Protocol(model=model), NOISY, 3, CIFAR, 10)
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("name", ["lenet", "Paper", ""])
-def test_an_unknown_model_is_refused(name: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        build(name)
-    assert str(caught.value) == (
-        f"There is no model '{name}'; use --model paper, cnn3, resnet20, or module:Class for one of your own."
-    )
-
-
-def test_built_in_networks_have_no_digest_of_a_users_file() -> None:
-    for name, architecture in ARCHITECTURES.items():
-        assert resolve_model(name) is architecture
-        assert architecture.sha256 is None
 
 
 @pytest.mark.parametrize(("model", "shape"), [("paper", MNIST), ("cnn3", CIFAR)])
@@ -614,48 +612,14 @@ def test_what_cannot_serve_as_a_network_is_refused(name: str, found: str) -> Non
     with pytest.raises(UsageError) as caught:
         own(name)
     assert str(caught.value) == (
-        f"'own_networks:{name}' cannot serve as a network ({found}): called with (activation, shape, classes), here"
-        " with the shape (2, 6, 5) and 3 classes, it has to make a torch.nn.Module that turns images N x C x H x W"
-        " into logits N x classes and makes its activations with activation(channels)."
+        f"'own_networks:{name}' cannot serve as a network ({found}). It is called with (activation, shape, classes),"
+        " here with the shape (2, 6, 5) and 3 classes. It has to return a torch.nn.Module that turns images"
+        " N x C x H x W into logits N x classes and makes its activations with activation(channels)."
     )
 
 
-@pytest.mark.usefixtures("own_networks")
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("own_networks:number", "The network 'own_networks:number' cannot be called: name a class or a function."),
-        (
-            "own_networks:Missing",
-            "The network 'own_networks:Missing' cannot be imported (AttributeError: module 'own_networks' has no"
-            " attribute 'Missing'): write it as module:Class, with the module in this folder or installed.",
-        ),
-        (
-            "no_such_networks:Net",
-            "The network 'no_such_networks:Net' cannot be imported (ModuleNotFoundError: No module named"
-            " 'no_such_networks'): write it as module:Class, with the module in this folder or installed.",
-        ),
-        (
-            "own_network_failing:Net",
-            "The network 'own_network_failing:Net' cannot be imported (ZeroDivisionError: division by zero):"
-            " write it as module:Class, with the module in this folder or installed.",
-        ),
-    ],
-)
-def test_what_is_no_network_is_refused(name: str, words: str) -> None:
-    for refused in (resolve_model, build):
-        with pytest.raises(UsageError) as caught:
-            refused(name)
-        assert str(caught.value) == words
-
-
-def test_the_digest_of_a_users_network_is_its_files(own_networks: Path) -> None:
-    digest = hashlib.sha256(OWN_NETWORKS.encode()).hexdigest()
-    for name in ("Plain", "lazy"):
-        architecture = resolve_model(f"own_networks:{name}")
-        assert (architecture.name, architecture.source) == (f"own_networks:{name}", "your own")
-        assert architecture.sha256 == digest
+def test_a_users_network_whose_file_was_changed_is_refused(own_networks: Path) -> None:
+    own("Plain")
     own_networks.write_text(OWN_NETWORKS + "\n")
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError, match=r"own_networks\.py was changed after it was imported"):
         own("Plain")
-    assert str(caught.value) == (f"{own_networks} was changed after it had been imported: start the workers again.")

@@ -1,10 +1,14 @@
-"""Names of activations: built-in ones, torch.nn's and a user's own; the claims that the registry makes."""
+"""Names of activations and networks: built-in ones, torch.nn's and a user's own; what their tables claim."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
+import pickle
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +16,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
+import fluidrelu_cli
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.activations import ParametricActivation
-from fluidrelu_cli.networks.named import ACTIVATIONS, Activation, ActivationFactory, resolve
+from fluidrelu_cli.networks.activations import FluidReLU, ParametricActivation
+from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES, resolve, resolve_class, resolve_model
+from fluidrelu_cli.networks.own import import_own
 
 F64 = torch.float64
 
@@ -83,6 +89,10 @@ class PerKernel(nn.Module):
     def forward(self, v):
         return v * self.slopes
 
+class Outer:
+    class Inner(Plain):
+        pass
+
 def tilted(v, a):
     return v * a.exp()
 
@@ -127,51 +137,12 @@ def test_a_class_of_a_module_in_the_current_folder() -> None:
     assert torch.equal(activation.make(4)(v), v.sin())
 
 
-def test_a_module_that_was_changed_since_it_was_imported_is_refused(own_module: None, tmp_path: Path) -> None:
-    """In a process that lives on: its code would be the old one, and the digest the new one's."""
-    assert own_module is None
-    first = resolve("own_activations:Plain").sha256
-    assert resolve("own_activations:Plain").sha256 == first
-    (tmp_path / "own_activations.py").write_text(OWN_MODULE.replace("v.sin()", "v.cos()"))
-    with pytest.raises(UsageError, match=r"own_activations\.py was changed after it had been imported"):
-        resolve("own_activations:Plain")
-
-
 @pytest.mark.usefixtures("own_module")
 def test_a_class_with_num_parameters_gets_the_channels_and_resolving_draws_no_random_numbers() -> None:
     before = torch.random.get_rng_state()
-    module = resolve("own_activations:PerKernel").make
+    activation = resolve("own_activations:PerKernel")
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert next(module(4).parameters()).shape == (4, 1, 1)
-
-
-def test_a_factory_makes_activations_from_a_stream_of_their_own() -> None:
-    activation = Activation("noisy", "", "", lambda channels: nn.Linear(channels, 2))
-    torch.manual_seed(0)
-    before = torch.random.get_rng_state()
-    factory = ActivationFactory(activation, 3)
-    one, two = factory(4), factory(5)
-    assert factory.made == [one, two]
-    assert torch.equal(torch.random.get_rng_state(), before)
-    torch.rand(11)
-    again = ActivationFactory(activation, 3)
-    for mine, theirs in ((one, again(4)), (two, again(5))):
-        assert isinstance(mine, nn.Linear)
-        assert isinstance(theirs, nn.Linear)
-        assert torch.equal(mine.weight, theirs.weight)
-    assert isinstance(one, nn.Linear)
-    first, second = (layer.bias for layer in (factory(4), factory(4)))
-    assert isinstance(first, Tensor)
-    assert isinstance(second, Tensor)
-    assert not torch.equal(first, second)  # each layer's own
-    other = ActivationFactory(activation, 4)(4)
-    assert isinstance(other, nn.Linear)
-    assert not torch.equal(other.weight, one.weight)
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_a_factory_tells_whether_a_network_may_pool_first(name: str) -> None:
-    assert ActivationFactory(resolve(name), 0).commutes_with_max_pool == ACTIVATIONS[name].commutes_with_max_pool
+    assert next(activation.make(4).parameters()).shape == (4, 1, 1)
 
 
 @pytest.mark.usefixtures("own_module")
@@ -185,33 +156,184 @@ def test_a_parametric_activation_of_your_own() -> None:
     torch.testing.assert_close(module(v)[:, 1], v[:, 1] * math.e)
 
 
-@pytest.mark.usefixtures("own_module")
+# Classes that Python code has at hand
+
+
+class Cubic(nn.Module):
+    """Of a test, which another process can import no more than a notebook's."""
+
+    def forward(self, v: Tensor) -> Tensor:
+        return v**3
+
+
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("constructor", "name"),
     [
-        ("fluide", "no activation 'fluide'. Did you mean fluid"),
-        ("rellu", "no activation 'rellu'. Did you mean relu"),
-        ("xyzzy", "no activation 'xyzzy'. `fluidrelu acts` lists them."),
-        ("", "no activation ''."),
-        ("functional", "no activation 'functional'."),
-        ("Conv2d", "'Conv2d' cannot serve as an activation (TypeError: "),
-        ("Linear", "'in_features'"),
-        ("Flatten", "changes the shape or the type of its input"),
-        ("own_activations:Double", "changes the shape or the type of its input"),
-        ("own_activations:shared", "the same module for every layer"),
-        ("Parameter", "no torch.nn.Module"),
-        ("nosuchmodule:X", "cannot be imported (ModuleNotFoundError: No module named 'nosuchmodule')"),
-        (":X", "':X' cannot be imported"),
-        ("own_activations:Missing", "has no attribute 'Missing'"),
-        ("own_failing:X", "ZeroDivisionError"),
-        ("own_activations:Broken", "RuntimeError: broken by its author"),
-        ("own_activations:Function", "no torch.nn.Module"),
-        ("math:pi", "no activation 'math:pi'."),
-        ("math:sqrt", "'math:sqrt' cannot serve as an activation (TypeError: "),
+        (nn.ReLU, "relu"),
+        (nn.LeakyReLU, "leaky-relu"),
+        (nn.PReLU, "prelu"),
+        (FluidReLU, "fluid"),
+        (nn.Mish, "Mish"),
     ],
 )
-def test_what_is_no_activation_is_refused(name: str, words: str) -> None:
+def test_a_class_of_torch_or_of_this_package_is_the_named_one(constructor: type[nn.Module], name: str) -> None:
+    activation = resolve_class(constructor)
+    assert activation == resolve(name)
+    assert activation.travels
+    assert type(activation.make(3)) is constructor
+
+
+@pytest.mark.usefixtures("own_module")
+@pytest.mark.parametrize("name", ["Plain", "Outer.Inner", "Tilted"])
+def test_an_importable_class_is_the_one_of_its_name(name: str) -> None:
+    activation = resolve_class(import_own(f"own_activations:{name}", "activation"))
+    assert activation == resolve(f"own_activations:{name}")
+    assert activation.travels
+    assert activation.constructor is None
+    assert activation.sha256 == hashlib.sha256(OWN_MODULE.encode()).hexdigest()
+    assert pickle.loads(pickle.dumps(activation)) == activation
+
+
+def test_a_local_class_and_one_of_main_are_kept_because_no_other_process_finds_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Local(Cubic):
+        pass
+
+    of_main = type("OfMain", (Cubic,), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "OfMain", of_main, raising=False)
+    here = f"{__name__}:{test_a_local_class_and_one_of_main_are_kept_because_no_other_process_finds_them.__name__}"
+    for constructor, name in ((Local, f"{here}.<locals>.Local"), (of_main, "__main__:OfMain")):
+        activation = resolve_class(constructor)
+        assert activation.name == name
+        assert not activation.travels
+        assert isinstance(activation.make(4), constructor)
+    assert resolve_class(Local).sha256 == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def test_a_function_that_makes_modules_serves_as_well() -> None:
+    def steep() -> nn.Module:
+        return nn.ELU(alpha=2.0)
+
+    module = resolve_class(steep).make(4)
+    assert isinstance(module, nn.ELU)
+    assert module.alpha == 2.0
+
+
+# Another process
+
+
+MAKE = """
+import pickle, sys
+from pathlib import Path
+from fluidrelu_cli.errors import UsageError
+activation = pickle.loads(Path("activation.pickle").read_bytes())
+assert "torch" not in sys.modules
+try:
+    print(type(activation.make(4)).__qualname__)
+except UsageError as error:
+    print(error)
+"""
+
+
+def run(script: str, folder: Path) -> str:
+    package = Path(fluidrelu_cli.__file__).parents[1]
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.usefixtures("own_module")
+def test_an_activation_travels_by_name_and_meets_the_same_file(tmp_path: Path) -> None:
+    (tmp_path / "activation.pickle").write_bytes(pickle.dumps(resolve("own_activations:Outer.Inner")))
+    assert run(MAKE, tmp_path) == "Outer.Inner\n"
+    (tmp_path / "own_activations.py").write_text(OWN_MODULE.replace("v.sin()", "v.cos()"))
+    assert run(MAKE, tmp_path) == (
+        "The file of 'own_activations:Outer.Inner' is another version here than where the command was started."
+        " Put the same file everywhere, and start the command and the workers again.\n"
+    )
+
+
+def test_names_need_no_torch(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from fluidrelu_cli.data import catalogue\n"
+        "from fluidrelu_cli.networks import curves, named\n"
+        "from fluidrelu_cli.seeding import stream_seed\n"
+        "assert named.resolve('Fluid').name == 'fluid' and named.resolve_model('cnn3').smallest == 22\n"
+        "assert catalogue.find('MNIST').name == 'mnist' and catalogue.default_data_dir()\n"
+        "assert stream_seed(0, 'weights') and curves.CURVES['fluid'](-2, 0) == -1\n"
+        "print(sorted({'torch', 'torchvision'} & set(sys.modules)))\n"
+    )
+    assert run(script, tmp_path) == "[]\n"
+
+
+# Messages
+
+
+@pytest.mark.usefixtures("own_module")
+@pytest.mark.parametrize(
+    ("find", "name", "words"),
+    [
+        (resolve, "fluide", "There is no activation 'fluide'. Did you mean fluid"),
+        (resolve, "rellu", "no activation 'rellu'. Did you mean relu"),
+        (resolve, "xyzzy", "no activation 'xyzzy'. `fluidrelu acts` lists them."),
+        (resolve, "", "no activation ''."),
+        (resolve, "functional", "no activation 'functional'."),
+        (resolve, "Conv2d", "'Conv2d' cannot serve as an activation (TypeError: "),
+        (resolve, "Linear", "'in_features'"),
+        (resolve, "Flatten", "changes the shape or the type of its input"),
+        (resolve, "own_activations:Double", "changes the shape or the type of its input"),
+        (resolve, "own_activations:shared", "the same module for every layer"),
+        (resolve, "Parameter", "no torch.nn.Module"),
+        (resolve, "nosuchmodule:X", "cannot be imported (ModuleNotFoundError: No module named 'nosuchmodule')"),
+        (resolve, ":X", "':X' cannot be imported"),
+        (resolve, "own_activations:", "There is no activation 'own_activations:'."),
+        (resolve, "own_activations:Missing", "has no attribute 'Missing'"),
+        (resolve, "own_failing:X", "ZeroDivisionError"),
+        (
+            resolve,
+            "own_activations:Broken",
+            "'own_activations:Broken' cannot serve as an activation (RuntimeError: broken by its author). Name a class"
+            " that needs no arguments, or num_parameters alone, and that keeps the shape and the type of its input.",
+        ),
+        (resolve, "own_activations:Function", "no torch.nn.Module"),
+        (resolve, "math:pi", "no activation 'math:pi'."),
+        (resolve, "math:sqrt", "'math:sqrt' cannot serve as an activation (TypeError: "),
+        (resolve_class, nn.Conv2d, "'Conv2d' cannot serve as an activation (TypeError: "),
+        (resolve_class, Path, "cannot serve as an activation (no torch.nn.Module)"),
+        (resolve_class, nn.ReLU(), "An activation is a name, a class or a function with a name, not ReLU()."),
+        (resolve_class, lambda: nn.ReLU(), "with a name, not <function <lambda> at"),
+        (resolve_class, 7, "with a name, not 7."),
+        (
+            resolve_model,
+            "lenet",
+            "There is no model 'lenet'. Use --model paper, cnn3, resnet20, or module:Class for one of your own.",
+        ),
+        (resolve_model, "Paper", "There is no model 'Paper'."),
+        (resolve_model, "math:pi", "The network 'math:pi' cannot be called. Name a class or a function."),
+        (resolve_model, "own_failing:Net", "The network 'own_failing:Net' cannot be imported (ZeroDivisionError: "),
+    ],
+)
+def test_messages(find: Callable[[object], object], name: object, words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        resolve(name)
+        find(name)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# Networks
+
+
+def test_built_in_networks_resolve_to_themselves() -> None:
+    for name, architecture in ARCHITECTURES.items():
+        assert resolve_model(name) is architecture
+        assert architecture.sha256 is None
+
+
+@pytest.mark.usefixtures("own_module")
+def test_a_network_of_a_users_own_has_its_files_digest() -> None:
+    architecture = resolve_model("own_activations:Plain")  # anything that can be called
+    assert (architecture.name, architecture.source) == ("own_activations:Plain", "your own")
+    assert architecture.sha256 == hashlib.sha256(OWN_MODULE.encode()).hexdigest()
+    assert architecture.load() is import_own("own_activations:Plain", "network")

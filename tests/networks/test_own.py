@@ -1,4 +1,4 @@
-"""A user's own classes and functions: found in the folder they work in, and known by their file's digest."""
+"""A user's own classes and functions: found in the folder they work in, and identified by their file's digest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.own import file_sha256, imported, is_own
+from fluidrelu_cli.networks.own import hash_source, import_own, is_own
 
 OWN = """
 import functools
@@ -52,71 +52,69 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("name", "own"), [("mine:Act", True), ("a.b:C", True), (":", True), ("relu", False), ("a.b.C", False), ("", False)]
 )
-def test_a_users_own_is_told_by_its_colon(name: str, own: bool) -> None:
+def test_a_colon_marks_a_users_own(name: str, own: bool) -> None:
     assert is_own(name) == own
 
 
 @pytest.mark.usefixtures("folder")
 def test_modules_and_packages_of_the_current_folder_are_found(capsys: pytest.CaptureFixture[str]) -> None:
-    assert imported("own_code:Class", "network").__name__ == "Class"
-    assert imported("own_package.inner:Class", "network").__module__ == "own_package.inner"
+    assert import_own("own_code:Class", "network").__qualname__ == "Class"
+    assert import_own("own_code:Class.Inner", "network").__qualname__ == "Class.Inner"
+    assert import_own("own_package.inner:Class", "network").__module__ == "own_package.inner"
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "said on import\n")  # stdout is for results
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("kind", ["activation", "network"])
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "kind", "problem"),
     [
-        ("own_nothing:Class", "ModuleNotFoundError: No module named 'own_nothing'"),
-        ("own_code:Missing", "AttributeError: module 'own_code' has no attribute 'Missing'"),
-        ("own_code:", "AttributeError: module 'own_code' has no attribute ''"),
-        (":Class", "ValueError: Empty module name"),
-        ("own_code_leaving:Class", "SystemExit: 3"),
-        ("own_package.none:Class", "ModuleNotFoundError: No module named 'own_package.none'"),
+        ("own_nothing:Class", "activation", "ModuleNotFoundError: No module named 'own_nothing'"),
+        ("own_code:Missing", "network", "AttributeError: module 'own_code' has no attribute 'Missing'"),
+        (":Class", "activation", "ValueError: invalid format: ':Class'"),
+        ("own_code_leaving:Class", "network", "SystemExit: 3"),
+        ("own_package.none:Class", "network", "ModuleNotFoundError: No module named 'own_package.none'"),
     ],
 )
-def test_what_cannot_be_imported_is_told_in_one_sentence(name: str, found: str, kind: str) -> None:
+def test_messages(name: str, kind: str, problem: str) -> None:
     with pytest.raises(UsageError) as caught:
-        imported(name, kind)
+        import_own(name, kind)
     assert str(caught.value) == (
-        f"The {kind} '{name}' cannot be imported ({found}): write it as module:Class, with the module in this folder or"
-        " installed."
+        f"The {kind} '{name}' cannot be imported ({problem})."
+        " Write it as module:Class, with the module in this folder or installed."
     )
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_module_that_is_no_python_is_told_in_one_line() -> None:
+def test_an_error_of_many_lines_becomes_one() -> None:
     with pytest.raises(UsageError, match=r"^The network 'own_code_wrong:f' cannot be imported \(SyntaxError: [^\n]*$"):
-        imported("own_code_wrong:f", "network")
+        import_own("own_code_wrong:f", "network")
 
 
-def test_the_digest_is_that_of_the_file_in_which_something_was_written(folder: Path) -> None:
-    digest = hashlib.sha256(OWN.encode()).hexdigest()
-    for name in ("Class", "function", "wrapped"):
-        assert file_sha256(imported(f"own_code:{name}", "network")) == digest
+@pytest.mark.parametrize("name", ["Class", "Class.Inner", "function", "wrapped", "partial"])
+@pytest.mark.usefixtures("folder")
+def test_the_digest_is_that_of_the_defining_file(name: str) -> None:
+    """Also of what functools makes of a function: its numbers depend on that file as well."""
+    assert hash_source(import_own(f"own_code:{name}", "network")) == hashlib.sha256(OWN.encode()).hexdigest()
+
+
+def test_the_digest_of_a_class_in_a_package_is_its_modules(folder: Path) -> None:
     inner = hashlib.sha256((folder / "own_package" / "inner.py").read_bytes()).hexdigest()
-    assert file_sha256(imported("own_package.inner:Class", "network")) == inner
+    assert hash_source(import_own("own_package.inner:Class", "network")) == inner
 
 
-@pytest.mark.parametrize("made", [len, dict, 7, functools.partial(len)], ids=str)
-def test_what_was_not_written_in_python_has_no_digest(made: object) -> None:
-    assert file_sha256(made) is None
+@pytest.mark.parametrize("code", [len, dict, 7, functools.partial(len)], ids=str)
+def test_what_was_not_written_in_python_has_no_digest(code: object) -> None:
+    assert hash_source(code) is None
 
 
 def test_code_that_was_changed_after_its_import_is_refused(folder: Path) -> None:
-    made = imported("own_code:Class", "network")
-    assert file_sha256(made) == file_sha256(made)
+    code = import_own("own_code:Class", "network")
+    assert hash_source(code) == hash_source(code)
     (folder / "own_code.py").write_text(OWN + "\n")
     with pytest.raises(UsageError) as caught:
-        file_sha256(made)
+        hash_source(code)
     assert str(caught.value) == (
-        f"{folder}/own_code.py was changed after it had been imported: start the workers again."
+        f"{folder}/own_code.py was changed after it was imported."
+        " Start the program again; on a cluster, the workers; in a notebook, the kernel."
     )
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_callable_object_of_a_users_file_has_its_digest() -> None:
-    """As functools.partial makes one of a function: its numbers depend on that file as well."""
-    assert file_sha256(imported("own_code:partial", "network")) == hashlib.sha256(OWN.encode()).hexdigest()

@@ -17,12 +17,14 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fluidrelu_cli.data.dataset import Dataset
+from fluidrelu_cli.data.load import load_dataset
+from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch
 from fluidrelu_cli.seeding import make_deterministic
 from fluidrelu_cli.training import loop as training
 from fluidrelu_cli.training.ensemble import Ensemble, _MatmulConv2d, _use_matrix_products
-from fluidrelu_cli.training.loop import Training, load_dataset
+from fluidrelu_cli.training.loop import Training
 
 CPU = torch.device("cpu")
 STEPS = 5
@@ -194,8 +196,8 @@ def test_a_batch_has_the_logits_losses_and_gradients_of_each_network(
     """Each network has its own images, and its own parameters of the activation too."""
     trials = seeds(activation)
     shape, classes = dataset.image_shape, dataset.classes
-    stack = Ensemble(trials, shape, classes, CPU, matmul=matmul)
-    solos = [Ensemble([trial], shape, classes, CPU) for trial in trials]
+    stack = Ensemble(trials, resolve(activation), shape, classes, CPU, matmul=matmul)
+    solos = [Ensemble([trial], resolve(activation), shape, classes, CPU) for trial in trials]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name in stack.parameters:

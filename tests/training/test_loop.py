@@ -16,13 +16,14 @@ import torch
 from torch.nn import functional
 
 from fluidrelu_cli.data.dataset import Dataset, write_npz
+from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.build import build_model
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch, Run
 from fluidrelu_cli.seeding import generator
-from fluidrelu_cli.training.loop import Training, load_dataset, pick_device, run_together
+from fluidrelu_cli.training.loop import Training, pick_device, run_together
 
 PROTOCOL = Protocol(epochs=2, batch_size=32, lr=0.01, beta=300.0, train_images=100, test_images=50)
 # 100 is no multiple of 32: the last batch is smaller.
@@ -42,7 +43,7 @@ def records(trial: Trial, dataset: Dataset) -> list[Epoch]:
 @pytest.mark.parametrize("activation", ["relu", "fluid"])
 def test_agrees_with_a_plain_script(activation: str, dataset: Dataset) -> None:
     """Activation before pooling, autograd through `where`, and the momentum update (7), (8) by hand; float64."""
-    model = build_model("paper", resolve(activation), 5, (1, 28, 28), 10).module.double()
+    model = build_model(Protocol(), resolve(activation), 5, (1, 28, 28), 10).module.double()
     weights = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
     steps = {name: torch.zeros_like(value) for name, value in weights.items()}
 
@@ -139,7 +140,7 @@ def test_agrees_with_a_plain_script_that_does_all_that_can_be_asked_for(activati
     """Colours standardised, images cropped and flipped one by one, weight decay, a schedule, three convolutions."""
     dataset, settings = colours(), {"schedule": schedule, "weight_decay": 0.03, "augment": "flip-crop"}
     protocol = Protocol(model="cnn3", epochs=3, batch_size=16, lr=0.01, beta=30.0, **settings)  # type: ignore[arg-type]
-    model = build_model("cnn3", resolve(activation), 5, (3, 22, 22), 4).module.double()
+    model = build_model(Protocol(model="cnn3"), resolve(activation), 5, (3, 22, 22), 4).module.double()
     weights = {name: value.detach().clone().requires_grad_() for name, value in model.named_parameters()}
     momenta = {name: torch.zeros_like(value) for name, value in weights.items()}
     floats = dataset.train_images.double() / 255
@@ -321,7 +322,7 @@ def test_first_images_and_a_validation_split_are_taken_from_a_file_in_that_order
 
 def test_a_network_too_deep_for_the_images_is_refused_before_it_trains(tmp_path: Path) -> None:
     file = as_file(tmp_path / "mine.npz", colours(8, 40, 20))
-    with pytest.raises(UsageError, match=r"^The network 'cnn3' needs images of at least 22 x 22 pixels, not 8 x 8: "):
+    with pytest.raises(UsageError, match=r"^The network 'cnn3' needs images of at least 22 x 22 pixels, not 8 x 8\. "):
         run_together([Trial(Protocol(dataset=str(file), model="cnn3"), "relu", 0)], tmp_path, "cpu", lambda _: None)
 
 

@@ -23,7 +23,7 @@ F64 = torch.float64
 
 def lively(model: str, name: str, shape: tuple[int, int, int]) -> Network:
     """A float64 network whose learned activation parameters differ from each other."""
-    network = build_model(model, resolve(name), 0, shape, 10)
+    network = build_model(Protocol(model=model), resolve(name), 0, shape, 10)
     network.module.double()
     generator = torch.Generator().manual_seed(0)
     for parameter in activation_parameters(network).values():
@@ -89,7 +89,7 @@ def test_without_a_gradient_all_decays_but_the_activations_parameters(name: str)
 
 
 def test_every_parameter_is_in_one_group() -> None:
-    network = build_model("resnet20", resolve("fluid"), 0, CIFAR, 10)
+    network = build_model(Protocol(model="resnet20"), resolve("fluid"), 0, CIFAR, 10)
     optimizer = build_optimizer(network, dict(network.module.named_parameters()), Protocol(lr=0.5, beta=8.0))
     held = [sum(value.numel() for value in group["params"]) for group in optimizer.param_groups]
     assert held == [269_722, 7 * 16 + 6 * 32 + 6 * 64]
@@ -98,7 +98,7 @@ def test_every_parameter_is_in_one_group() -> None:
 
 def test_the_optimizer_takes_the_parameters_that_it_is_given() -> None:
     """A stack's, of several seeds, are not the network's own."""
-    network = build_model("paper", resolve("fluid"), 0, MNIST, 10)
+    network = build_model(Protocol(), resolve("fluid"), 0, MNIST, 10)
     stacked = {name: torch.zeros(3, *value.shape) for name, value in network.module.named_parameters()}
     optimizer = build_optimizer(network, stacked, Protocol())
     held = {id(value) for group in optimizer.param_groups for value in group["params"]}
@@ -120,7 +120,7 @@ class Mixed(nn.Module):
 
 def test_beta_reaches_an_a_within_a_users_activation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn, "Mixed", Mixed, raising=False)
-    network = build_model("paper", resolve("Mixed"), 0, MNIST, 10)
+    network = build_model(Protocol(), resolve("Mixed"), 0, MNIST, 10)
     parameters = dict(network.module.named_parameters())
     optimizer = build_optimizer(network, parameters, Protocol(lr=0.5, beta=8.0))
     rates = {id(value): group["lr"] for group in optimizer.param_groups for value in group["params"]}
@@ -172,7 +172,7 @@ def test_the_rate_never_rises(schedule: str, one: float, other: float) -> None:
 
 def rates(protocol: Protocol, steps: int) -> list[tuple[float, ...]]:
     """The rates that each step of a training is made with: of the weights, and of a."""
-    network = build_model("paper", resolve("fluid"), 0, MNIST, 10)
+    network = build_model(Protocol(), resolve("fluid"), 0, MNIST, 10)
     optimizer = build_optimizer(network, dict(network.module.named_parameters()), protocol)
     scheduler = build_scheduler(optimizer, protocol, steps)
     found = []
@@ -185,7 +185,7 @@ def rates(protocol: Protocol, steps: int) -> list[tuple[float, ...]]:
 
 
 def test_a_constant_rate_has_no_schedule() -> None:
-    network = build_model("paper", resolve("relu"), 0, MNIST, 10)
+    network = build_model(Protocol(), resolve("relu"), 0, MNIST, 10)
     optimizer = build_optimizer(network, dict(network.module.named_parameters()), Protocol())
     assert build_scheduler(optimizer, Protocol(), 8) is None
     assert rates(Protocol(lr=0.5, beta=8.0), 3) == [(0.5, 4.0)] * 3

@@ -1,0 +1,132 @@
+"""The Python API, for scripts and notebooks: compare activations, or read a study that was made earlier."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fluidrelu_cli.analysis import DEFAULT_BASELINE
+from fluidrelu_cli.errors import FluidReluError, UsageError
+from fluidrelu_cli.protocol import SETTINGS
+from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.report.result import Result
+from fluidrelu_cli.study import DEFAULT_STUDY, load_study, open_study
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fluidrelu_cli.experiment import Experiment, RunJobs
+
+
+def compare(
+    activations: Sequence[str | type[nn.Module]],
+    *,
+    seeds: int = 3,
+    study: str = DEFAULT_STUDY,
+    results: str | Path = "results",
+    workers: int | None = None,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    offline: bool = False,
+    **protocol: Any,
+) -> Result:
+    """Train what a study lacks and compare its activations, as `fluidrelu repeat` and `fluidrelu report` do.
+
+    Progress shows on stderr, and in a notebook below the cell.
+
+    Args:
+        activations: names, as `--act` takes them, or classes; the first is the baseline of the others.
+        seeds: how many seeds of each: 0, 1, ...
+        study: the study's name; what is finished in it is not trained again.
+        results: the folder of all studies.
+        workers: worker processes; None: one per core, or this process alone if only it can import one of the classes.
+        device: auto, cpu, cuda or mps.
+        data_dir: where data sets are kept; None: the user's cache.
+        offline: never download data.
+        protocol: any field of a Protocol: ``dataset="fashion-mnist"``, ``epochs=10``, ... An existing study keeps its
+            own, and a new one has the defaults.
+
+    Returns:
+        The comparison over all usable runs of the study.
+
+    Raises:
+        UsageError: if a name or a value is wrong, the study has another protocol, or workers cannot import a class.
+        FluidReluError: if a trial failed (the message names its traceback; the same call tries it again), or another
+            process is at work in the study.
+    """
+    from rich.console import Console
+
+    from fluidrelu_cli.cli.data import show_downloads
+    from fluidrelu_cli.cli.progress import TrialsProgress
+    from fluidrelu_cli.data.catalogue import canonical
+    from fluidrelu_cli.experiment import conduct, prepare
+    from fluidrelu_cli.networks.named import resolve, resolve_class
+    from fluidrelu_cli.workers.events import Failed
+
+    if seeds < 1 or not activations:
+        raise UsageError("compare needs at least one activation and one seed.")
+    unknown = sorted(protocol.keys() - SETTINGS.keys())
+    if unknown:
+        raise UsageError(f"A protocol has no {', '.join(unknown)}: its fields are {', '.join(SETTINGS)}.")
+    if "dataset" in protocol:
+        protocol["dataset"] = canonical(str(protocol["dataset"]))
+    opened = open_study(Path(results), study, protocol)
+    resolved = [resolve(one) if isinstance(one, str) else resolve_class(one) for one in activations]
+    with show_downloads() as callbacks:
+        experiment = prepare(
+            opened, resolved, data_dir=Path(data_dir) if data_dir else None, device=device, offline=offline, **callbacks
+        )
+    failed: list[Failed] = []
+    run_jobs = _choose_runner(experiment, workers)
+    with (
+        conduct(experiment, range(seeds), run_jobs) as (work, events),
+        TrialsProgress(Console(stderr=True), len(work.missing)) as progress,
+    ):
+        for event in events:
+            progress.show(event)
+            if isinstance(event, Failed):
+                failed.append(event)
+    if failed:
+        path = opened.files(failed[0].trial.name).failure
+        raise FluidReluError(f"{len(failed)} trials failed ({failed[0].error}): see {path}; the same call tries again.")
+    return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name))
+
+
+def _choose_runner(experiment: Experiment, workers: int | None) -> RunJobs:
+    """Where to train: in worker processes, or in this one if workers cannot import all that is compared."""
+    from fluidrelu_cli.workers.events import run_in_this_process
+    from fluidrelu_cli.workers.local import default_workers, run_on_this_machine
+
+    data_dir, device_name = experiment.data_dir, experiment.device_name
+    at_home = [activation.name for activation in experiment.activations if not activation.travels]
+    if at_home and workers is not None:
+        raise UsageError(
+            f"A worker process cannot import {', '.join(at_home)}: put it in a module of its own, or leave workers out"
+            " to train in this process."
+        )
+    if at_home:
+        return functools.partial(run_in_this_process, data_dir=data_dir, device_name=device_name)
+    count = workers or default_workers(device_name)
+    return functools.partial(run_on_this_machine, workers=count, data_dir=data_dir, device_name=device_name)
+
+
+def read_study(folder: str | Path, *, baseline: str | None = None) -> Result:
+    """The comparison over the runs in a study's folder, without training.
+
+    Args:
+        folder: the study's, such as ``results/local``.
+        baseline: the activation that the others are compared with; None: relu if the study has it, else its first.
+
+    Raises:
+        UsageError: if there is no study, or no run of the baseline.
+        FluidReluError: if no run can be read.
+    """
+    study = load_study(Path(folder))
+    contents = study.read_some()
+    trained = {run.trial.activation for run in contents.runs}
+    first = next(
+        (name for name in (DEFAULT_BASELINE, *study.asked) if name in trained), contents.runs[0].trial.activation
+    )
+    return Result(Evidence(study, contents, baseline=baseline or first))

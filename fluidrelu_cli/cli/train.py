@@ -1,0 +1,265 @@
+"""The commands that train: `train`, `repeat` and `verify`. They parse, call the experiment, and show its events."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from fluidrelu_cli.cli.options import (
+    DEFAULT_ACTIVATIONS,
+    DataDirOption,
+    DeviceOption,
+    OfflineOption,
+    ResultsOption,
+    StudyOption,
+    WorkersOption,
+    with_protocol,
+)
+from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, say, show
+from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
+from fluidrelu_cli.protocol import WHAT
+from fluidrelu_cli.study import DEFAULT_STUDY, open_study
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.experiment import Experiment, Work
+    from fluidrelu_cli.study import Study
+    from fluidrelu_cli.workers.events import Event, Job
+
+
+@with_protocol
+def train(
+    *,
+    act: Annotated[
+        str, typer.Option(help="The activation; `fluidrelu acts` lists them.", rich_help_panel=WHAT)
+    ] = DEFAULT_ACTIVATIONS[1],
+    seed: Annotated[
+        int, typer.Option(min=0, help="Determines the initial weights and the data order.", rich_help_panel=WHAT)
+    ] = 0,
+    requested: dict[str, Any],
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results: ResultsOption = Path("results"),
+    study: StudyOption = DEFAULT_STUDY,
+) -> None:
+    """Train one trial, show each epoch, and write its run CSV."""
+    from fluidrelu_cli.cli.progress import EpochLines
+    from fluidrelu_cli.experiment import conduct
+    from fluidrelu_cli.report.tables import epoch_cells, rich_table
+    from fluidrelu_cli.run import tabulate_runs
+    from fluidrelu_cli.workers.events import EpochDone, Failed, run_in_this_process
+
+    experiment = _prepare(results, study, requested, [act], device, data_dir, offline)
+    run_jobs = functools.partial(run_in_this_process, data_dir=experiment.data_dir, device_name=experiment.device_name)
+    with conduct(experiment, [seed], run_jobs, remember=False) as (work, events):
+        _show_notes(work)
+        [trial] = work.trials
+        files = experiment.study.files(trial.name)
+        if not work.missing:
+            say(f"This trial is finished already: {files.csv} (delete it to train again).")
+        with EpochLines(Console(stderr=True), trial) as progress:
+            for event in events:
+                if isinstance(event, EpochDone):
+                    progress.show(event.epochs[0])
+                elif isinstance(event, Failed):
+                    raise FluidReluError(f"{trial.name} failed: {event.error}; its traceback is in {files.failure}.")
+    [run] = [run for run in experiment.contents.runs if run.trial == trial]
+    show(rich_table(trial.name, *epoch_cells(tabulate_runs([run]))))
+    show(f"test accuracy {run.test_accuracy:.4f}   {files.csv}")
+
+
+@with_protocol
+def repeat(
+    *,
+    n: Annotated[
+        int, typer.Option("-n", min=1, help="Seeds of each activation: 0, 1, ..., n - 1.", rich_help_panel=WHAT)
+    ] = 3,
+    act: Annotated[
+        list[str],
+        typer.Option(
+            help="An activation; repeat the option for several. `fluidrelu acts` lists them.", rich_help_panel=WHAT
+        ),
+    ] = list(DEFAULT_ACTIVATIONS),  # noqa: B006  (Typer copies it)
+    requested: dict[str, Any],
+    workers: WorkersOption = None,
+    batch_seeds: Annotated[
+        str,
+        typer.Option(
+            help="Seeds that a worker trains together: a number, or auto (1 on a CPU, 64 on a GPU).",
+            rich_help_panel=WHERE_IT_RUNS,
+        ),
+    ] = "auto",
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Train on the Dask cluster whose scheduler has this address (tcp://host:8786).",
+            show_default=False,
+            rich_help_panel=WHERE_IT_RUNS,
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results: ResultsOption = Path("results"),
+    study: StudyOption = DEFAULT_STUDY,
+) -> None:
+    """Train n seeded trials of each activation: those that are not finished yet."""
+    from fluidrelu_cli.experiment import conduct
+    from fluidrelu_cli.workers.local import default_workers, run_on_this_machine, start_fork_server
+
+    if workers is not None and dask is not None:
+        raise UsageError("--workers is for this machine; a Dask cluster has its own: leave one of the two out.")
+    if dask is None:
+        start_fork_server()  # it imports torch while this process checks what is to be trained
+    experiment = _prepare(results, study, requested, act, device, data_dir, offline, elsewhere=dask is not None)
+    device_name = experiment.device_name
+    run_jobs = (
+        functools.partial(
+            run_on_this_machine,
+            workers=workers or default_workers(device_name),
+            data_dir=experiment.data_dir,
+            device_name=device_name,
+        )
+        if dask is None
+        else functools.partial(_run_on_cluster, address=dask, data_dir=data_dir, device_name=device_name)
+    )
+    together = _parse_batch_seeds(batch_seeds, device_name)
+    with conduct(experiment, range(n), run_jobs, batch_seeds=together) as (work, events):
+        failures = _show_events(experiment.study, work, events)
+    _show_summary(experiment)
+    if failures:
+        say(f"Error: {failures} of {len(work.missing)} trials failed; the same command tries them again.")
+        raise typer.Exit(1)
+
+
+def _prepare(
+    results: Path,
+    name: str,
+    requested: dict[str, Any],
+    activations: Sequence[str],
+    device: str,
+    data_dir: Path | None,
+    offline: bool,
+    *,
+    elsewhere: bool = False,
+) -> Experiment:
+    """The study and the activations that were named, checked, with their data."""
+    from fluidrelu_cli.cli.data import show_downloads
+    from fluidrelu_cli.data.catalogue import canonical
+    from fluidrelu_cli.experiment import prepare
+    from fluidrelu_cli.networks.named import resolve
+
+    if "dataset" in requested:
+        requested = {**requested, "dataset": canonical(requested["dataset"])}
+    study = open_study(results, name, requested)
+    resolved = {made.name: made for made in map(resolve, activations)}
+    with show_downloads() as callbacks:
+        return prepare(
+            study,
+            list(resolved.values()),
+            data_dir=data_dir,
+            device=device,
+            offline=offline,
+            elsewhere=elsewhere,
+            **callbacks,
+        )
+
+
+def _parse_batch_seeds(value: str, device_name: str) -> int:
+    from fluidrelu_cli.workers.local import BATCH_SEEDS_ON_CUDA
+
+    if value == "auto":
+        return BATCH_SEEDS_ON_CUDA if device_name == "cuda" else 1
+    if not value.isdecimal() or int(value) < 1:
+        raise UsageError(f"--batch-seeds must be auto or a whole number from 1, not {value}.")
+    return int(value)
+
+
+def _run_on_cluster(
+    jobs: Sequence[Job], address: str, data_dir: Path | None, device_name: str
+) -> Generator[Event, None, None]:
+    from fluidrelu_cli.workers.cluster import DaskPool
+    from fluidrelu_cli.workers.pool import follow
+
+    pool = DaskPool(address, data_dir, device_name)
+    say(f"{address}: {pool.workers or 'no'} workers{'' if pool.workers else ' yet: waiting for some (Ctrl-C stops)'}.")
+    return follow(pool, jobs)
+
+
+def _show_events(study: Study, work: Work, events: Iterator[Event]) -> int:
+    """Show what there is to do, and what happens; how many trials failed."""
+    from fluidrelu_cli.cli.progress import TrialsProgress
+    from fluidrelu_cli.workers.events import Failed
+
+    _show_notes(work)
+    asked, missing = len(work.trials), len(work.missing)
+    say(f"{study.folder}: {asked} trials asked for, {asked - missing} finished already, {missing} to train.")
+    failures = 0
+    with TrialsProgress(Console(stderr=True), missing) as progress:
+        for event in events:
+            progress.show(event)
+            if isinstance(event, Failed):
+                failures += 1
+                say(f"    traceback: {study.files(event.trial.name).failure}")
+    return failures
+
+
+def _show_notes(work: Work) -> None:
+    for note in work.notes:
+        say(note)
+
+
+def _show_summary(experiment: Experiment) -> None:
+    from fluidrelu_cli.report.evidence import Evidence
+    from fluidrelu_cli.report.tables import rich_table, summary_cells
+
+    evidence = Evidence(experiment.study, experiment.contents)
+    for note in evidence.notes:
+        say(note)
+    title = f"Accuracy after the last epoch: {experiment.study.folder}"
+    show(rich_table(title, *summary_cells(evidence.summary)))
+
+
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN.csv", help="The run's CSV; its .json must lie beside it.")],
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"] | None,
+        typer.Option(help="Where to train (left out: on such a device as recorded).", show_default=False),
+    ] = None,
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+) -> None:
+    """Train a run again from its own record and compare the numbers; exit code 1 if they differ."""
+    from fluidrelu_cli import verification
+    from fluidrelu_cli.cli.data import show_downloads
+    from fluidrelu_cli.cli.progress import EpochLines
+    from fluidrelu_cli.cli.wording import verified_run
+    from fluidrelu_cli.data.catalogue import default_data_dir
+    from fluidrelu_cli.data.load import get_dataset
+    from fluidrelu_cli.networks.named import resolve
+    from fluidrelu_cli.training.machine import pick_device
+
+    recorded = verification.read_record(run)
+    trial = recorded.trial
+    activation = resolve(trial.activation)
+    folder = data_dir or default_data_dir()
+    with show_downloads() as callbacks:
+        get_dataset(trial.protocol, folder, offline=offline, **callbacks)
+    device_name = pick_device(device or recorded.provenance.device or "auto").type
+    with EpochLines(Console(stderr=True), trial) as progress:
+        try:
+            verified = verification.verify(recorded, activation, folder, device_name, progress.show)
+        except FluidReluError:
+            raise
+        except Exception as error:  # most likely the user's own activation
+            raise FluidReluError(f"{trial.name} failed: {one_line(error)}; --debug shows where.") from error
+    for sentence in verified_run(verified, run):
+        show(sentence)
+    if not verified.agrees:
+        raise typer.Exit(1)

@@ -1,0 +1,161 @@
+"""Train what a study lacks: prepare it, run the missing trials on any pool, write each run, report what happens.
+
+`train`, `repeat`, the Python API and the benchmarks call this; they only show its events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from fluidrelu_cli.audit import check_data, describe_changed_sources
+from fluidrelu_cli.errors import StorageError
+from fluidrelu_cli.networks.named import Activation
+from fluidrelu_cli.protocol import Trial
+from fluidrelu_cli.run import Run
+from fluidrelu_cli.study import Contents, Study, sort_key
+from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, group_jobs
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.data.downloads import OnBytes
+    from fluidrelu_cli.data.store import OnWait
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to do in a study, before the first trial is trained."""
+
+    trials: tuple[Trial, ...]
+    """All that were asked for."""
+    missing: tuple[Trial, ...]
+    """Those that will be trained."""
+    notes: tuple[str, ...]
+    """A sentence on each damaged run, which was set aside, and on each source that was changed."""
+
+
+RunJobs: TypeAlias = Callable[[Sequence[Job]], Generator[Event, None, None]]
+"""Runs jobs somewhere and yields what happens; closing it abandons them."""
+
+
+@dataclass
+class Experiment:
+    """A study and the activations to be trained in it, all checked."""
+
+    study: Study
+    activations: tuple[Activation, ...]
+    data_dir: Path
+    device_name: str
+    """Where to train; on a cluster `auto` is up to each worker."""
+    data_sha256: str
+    model_sha256: str | None
+    contents: Contents = field(default_factory=Contents)
+    """The study's runs, and why others cannot be used, after :func:`conduct`."""
+
+
+def prepare(
+    study: Study,
+    activations: Sequence[Activation],
+    *,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    offline: bool = False,
+    on_bytes: OnBytes = lambda _name, _done, _total: None,
+    on_wait: OnWait = lambda _title: None,
+    elsewhere: bool = False,
+) -> Experiment:
+    """Check, before an hour is spent on it, that a study can be trained: device, data, network and each activation.
+
+    Args:
+        study: to be trained; nothing is written yet.
+        activations: the ones to compare in it.
+        data_dir: where data sets are kept; None: the user's cache.
+        device: one of machine.DEVICES.
+        offline: never download data.
+        on_bytes: is told of a download's progress: a file's name, the bytes that have arrived, and how many there are.
+        on_wait: is told the data set that another process is getting.
+        elsewhere: the trials run on other machines, so that the device's name is left as it is.
+
+    Raises:
+        UsageError: if the device, the data set, the network or an activation does not exist or does not fit.
+        DataError: if the data cannot be read, downloaded or kept.
+    """
+    from fluidrelu_cli.data.catalogue import default_data_dir
+    from fluidrelu_cli.data.load import get_dataset
+    from fluidrelu_cli.networks.build import build_model
+    from fluidrelu_cli.networks.named import resolve_model
+    from fluidrelu_cli.training.machine import pick_device
+
+    device_name = device if elsewhere else pick_device(device).type
+    folder = data_dir or default_data_dir()
+    dataset = get_dataset(study.protocol, folder, offline=offline, on_bytes=on_bytes, on_wait=on_wait)
+    for activation in activations:
+        build_model(study.protocol, activation, 0, dataset.image_shape, dataset.classes)
+    model_sha256 = resolve_model(study.protocol.model).sha256
+    return Experiment(study, tuple(activations), folder, device_name, dataset.sha256, model_sha256)
+
+
+@contextlib.contextmanager
+def conduct(
+    experiment: Experiment, seeds: Sequence[int], run_jobs: RunJobs, *, batch_seeds: int = 1, remember: bool = True
+) -> Iterator[tuple[Work, Iterator[Event]]]:
+    """Train the trials of these seeds that the study lacks: what there is to do, and what happens as it is done.
+
+    Nothing is trained but by taking the next event. Each run is written as it ends, and each traceback is kept in the
+    file ``study.files(trial.name).failure``. The study is locked within the context; leaving it early keeps what is
+    finished, and after it the experiment's ``contents`` are the study's.
+
+    Args:
+        experiment: what :func:`prepare` returned.
+        seeds: trained seed by seed, so that pairs are finished together.
+        run_jobs: where to train.
+        batch_seeds: how many seeds of an activation to train together.
+        remember: record in study.json that seeds up to the largest were asked for.
+
+    Raises:
+        UsageError: if runs of the study were trained on other data.
+        StorageError: if the folder cannot be written, or a run that is not damaged cannot be used.
+        FluidReluError: if another process is at work in the study.
+    """
+    study = experiment.study
+    names = [activation.name for activation in experiment.activations]
+    trials = [Trial(study.protocol, name, seed) for seed in seeds for name in names]
+    with study.locked():
+        if remember:
+            study.ask(names, max(seeds) + 1)
+        contents = study.read()
+        check_data(contents.runs, experiment.data_sha256, study.folder)
+        missing = study.missing(trials, contents)
+        sources = {activation.name: activation.sha256 for activation in experiment.activations}
+        damaged = [trial.name for trial in missing if trial.name in contents.problems]
+        notes = describe_changed_sources(contents.runs, sources, experiment.model_sha256)
+        notes += [_set_aside(study, name, contents.problems[name]) for name in damaged]
+        runs = list(contents.runs)
+        jobs = group_jobs(missing, experiment.activations, batch_seeds)
+        with contextlib.closing(_run_and_keep(study, jobs, run_jobs, runs)) as events:
+            yield Work(tuple(trials), tuple(missing), tuple(notes)), events
+        problems = {name: problem for name, problem in contents.problems.items() if name not in damaged}
+        experiment.contents = Contents(tuple(sorted(runs, key=sort_key)), problems)
+
+
+def _run_and_keep(
+    study: Study, jobs: Sequence[Job], run_jobs: RunJobs, runs: list[Run]
+) -> Generator[Event, None, None]:
+    """Run jobs, write what they give, and add their runs to the list."""
+    if not jobs:
+        return
+    with contextlib.closing(run_jobs(jobs)) as events:
+        for event in events:
+            if isinstance(event, Finished):
+                for run in event.runs:
+                    study.write(run)
+                runs += event.runs
+            elif isinstance(event, Failed):
+                study.write_failure(event.trial, event.details)
+            yield event
+
+
+def _set_aside(study: Study, name: str, problem: StorageError) -> str:
+    return f"{problem}; the run is now {study.set_aside(name)}, and the trial is run again."
