@@ -101,7 +101,7 @@ def left_out(comparisons: pd.DataFrame) -> str | None:
         return None
     baseline = some["baseline"].iloc[0]
     found = [
-        f"{_join(list(group['activation']))} against {baseline} without {seeds}"
+        f"{_join(list(group['activation']))} against {baseline} without {str(seeds).replace('; ', ' and ')}"
         for seeds, group in some.groupby("left_out", sort=False)
     ]
     return (

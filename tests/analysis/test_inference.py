@@ -89,7 +89,7 @@ def test_order_of_activations() -> None:
     assert arrange(["b", "a"], []) == ["a", "b"]
 
 
-def changed(run: Run, epoch: int, **values: float) -> Run:
+def changed(run: Run, epoch: int, **values: Any) -> Run:
     """The run with other values in one epoch, counted from 0."""
     epochs = list(run.epochs)
     epochs[epoch] = replace(epochs[epoch], **values)
@@ -127,10 +127,7 @@ def test_wilson_interval_is_scipy_s(successes: int, n: int) -> None:
     if successes > n:
         successes, n = n, successes
     expected = stats.binomtest(successes, n).proportion_ci(0.95, "wilson")
-    assert wilson_interval(successes, n) == (
-        pytest.approx(expected.low, abs=1e-14),
-        pytest.approx(expected.high, abs=1e-14),
-    )
+    assert wilson_interval(successes, n) == pytest.approx([expected.low, expected.high], abs=1e-14)
 
 
 def finals_of(**accuracies: Sequence[float | None]) -> pd.DataFrame:
