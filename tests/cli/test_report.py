@@ -1,4 +1,4 @@
-"""`report`, `plan` and `calibrate`: what they print and write, on real and made-up runs, and that they need no torch."""
+"""`report`, `plan` and `calibrate`: what they print and write, and that none of them needs torch."""
 
 from __future__ import annotations
 
