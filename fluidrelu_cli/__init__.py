@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fluidrelu_cli.api import compare, read_study
     from fluidrelu_cli.networks.activations import FluidReLU, ParametricActivation, fluid
 
 __version__ = "0.1.0"
 
-__all__ = ["FluidReLU", "ParametricActivation", "__version__", "fluid"]
+__all__ = ["FluidReLU", "ParametricActivation", "__version__", "compare", "fluid", "read_study"]
 
 _HOMES = {
+    "compare": "fluidrelu_cli.api",
+    "read_study": "fluidrelu_cli.api",
     "FluidReLU": "fluidrelu_cli.networks.activations",
     "ParametricActivation": "fluidrelu_cli.networks.activations",
     "fluid": "fluidrelu_cli.networks.activations",
@@ -25,3 +28,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

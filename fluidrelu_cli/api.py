@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fluidrelu_cli.analysis import DEFAULT_BASELINE
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import SETTINGS
 from fluidrelu_cli.report.evidence import Evidence
@@ -66,6 +67,8 @@ def compare(
 
     if seeds < 1 or not activations:
         raise UsageError("compare needs at least one activation and one seed.")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be a whole number from 1, not {workers}.")
     unknown = sorted(protocol.keys() - SETTINGS.keys())
     if unknown:
         raise UsageError(f"A protocol has no {', '.join(unknown)}: its fields are {', '.join(SETTINGS)}.")
@@ -73,6 +76,9 @@ def compare(
         protocol["dataset"] = canonical(str(protocol["dataset"]))
     opened = open_study(Path(results), study, protocol)
     resolved = [resolve(one) if isinstance(one, str) else resolve_class(one) for one in activations]
+    names = [activation.name for activation in resolved]
+    if len(set(names)) < len(names):
+        raise UsageError(f"Two activations have the same name ({', '.join(names)}): rename one, or leave it out.")
     with show_downloads() as callbacks:
         experiment = prepare(
             opened, resolved, data_dir=Path(data_dir) if data_dir else None, device=device, offline=offline, **callbacks
@@ -89,8 +95,11 @@ def compare(
                 failed.append(event)
     if failed:
         path = opened.files(failed[0].trial.name).failure
-        raise FluidReluError(f"{len(failed)} trials failed ({failed[0].error}): see {path}; the same call tries again.")
-    return Result(Evidence(opened, experiment.runs, baseline=resolved[0].name, notes=experiment.notes))
+        raise FluidReluError(
+            f"{len(failed)} of {len(work.missing)} trials failed ({failed[0].error}): see {path}; the same call tries"
+            " again."
+        )
+    return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name))
 
 
 def _choose_runner(experiment: Experiment, workers: int | None) -> RunJobs:
@@ -124,4 +133,8 @@ def read_study(folder: str | Path, *, baseline: str | None = None) -> Result:
     """
     study = load_study(Path(folder))
     contents = study.read_some()
-    return Result(Evidence(study, contents.runs, baseline=baseline))
+    trained = {run.trial.activation for run in contents.runs}
+    first = next(
+        (name for name in (DEFAULT_BASELINE, *study.asked) if name in trained), contents.runs[0].trial.activation
+    )
+    return Result(Evidence(study, contents, baseline=baseline or first))

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from fluidrelu_cli.audit import check_data, describe_changed_sources, describe_mixtures
+from fluidrelu_cli.audit import check_data, describe_changed_sources
 from fluidrelu_cli.errors import StorageError
 from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Run
-from fluidrelu_cli.study import Study
+from fluidrelu_cli.study import Contents, Study, sort_key
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, group_jobs
 
 if TYPE_CHECKING:
@@ -51,10 +51,8 @@ class Experiment:
     """Where to train; on a cluster `auto` is up to each worker."""
     data_sha256: str
     model_sha256: str | None
-    runs: list[Run] = field(default_factory=list)
-    """Every usable run of the study, by activation and seed, after :func:`conduct`."""
-    notes: list[str] = field(default_factory=list)
-    """After it, a sentence on each run that is left out, and on what stands out among the others."""
+    contents: Contents = field(default_factory=Contents)
+    """The study's runs, and why others cannot be used, after :func:`conduct`."""
 
 
 def prepare(
@@ -107,7 +105,7 @@ def conduct(
 
     Nothing is trained but by taking the next event. Each run is written as it ends, and each traceback is kept in the
     file ``study.files(trial.name).failure``. The study is locked within the context; leaving it early keeps what is
-    finished, and after it the experiment's ``runs`` and ``notes`` are those of the study.
+    finished, and after it the experiment's ``contents`` are the study's.
 
     Args:
         experiment: what :func:`prepare` returned.
@@ -138,9 +136,8 @@ def conduct(
         jobs = group_jobs(missing, experiment.activations, batch_seeds)
         with contextlib.closing(_run_and_keep(study, jobs, run_jobs, runs)) as events:
             yield Work(tuple(trials), tuple(missing), tuple(notes)), events
-        experiment.runs = sorted(runs, key=lambda run: (run.trial.activation, run.trial.seed))
-        left_out = [f"Left out: {problem}." for name, problem in contents.problems.items() if name not in damaged]
-        experiment.notes = left_out + describe_mixtures(experiment.runs, study.folder)
+        problems = {name: problem for name, problem in contents.problems.items() if name not in damaged}
+        experiment.contents = Contents(tuple(sorted(runs, key=sort_key)), problems)
 
 
 def _run_and_keep(

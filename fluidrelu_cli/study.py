@@ -23,15 +23,20 @@ DEFAULT_STUDY = "local"
 class Contents:
     """The runs of a study's folder, each of its files read once."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[Run, ...] = ()
     """All that can be read, by activation and seed."""
-    problems: Mapping[str, StorageError]
+    problems: Mapping[str, StorageError] = field(default_factory=dict)
     """Why each other run cannot be used, by its trial's name."""
 
     @property
     def notes(self) -> list[str]:
         """A sentence on each run that is left out."""
         return [f"Left out: {error}." for error in self.problems.values()]
+
+
+def sort_key(made: Run) -> tuple[str, int]:
+    """What the runs of a study are sorted by."""
+    return made.trial.activation, made.trial.seed
 
 
 @dataclass
@@ -81,8 +86,7 @@ class Study:
                 runs.append(self._read_run(path.stem))
             except StorageError as error:  # a damaged file is one too
                 problems[path.stem] = error
-        runs.sort(key=lambda made: (made.trial.activation, made.trial.seed))
-        return Contents(tuple(runs), problems)
+        return Contents(tuple(sorted(runs, key=sort_key)), problems)
 
     def read_some(self) -> Contents:
         """As :meth:`read`; FluidReluError if no run can be read."""

@@ -64,3 +64,10 @@ def undisturbed(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     results = tmp_path_factory.mktemp("undisturbed")
     fluidrelu("repeat", "-n", 2, *SMALL, "--data-dir", data_dir, "--device", "cpu", "--results", results)
     return results / "local" / "runs"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

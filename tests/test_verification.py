@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
+from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.run import Epoch
 from fluidrelu_cli.verification import Verification, read_record, verify
 
@@ -25,8 +26,9 @@ def copied(undisturbed: Path, tmp_path: Path) -> Path:
 
 def made_again(csv: Path, data_dir: Path) -> Verification:
     epochs: list[Epoch] = []
-    verified = verify(read_record(csv), data_dir, "cpu", epochs.append)
-    assert verified.accuracy == epochs[-1].test_accuracy
+    recorded = read_record(csv)
+    verified = verify(recorded, resolve(recorded.trial.activation), data_dir, "cpu", epochs.append)
+    assert verified.again.epochs == tuple(epochs)
     return verified
 
 
@@ -76,7 +78,7 @@ def test_parameters_that_are_gone_are_named(copied: Path, data_dir: Path) -> Non
     copied.with_suffix(".parameters.csv").unlink()
     provenance = copied.with_suffix(".json")
     provenance.write_text(json.dumps({**json.loads(provenance.read_text()), "parameter_rows": 0}))
-    assert made_again(copied, data_dir).differences == {"learned parameters": math.inf}
+    assert made_again(copied, data_dir).differences == {"learned kernels": math.inf, "learned value": math.inf}
 
 
 def test_damaged_record_is_refused_with_a_way_on(copied: Path) -> None:
@@ -89,7 +91,7 @@ def test_what_is_no_record_is_refused(copied: Path) -> None:
     with pytest.raises(UsageError, match=r"There is no file .*nosuch\.csv: name a run CSV"):
         read_record(copied.with_name("nosuch.csv"))
     for path in (copied.with_suffix(".parameters.csv"), copied.with_suffix(".json"), copied.parent):
-        with pytest.raises(UsageError, match=r"is no run CSV: name one, such as results/local/runs/relu-seed0\.csv"):
+        with pytest.raises(UsageError, match=r"is not a run CSV: name one, such as results/local/runs/relu-seed0\.csv"):
             read_record(path)
     provenance = copied.with_suffix(".json")
     content = json.loads(provenance.read_text())
@@ -97,5 +99,5 @@ def test_what_is_no_record_is_refused(copied: Path) -> None:
     with pytest.raises(DamagedFileError, match=r"json is damaged \(its protocol cannot be read\)"):
         read_record(copied)
     provenance.unlink()
-    with pytest.raises(DamagedFileError, match=r"json, which tells how .* was made, is missing: put it beside the CSV"):
+    with pytest.raises(DamagedFileError, match=r"json, which records the run's protocol, is missing: restore it"):
         read_record(copied)

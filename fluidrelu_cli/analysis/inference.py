@@ -1,8 +1,9 @@
 """Statistics of final accuracies: pure functions from tables to tables.
 
-A table of runs has records.RUN_COLUMNS. A run's result is the test accuracy after its last epoch. Intervals are over
+A table of runs has run.RUN_COLUMNS. A run's result is the test accuracy after its last epoch. Intervals are over
 seeds: they cover the noise of training (initial weights, order of the data) on one set of test images, not the
-choice of those images, whose standard error stands beside them.
+choice of those images, whose standard error is given too. Distributions are scipy.special's functions, because
+importing scipy.stats takes longer than a report.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
-from fluidrelu_cli.analysis.published import PAPER_PAIR
-from fluidrelu_cli.run import TIMINGS
+from fluidrelu_cli.run import RUN_COLUMNS, TIMINGS, Run
 
 ALPHA = 0.05
 CONFIDENCE = 1 - ALPHA
@@ -34,12 +34,33 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     n = len(values)
     if n < 2:
         return math.nan, math.nan
-    mean, half = float(np.mean(values)), stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / n**0.5
+    mean, half = float(np.mean(values)), special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * np.std(values, ddof=1) / n**0.5
     return mean - float(half), mean + float(half)
 
 
-def summary(finals: pd.DataFrame, asked: Mapping[str, int], test_images: int) -> pd.DataFrame:
-    """One row an activation: n, asked, mean, ci_low, ci_high, sd (sample), median, best, worst, image_se.
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share p = successes / n; NaN if n = 0.
+
+    (p + z**2 / 2n ± z sqrt(p (1 - p) / n + z**2 / 4n**2)) / (1 + z**2 / n), z the normal distribution's 0.975 point.
+    """
+    if n == 0:
+        return math.nan, math.nan
+    p, z = successes / n, float(special.ndtri((1 + CONFIDENCE) / 2))
+    centre, half = p + z**2 / (2 * n), z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+    low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+    return (low if successes else 0.0), (high if successes < n else 1.0)  # at the ends exactly, whatever is rounded
+
+
+def arrange(names: Iterable[str], order: Sequence[str]) -> list[str]:
+    """Distinct names: those in ``order`` as they come there, then the others by name."""
+    place = {name: index for index, name in reversed(list(enumerate(order)))}
+    return sorted(set(names), key=lambda name: (place.get(name, len(order)), name))
+
+
+def summary(
+    finals: pd.DataFrame, asked: Mapping[str, int], test_images: int, order: Sequence[str] = ()
+) -> pd.DataFrame:
+    """One row per activation: n, asked, mean, ci_low, ci_high, sd (sample), median, best, worst, image_se.
 
     ``ci_*`` are :func:`interval`'s. ``image_se`` is the standard error of an accuracy p on N test images drawn at
     random, sqrt(p (1 - p) / N). NaN stands where n is too small. Best and worst describe these n runs alone: they
@@ -49,9 +70,10 @@ def summary(finals: pd.DataFrame, asked: Mapping[str, int], test_images: int) ->
         finals: as :func:`final_accuracies` gives it.
         asked: how many seeds, from 0, were asked for by activation.
         test_images: N.
+        order: of the rows, as for :func:`arrange`.
     """
     rows = []
-    for activation in paper_pair_first({*finals["activation"], *asked}):
+    for activation in arrange({*finals["activation"], *asked}, order):
         mine = finals[finals["activation"] == activation]
         values = mine["test_accuracy"].tolist()
         mean = float(np.mean(values)) if values else math.nan
@@ -76,8 +98,8 @@ def summary(finals: pd.DataFrame, asked: Mapping[str, int], test_images: int) ->
     return table
 
 
-def comparisons(finals: pd.DataFrame, baseline: str, test_images: int) -> pd.DataFrame:
-    """Each other activation A against the baseline B, paired by seed: one row each.
+def comparisons(finals: pd.DataFrame, baseline: str, test_images: int, order: Sequence[str] = ()) -> pd.DataFrame:
+    """Each other activation A against the baseline B, paired by seed: one row each, arranged by ``order``.
 
     Columns: activation, baseline; n (seeds that both have); mean_difference (A - B), ci_low, ci_high (paired t, 95 %),
     sd_difference; p (:func:`sign_flip_p`), p_holm (:func:`holm` over the rows); wins, ties, losses (seeds at which A
@@ -88,14 +110,14 @@ def comparisons(finals: pd.DataFrame, baseline: str, test_images: int) -> pd.Dat
     """
     by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
     rows: list[dict[str, Any]] = []
-    for activation in paper_pair_first(set(by_seed.columns) - {baseline}):
+    for activation in arrange(set(by_seed.columns) - {baseline}, order):
         pairs = by_seed[[activation, baseline]].dropna()
         a, b = pairs[activation], pairs[baseline]
         # In whole images, for then equal differences are equal to the last digit.
         images = np.rint((a - b).to_numpy() * test_images).astype(int)
         n, wins, losses = len(pairs), int((images > 0).sum()), int((images < 0).sum())
         low, high = (end / test_images for end in interval(images.tolist()))
-        wilson = stats.binomtest(wins, n).proportion_ci(CONFIDENCE, "wilson") if n else None
+        win_low, win_high = wilson_interval(wins, n)
         alone = {name: sorted(set(by_seed[name].dropna().index) - set(pairs.index)) for name in (activation, baseline)}
         rows.append(
             {
@@ -111,8 +133,8 @@ def comparisons(finals: pd.DataFrame, baseline: str, test_images: int) -> pd.Dat
                 "ties": n - wins - losses,
                 "losses": losses,
                 "win_rate": wins / n if n else math.nan,
-                "win_low": wilson.low if wilson else math.nan,
-                "win_high": wilson.high if wilson else math.nan,
+                "win_low": win_low,
+                "win_high": win_high,
                 "correlation": _correlation(a.tolist(), b.tolist()),
                 "left_out": "; ".join(f"{name} {ranges(seeds)}" for name, seeds in alone.items() if seeds),
             }
@@ -196,40 +218,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def pairs_needed(effect: float, sd_difference: float, power: float, alpha: float = ALPHA) -> int:
-    """How many pairs the two-sided paired t-test needs to find a true mean difference with this power.
-
-    The least n at which :func:`t_test_power` reaches it. It is at least two more than :func:`fewest_pairs`: with fewer
-    the sign-flip test, which is like it otherwise, finds much less.
-    """
-    low = high = fewest_pairs(alpha) + 2
-    while t_test_power(high, effect, sd_difference, alpha) < power:
-        low, high = high + 1, 2 * high
-    while low < high:
-        middle = (low + high) // 2
-        if t_test_power(middle, effect, sd_difference, alpha) < power:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def t_test_power(n: int, effect: float, sd_difference: float, alpha: float = ALPHA) -> float:
-    """The power of the two-sided paired t-test with n pairs to find a difference on the side on which it is.
-
-    P(T > t(1 - alpha / 2; n - 1)), where T has a noncentral t distribution with n - 1 degrees of freedom and
-    noncentrality sqrt(n) effect / sd_difference.
-    """
-    limit, noncentrality = stats.t.isf(alpha / 2, n - 1), n**0.5 * abs(effect) / sd_difference
-    return float(stats.nct.sf(limit, n - 1, noncentrality))
-
-
-def sd_interval(sd: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a standard deviation of n normal values: s sqrt((n - 1) / chi2(0.975, 0.025; n - 1))."""
-    low, high = (sd * float((n - 1) / stats.chi2.ppf(q, n - 1)) ** 0.5 for q in (1 - ALPHA / 2, ALPHA / 2))
-    return low, high
-
-
 def _correlation(a: Sequence[float], b: Sequence[float]) -> float:
     """Pearson's correlation; NaN where there is none. (Of two pairs it is always 1 or -1.)"""
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
@@ -248,37 +236,25 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join("–".join(map(str, run)) for run in runs)
 
 
-def paper_pair_first(names: Iterable[str]) -> list[str]:
-    """Distinct names in the order of every table and figure: the paper's two, then the others by name."""
-    return sorted(set(names), key=lambda name: (name not in PAPER_PAIR, name != PAPER_PAIR[0], name))
-
-
-def compare_runs(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """How far runs of the same activation and seed agree, one row a common run.
+def compare_runs(mine: Iterable[Run], theirs: Iterable[Run]) -> pd.DataFrame:
+    """How far runs of the same activation and seed agree, one row per common run.
 
     Columns: activation, seed; identical (every number but the timings is equal); accuracy_difference (mine minus
     theirs, after the last epoch).
     """
-    keys = ["activation", "seed"]
+    others = {(run.trial.activation, run.trial.seed): run for run in theirs}
     rows = []
-    others = dict(iter(theirs.groupby(keys)))
-    for key, run in mine.groupby(keys):
-        if key not in others:
-            continue
-        a, b = (table.drop(columns=[*TIMINGS, *keys]).reset_index(drop=True) for table in (run, others[key]))
-        same = ((a == b) | (a.isna() & b.isna())).all(axis="columns")
-        difference = float(a["test_accuracy"].iloc[-1] - b["test_accuracy"].iloc[-1])
-        rows.append((*key, bool(same.all()), difference))
-    columns = [*keys, "identical", "accuracy_difference"]
+    for run in mine:
+        key = (run.trial.activation, run.trial.seed)
+        if key in others:
+            other = others[key]
+            rows.append((*key, _digits(run) == _digits(other), run.test_accuracy - other.test_accuracy))
+    columns = ["activation", "seed", "identical", "accuracy_difference"]
     table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
     return table
 
 
-def diverged(runs: pd.DataFrame) -> list[str]:
-    """The runs whose training loss is not finite after the last epoch, by name."""
-    last = runs.loc[runs.groupby(["activation", "seed"])["epoch"].idxmax()]
-    return [
-        f"{row['activation']} seed {row['seed']}"
-        for row in last.to_dict("records")
-        if not math.isfinite(row["train_loss"])
-    ]
+def _digits(run: Run) -> list[list[str]]:
+    """All that a run CSV says of the epochs but the timings, each number to its last bit; nan is equal to nan."""
+    names = [name for name, kind in RUN_COLUMNS.items() if kind is float and name not in TIMINGS]
+    return [[float(getattr(epoch, name)).hex() for name in names] for epoch in run.epochs]

@@ -1,13 +1,16 @@
-"""How many seeds a question needs, from what a study's own runs tell of their spread."""
+"""How many seeds a question needs, from how much a study's own runs vary."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from fluidrelu_cli.analysis.inference import comparisons, final_accuracies, pairs_needed, sd_interval
+from scipy import special
+
+from fluidrelu_cli.analysis.inference import ALPHA, comparisons, fewest_pairs, final_accuracies
 from fluidrelu_cli.errors import FluidReluError, UsageError
-from fluidrelu_cli.study import Study
+from fluidrelu_cli.run import Run, tabulate_runs
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,15 @@ class Plan:
     alpha: float
     pairs: int
     """How many pairs of runs the study has; all that follows is estimated from them."""
+    left_out: str
+    """The seeds that only one of the two has: inference.comparisons' column."""
     sd_difference: float
     sd_low: float
     sd_high: float
     """The ends of the 95 % interval of ``sd_difference``."""
     correlation: float
     seeds: int
-    """Of each activation: statistics.pairs_needed."""
+    """Of each activation: :func:`pairs_needed`."""
     seeds_low: int
     seeds_high: int
     """What it would be at the ends of the SD's interval."""
@@ -41,47 +46,41 @@ class Plan:
     """How many of the 2 ``seeds`` trials the study does not have yet."""
     device: str
     """The kind of device they were trained on."""
-    notes: tuple[str, ...]
-    """What of the study is left out."""
 
     def seconds(self, workers: int) -> float:
         """How long the missing trials take on such a processor, by so many workers side by side."""
         return self.missing * self.pair_seconds / 2 / workers
 
 
-def plan(study: Study, activation: str, baseline: str, effect: float, power: float, alpha: float) -> Plan:
-    """Plan from a study's own SD and correlation.
+def plan(runs: Sequence[Run], activation: str, baseline: str, effect: float, power: float, alpha: float) -> Plan:
+    """Plan from the SD and the correlation of a study's runs.
 
     Raises:
         UsageError: if effect, power or alpha is out of range, or there is nothing to compare.
-        FluidReluError: if the study has fewer than two pairs of runs, or their differences do not vary.
+        FluidReluError: if there are fewer than two pairs of runs, or their differences do not vary.
     """
     _require(0 < effect < 1, "effect", effect, "a difference of accuracies between 0 and 1, such as 0.0005")
     _require(0 < alpha < 1, "alpha", alpha, "between 0 and 1")
     _require(alpha < power < 1, "power", power, f"between --alpha ({alpha}) and 1")
     if activation == baseline:
         raise UsageError(f"--act and --baseline are both {baseline}: name two activations.")
-    runs, notes = study.read_runs()
-    finals = final_accuracies(runs)
-    finals = finals[finals["activation"].isin([activation, baseline])]
-    there = set(finals["activation"])
-    missing = [name for name in (activation, baseline) if name not in there]
-    found = None if missing else comparisons(finals, baseline, study.test_images(runs)).iloc[0]
+    runs = [run for run in runs if run.trial.activation in (activation, baseline)]
+    finals = final_accuracies(tabulate_runs(runs))
+    both = finals["activation"].nunique() == 2
+    found = comparisons(finals, baseline, max(run.test_images for run in runs)).iloc[0] if both else None
     if found is None or found["n"] < 2 or found["sd_difference"] == 0:
         raise FluidReluError(
-            f"{study.folder} cannot tell how much differences between {activation} and {baseline} vary: train some"
+            f"The study does not show how much differences between {activation} and {baseline} vary: train some"
             f" more pairs first, with `fluidrelu repeat -n 10 --act {baseline} --act {activation}` and its --study."
         )
     n, sd = int(found["n"]), float(found["sd_difference"])
     low, high = sd_interval(sd, n)
     variances = finals.groupby("activation")["test_accuracy"].var()
     seconds: dict[str, list[float]] = {}
-    provenances = [record for record in study.provenances(runs) if record["activation"] in there]
-    for record in provenances:
-        took = record.get("wall_seconds", 0.0) / record.get("batched_seeds", 1)
-        seconds.setdefault(record["activation"], []).append(took)
+    for run in runs:
+        took = (run.provenance.wall_seconds or 0.0) / run.provenance.batched_seeds
+        seconds.setdefault(run.trial.activation, []).append(took)
     seeds = pairs_needed(effect, sd, power, alpha)
-    left_out = [f"Pairs are seeds that both have; left out: {found['left_out']}."] if found["left_out"] else []
     return Plan(
         activation=activation,
         baseline=baseline,
@@ -89,6 +88,7 @@ def plan(study: Study, activation: str, baseline: str, effect: float, power: flo
         power=power,
         alpha=alpha,
         pairs=n,
+        left_out=str(found["left_out"]),
         sd_difference=sd,
         sd_low=low,
         sd_high=high,
@@ -98,13 +98,46 @@ def plan(study: Study, activation: str, baseline: str, effect: float, power: flo
         seeds_high=pairs_needed(effect, high, power, alpha),
         seeds_unpaired=pairs_needed(effect, float(variances.sum()) ** 0.5, power, alpha),
         pair_seconds=sum(map(median, seconds.values())),
+        processors=tuple(sorted({str(run.provenance.gpu or run.provenance.cpu) for run in runs})),
         missing=2 * seeds - int((finals["seed"] < seeds).sum()),
-        device=str(provenances[0].get("device")),
-        notes=(*notes, *left_out),
-        processors=tuple(sorted({str(record.get("gpu") or record.get("cpu")) for record in provenances})),
+        device=str(runs[0].provenance.device),
     )
 
 
 def _require(holds: bool, option: str, value: float, wanted: str) -> None:
     if not holds:
         raise UsageError(f"--{option} must be {wanted}, not {value}.")
+
+
+def pairs_needed(effect: float, sd_difference: float, power: float, alpha: float = ALPHA) -> int:
+    """How many pairs the two-sided paired t-test needs to find a true mean difference with this power.
+
+    The least n at which :func:`t_test_power` reaches it. It is at least two more than :func:`fewest_pairs`: with fewer
+    the sign-flip test, which is like it otherwise, finds much less.
+    """
+    low = high = fewest_pairs(alpha) + 2
+    while t_test_power(high, effect, sd_difference, alpha) < power:
+        low, high = high + 1, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        if t_test_power(middle, effect, sd_difference, alpha) < power:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def t_test_power(n: int, effect: float, sd_difference: float, alpha: float = ALPHA) -> float:
+    """The power of the two-sided paired t-test with n pairs to find a difference on the side on which it is.
+
+    P(T > t(1 - alpha / 2; n - 1)), where T has a noncentral t distribution with n - 1 degrees of freedom and
+    noncentrality sqrt(n) effect / sd_difference.
+    """
+    limit, noncentrality = -special.stdtrit(n - 1, alpha / 2), n**0.5 * abs(effect) / sd_difference
+    return 1 - float(special.nctdtr(n - 1, noncentrality, limit))
+
+
+def sd_interval(sd: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a standard deviation of n normal values: s sqrt((n - 1) / chi2(0.975, 0.025; n - 1))."""
+    low, high = (sd * float((n - 1) / special.chdtri(n - 1, q)) ** 0.5 for q in (ALPHA / 2, 1 - ALPHA / 2))
+    return low, high

@@ -47,7 +47,7 @@ app.command(epilog="Example: fluidrelu calibrate calibration/batch-10 calibratio
 def acts() -> None:
     """List the built-in activations, with formula and source."""
     from fluidrelu_cli.networks.named import ACTIVATIONS
-    from fluidrelu_cli.report.formats import rich_table
+    from fluidrelu_cli.report.tables import rich_table
 
     rows = [[activation.name, activation.formula, activation.source] for activation in ACTIVATIONS.values()]
     show(rich_table("Activations", ["name", "formula", "source"], rows, left=range(3)))
@@ -61,7 +61,7 @@ def acts() -> None:
 def models() -> None:
     """List the built-in networks, with their layers and source."""
     from fluidrelu_cli.networks.named import ARCHITECTURES
-    from fluidrelu_cli.report.formats import rich_table
+    from fluidrelu_cli.report.tables import rich_table
 
     rows = [[model.name, model.layers, str(model.smallest), model.source] for model in ARCHITECTURES.values()]
     show(rich_table("Networks", ["name", "layers", "least\nside", "source"], rows, left=(0, 1, 3)))

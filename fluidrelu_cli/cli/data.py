@@ -65,10 +65,10 @@ def verify_data(
     data_dir: DataDirOption = None,
 ) -> None:
     """Check that data sets are intact, and that files of your own fit; exit code 1 if one is not."""
+    from fluidrelu_cli.cli.wording import verified_data
     from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, default_data_dir, path_of
     from fluidrelu_cli.data.dataset import read_npz
     from fluidrelu_cli.data.store import read_named
-    from fluidrelu_cli.report.wording import verified_data
 
     folder = data_dir or default_data_dir()
     here = [named.name for named in CATALOGUE.values() if path_of(named, folder).exists()]

@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 
 @with_protocol
 def train(
-    requested: dict[str, Any],
+    *,
     act: Annotated[
         str, typer.Option(help="The activation; `fluidrelu acts` lists them.", rich_help_panel=WHAT)
     ] = DEFAULT_ACTIVATIONS[1],
     seed: Annotated[
         int, typer.Option(min=0, help="Determines the initial weights and the data order.", rich_help_panel=WHAT)
     ] = 0,
+    requested: dict[str, Any],
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
@@ -49,8 +50,7 @@ def train(
     """Train one trial, show each epoch, and write its run CSV."""
     from fluidrelu_cli.cli.progress import EpochLines
     from fluidrelu_cli.experiment import conduct
-    from fluidrelu_cli.report.formats import rich_table
-    from fluidrelu_cli.report.tables import epoch_cells
+    from fluidrelu_cli.report.tables import epoch_cells, rich_table
     from fluidrelu_cli.run import tabulate_runs
     from fluidrelu_cli.workers.events import EpochDone, Failed, run_in_this_process
 
@@ -68,14 +68,14 @@ def train(
                     progress.show(event.epochs[0])
                 elif isinstance(event, Failed):
                     raise FluidReluError(f"{trial.name} failed: {event.error}; its traceback is in {files.failure}.")
-    [run] = [run for run in experiment.runs if run.trial == trial]
+    [run] = [run for run in experiment.contents.runs if run.trial == trial]
     show(rich_table(trial.name, *epoch_cells(tabulate_runs([run]))))
     show(f"test accuracy {run.test_accuracy:.4f}   {files.csv}")
 
 
 @with_protocol
 def repeat(
-    requested: dict[str, Any],
+    *,
     n: Annotated[
         int, typer.Option("-n", min=1, help="Seeds of each activation: 0, 1, ..., n - 1.", rich_help_panel=WHAT)
     ] = 3,
@@ -85,6 +85,7 @@ def repeat(
             help="An activation; repeat the option for several. `fluidrelu acts` lists them.", rich_help_panel=WHAT
         ),
     ] = list(DEFAULT_ACTIVATIONS),  # noqa: B006  (Typer copies it)
+    requested: dict[str, Any],
     workers: WorkersOption = None,
     batch_seeds: Annotated[
         str,
@@ -133,7 +134,7 @@ def repeat(
         failures = _show_events(experiment.study, work, events)
     _show_summary(experiment)
     if failures:
-        say(f"Error: {failures} trials failed; the same command tries them again.")
+        say(f"Error: {failures} of {len(work.missing)} trials failed; the same command tries them again.")
         raise typer.Exit(1)
 
 
@@ -216,14 +217,13 @@ def _show_notes(work: Work) -> None:
 
 def _show_summary(experiment: Experiment) -> None:
     from fluidrelu_cli.report.evidence import Evidence
-    from fluidrelu_cli.report.formats import rich_table
-    from fluidrelu_cli.report.tables import summary_cells
+    from fluidrelu_cli.report.tables import rich_table, summary_cells
 
-    for note in experiment.notes:
+    evidence = Evidence(experiment.study, experiment.contents)
+    for note in evidence.notes:
         say(note)
-    evidence = Evidence(experiment.study, experiment.runs)
-    folder = experiment.study.folder
-    show(rich_table(f"Accuracy after the last epoch: {folder}", *summary_cells(evidence.summary)))
+    title = f"Accuracy after the last epoch: {experiment.study.folder}"
+    show(rich_table(title, *summary_cells(evidence.summary)))
 
 
 def verify(

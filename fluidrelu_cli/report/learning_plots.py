@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
-from torch import Tensor
 
-from fluidrelu_cli.analysis.inference import paper_pair_first
-from fluidrelu_cli.networks.named import Activation
-from fluidrelu_cli.report.plots import WIDTH, wrapped
+from fluidrelu_cli.report.plots import WIDTH, pick_colours, wrapped
 from fluidrelu_cli.report.tables import label
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+KernelFunctions = Callable[[Mapping[str, Array], Array], Array]
+"""An activation's functions: from its learned parameters, (kernels,) each, and inputs (V,) to outputs (V, kernels)."""
 
 SEEDS_SHOWN = 3
 LAYERS_SHOWN = 6
 """Of a network with more of them, so many, from the first to the last."""
 
 
-def learning_curves(runs: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
-    """Test error (1 - test accuracy) and training loss by epoch: a line for the mean, a band of one SD of the seeds."""
+def learning_curves(
+    runs: pd.DataFrame, order: Sequence[str], axes: tuple[Axes, Axes] | None = None
+) -> tuple[Axes, Axes]:
+    """Test error (1 - test accuracy) and training loss by epoch: a line for the mean, a band of one SD of the seeds.
+
+    Args:
+        runs: run.RUN_COLUMNS.
+        order: all activations, in order.
+        axes: where to draw, the errors and the losses.
+    """
     if axes is None:
         above, below = Figure(figsize=(WIDTH, 6.4), layout="constrained").subplots(2, 1, sharex=True)
         axes = (above, below)
     errors = runs.assign(test_error=1 - runs["test_accuracy"])
+    trained = set(runs["activation"])
+    colours = {name: colour for name, colour in pick_colours(order).items() if name in trained}
     panels = (("test_error", "test error (1 − accuracy)"), ("train_loss", "training loss (nats)"))
     for ax, (column, quantity) in zip(axes, panels, strict=True):
-        for index, activation in enumerate(paper_pair_first(runs["activation"])):
+        for activation, colour in colours.items():
             seeds = errors[errors["activation"] == activation].groupby("epoch")[column]
             mean, sd = seeds.mean(), seeds.std().fillna(0)
             name = wrapped(f"{label(activation)} (n = {seeds.size().max()})", 32)
-            ax.plot(mean, color=f"C{index}", linewidth=2, marker=".", label=name)
-            ax.fill_between(mean.index, mean - sd, mean + sd, color=f"C{index}", alpha=0.2, linewidth=0)
+            ax.plot(mean, color=colour, linewidth=2, marker=".", label=name)
+            ax.fill_between(mean.index, mean - sd, mean + sd, color=colour, alpha=0.2, linewidth=0)
         ax.set(ylabel=quantity)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         # Within a decade the ticks of a linear axis are the better ones.
@@ -57,11 +69,12 @@ class _PlainLogFormatter(LogFormatter):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
-def learned_parameters(parameters: pd.DataFrame) -> Figure:
-    """One activation's learned parameters by kernel (down) and epoch (right), a row a layer, a column a seed.
+def learned_parameters(parameters: pd.DataFrame, of_seeds: int) -> Figure:
+    """One activation's learned parameters by kernel (down) and epoch (right), one row per layer, one column per seed.
 
     Args:
-        parameters: records.PARAMETER_COLUMNS of one activation; the first three seeds are drawn.
+        parameters: run.PARAMETER_COLUMNS of one activation; the first three seeds are drawn.
+        of_seeds: how many seeds there are.
     """
     activation = str(parameters["activation"].iloc[0])
     seeds = sorted(parameters["seed"].unique())[:SEEDS_SHOWN]
@@ -89,8 +102,8 @@ def learned_parameters(parameters: pd.DataFrame) -> Figure:
                 ax.set_xlabel("epoch (0: start)")
     assert image is not None  # there is at least one layer and one seed
     figure.colorbar(image, ax=grid, label=f"learned {parameters['parameter'].iloc[0]}")
-    n = parameters["seed"].nunique()
-    figure.suptitle(f"What {label(activation)} learned{_which(len(seeds), n, len(layers), len(by_layer))}", **TITLE)
+    which = _which(len(seeds), of_seeds, len(layers), len(by_layer))
+    figure.suptitle(f"What {label(activation)} learned{which}", **TITLE)
     return figure
 
 
@@ -109,26 +122,28 @@ def _which(seeds: int, of_seeds: int, layers: int, of_layers: int) -> str:
     return f" ({', '.join(left_out)})" if left_out else ""
 
 
-def learned_functions(activation: Activation, parameters: pd.DataFrame) -> Figure:
-    """What an activation became: each kernel's function after the last epoch, a panel a layer.
+def learned_functions(parameters: pd.DataFrame, of_seeds: int, functions: KernelFunctions) -> Figure:
+    """What an activation became: each kernel's function after the last epoch, one panel per layer and seed.
 
     Args:
-        activation: whose functions they are.
-        parameters: records.PARAMETER_COLUMNS of that activation; the first three seeds are drawn.
+        parameters: run.PARAMETER_COLUMNS of one activation; the first three seeds are drawn.
+        of_seeds: how many seeds there are.
+        functions: the activation's.
     """
+    activation = str(parameters["activation"].iloc[0])
     last = parameters[parameters["epoch"] == parameters["epoch"].max()]
     seeds = sorted(last["seed"].unique())[:SEEDS_SHOWN]
     all_layers = list(dict.fromkeys(last["layer"]))
     layers = [all_layers[index] for index in _spread(len(all_layers))]
     figure = Figure(figsize=(WIDTH, 0.8 + 2.6 * len(layers)), layout="constrained")
     grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, sharey=True)
-    v = torch.linspace(-4, 2, 49)
+    v = np.linspace(-4, 2, 49)
     for row, layer in enumerate(layers):
         for column, seed in enumerate(seeds):
             ax = grid[row, column]
-            mine = last[(last["layer"] == layer) & (last["seed"] == seed)]
-            curves = _functions(activation, mine, v)
-            ax.plot(v, v.relu(), color="black", linestyle="--", linewidth=1)
+            mine = last[(last["layer"] == layer) & (last["seed"] == seed)].sort_values("kernel")
+            curves = functions({str(name): group["value"].to_numpy() for name, group in mine.groupby("parameter")}, v)
+            ax.plot(v, np.maximum(v, 0), color="black", linestyle="--", linewidth=1)
             ax.plot(v, curves, color="C1", linewidth=0.8, alpha=0.6)
             if column == 0:
                 ax.set_ylabel(wrapped(f"{layer}, {curves.shape[1]} kernels", 32))
@@ -136,19 +151,6 @@ def learned_functions(activation: Activation, parameters: pd.DataFrame) -> Figur
                 ax.set_title(f"seed {seed}")
             if row == len(layers) - 1:
                 ax.set_xlabel("input v")
-    n = parameters["seed"].nunique()
-    which = _which(len(seeds), n, len(layers), len(all_layers))
-    figure.suptitle(f"What {label(activation.name)} became{which}; dashed: ReLU", **TITLE)
+    which = _which(len(seeds), of_seeds, len(layers), len(all_layers))
+    figure.suptitle(f"What {label(activation)} became{which}; dashed: ReLU", **TITLE)
     return figure
-
-
-def _functions(activation: Activation, parameters: pd.DataFrame, v: Tensor) -> Tensor:
-    """Each kernel's outputs for the inputs v (V,), of one layer and seed: (V, kernels)."""
-    by_name = {str(name): group.sort_values("kernel")["value"] for name, group in parameters.groupby("parameter")}
-    kernels = max(map(len, by_name.values()))
-    module = activation.make(kernels).eval()
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            parameter.copy_(torch.tensor(by_name[name].tolist()).view_as(parameter))
-        outputs: Tensor = module(v.view(-1, 1, 1, 1).expand(-1, kernels, 1, 1))
-    return outputs.flatten(1)

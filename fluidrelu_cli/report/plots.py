@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import torch
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from fluidrelu_cli.analysis.inference import paper_pair_first
-from fluidrelu_cli.analysis.published import PAPER_PAIR, PAPER_TABLE2
-from fluidrelu_cli.networks.activations import fluid
+from fluidrelu_cli.analysis.published import Published
+from fluidrelu_cli.networks.curves import fluid
 from fluidrelu_cli.report.tables import label
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
@@ -46,7 +45,7 @@ WIDTH = 5.6
 
 FIGURE1_A = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 FAR = 2
-"""An activation whose mean error is so many times the best one's is left off the axis of accuracies: words tell it."""
+"""An activation whose mean error is so many times the best one's is beyond the axis of accuracies, and said to be."""
 
 SYMLOG_FROM, SYMLOG_LINEAR = 0.02, 0.002
 """Differences larger than the one are drawn on an axis that is linear up to the other, and logarithmic beyond."""
@@ -59,41 +58,66 @@ def style() -> Iterator[None]:
         yield
 
 
-def rendered(drawn: Axes | Figure) -> dict[str, bytes]:
-    """A figure, or that of axes, as the contents of a PNG and an SVG file, by the file name's ending."""
-    figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
-    assert figure is not None  # axes have one
+METADATA: Mapping[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
+"""What keeps each kind of file free of versions and dates, so that the same figure is the same file."""
+
+
+def render(drawn: Axes | Figure, kinds: Sequence[str] = ("png", "svg")) -> dict[str, bytes]:
+    """A figure, or that of axes, as the contents of files of these kinds, by the file name's ending."""
+    figure = figure_of(drawn)
     contents = {}
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+    for kind in kinds:
         content = io.BytesIO()
-        figure.savefig(content, format=kind, metadata=metadata)
+        # Not by Figure.savefig: that draws everything twice, and once is most of a report's time.
+        canvas = get_registered_canvas_class(kind)(figure)
+        getattr(canvas, f"print_{kind}")(content, metadata=METADATA[kind])
+        figure.set_layout_engine("none")  # it is laid out now, and that takes as long as drawing
         contents[kind] = content.getvalue()
     return contents
+
+
+def figure_of(drawn: Axes | Figure) -> Figure:
+    """The figure that axes are in."""
+    figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+    assert figure is not None  # axes have one
+    return figure
+
+
+def pick_colours(order: Sequence[str]) -> dict[str, str]:
+    """Each activation's colour, the same in every figure."""
+    return {name: f"C{index}" for index, name in enumerate(order)}
 
 
 def figure1(ax: Axes | None = None) -> Axes:
     """The paper's Figure 1: equation (4) for several a, between its limits ReLU and identity."""
     ax = ax or Figure(figsize=(WIDTH, 4), layout="constrained").subplots()
-    v = torch.linspace(-8, 2, 401, dtype=torch.float64)
+    v = np.linspace(-8, 2, 401)
     ax.plot(v, v, color="black", linestyle=":", linewidth=1, label="a → ∞: identity")
     shades = mpl.colormaps["viridis"](np.linspace(0.9, 0.0, len(FIGURE1_A)))
     for a, colour in zip(reversed(FIGURE1_A), reversed(shades), strict=True):
-        ax.plot(v, fluid(v, torch.tensor(a, dtype=torch.float64)), color=colour, label=f"a = {a:g}".replace("-", "−"))
-    ax.plot(v, v.relu(), color="black", linestyle="--", linewidth=1, label="a → −∞: ReLU")
+        ax.plot(v, fluid(v, a), color=colour, label=f"a = {a:g}".replace("-", "−"))
+    ax.plot(v, np.maximum(v, 0), color="black", linestyle="--", linewidth=1, label="a → −∞: ReLU")
     ax.set(xlabel="input v", ylabel="f(v)", title="The paper's activation as reconstructed, equation (4)")
     ax.legend(loc="lower right")
     return ax
 
 
-def accuracies(summary: pd.DataFrame, finals: pd.DataFrame, published: bool, ax: Axes | None = None) -> Axes:
+def accuracies(
+    summary: pd.DataFrame, finals: pd.DataFrame, published: Published | None = None, ax: Axes | None = None
+) -> Axes:
     """Every seed's test accuracy by activation, with the mean and its 95 % interval.
 
     Args:
-        summary: as statistics.summary gives it.
-        finals: as statistics.final_accuracies gives it.
-        published: draw the paper's ranges, worst to best of three, too.
+        summary: as inference.summary gives it.
+        finals: as inference.final_accuracies gives it.
+        published: draw the published ranges, worst to best, too.
         ax: where to draw.
     """
+    colours = pick_colours(list(summary["activation"]))
     shown = summary[summary["n"] > 0].reset_index(drop=True)
     ax = ax or Figure(figsize=(WIDTH, 1.4 + 0.5 * len(shown)), layout="constrained").subplots()
     far = (1 - shown["mean"]) > FAR * (1 - shown["mean"].max())
@@ -103,32 +127,32 @@ def accuracies(summary: pd.DataFrame, finals: pd.DataFrame, published: bool, ax:
             beyond = f"← {shown['mean'][row]:.4f}, beyond the axis"
             ax.annotate(beyond, (0.01, row), xycoords=("axes fraction", "data"), va="center", fontsize="small")
         else:
-            _strip(ax, row, mine["test_accuracy"], mine["seed"], f"C{row}")
-        if published and activation in PAPER_PAIR:
-            ends = [PAPER_TABLE2[end, activation] for end in ("worst", "best")]
+            _strip(ax, row, mine["test_accuracy"], mine["seed"], colours[activation])
+        if published is not None and activation in published.activations:
+            ends = [published.worst[activation], published.best[activation]]
             ax.plot(ends, [row + 0.36] * 2, color="black", linewidth=1, marker="|", markersize=7)
     near = shown[~far]
     _means(ax, near.index.tolist(), near["mean"], (near["ci_high"] - near["ci_low"]) / 2)
     _rows(ax, [f"{label(row['activation'])}\n(n = {row['n']})" for row in shown.to_dict("records")])
-    brackets = "\nthin brackets: the paper's three runs, worst to best" if published else ""
+    brackets = "\nthin brackets: the paper's three runs, worst to best" if published is not None else ""
     ax.set(xlabel="test accuracy", title=f"Every seed's accuracy; black: mean and 95 % interval{brackets}")
     return ax
 
 
-def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, order: Sequence[str], ax: Axes | None = None) -> Axes:
     """Each activation's accuracy minus the baseline's at the same seed, with the mean and its 95 % interval.
 
     Args:
-        finals: as statistics.final_accuracies gives it.
-        comparisons: as statistics.comparisons gives it.
+        finals: as inference.final_accuracies gives it.
+        comparisons: as inference.comparisons gives it.
+        order: all activations, for their colours.
         ax: where to draw.
     """
     shown = comparisons[comparisons["n"] > 0].reset_index(drop=True)
     ax = ax or Figure(figsize=(WIDTH, 1.4 + 0.5 * len(shown)), layout="constrained").subplots()
     by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
     baseline = shown["baseline"].iloc[0]
-    # a colour is an activation's in every figure
-    colours = {name: f"C{index}" for index, name in enumerate(paper_pair_first(finals["activation"]))}
+    colours = pick_colours(order)
     paired = {name: (by_seed[name] - by_seed[baseline]).dropna() for name in shown["activation"]}
     for row, (activation, values) in enumerate(paired.items()):
         _strip(ax, row, values, values.index.to_series(), colours[activation])
@@ -144,10 +168,10 @@ def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, ax: Axes | None
 
 
 def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """The mean difference with its 95 % interval, a row a study: where one activation helps and where it does not.
+    """The mean difference with its 95 % interval, one row per study: where one activation helps and where it does not.
 
     Args:
-        studies: as statistics.side_by_side gives it.
+        studies: as inference.side_by_side gives it.
         ax: where to draw.
     """
     shown = studies[studies["n"] > 0].reset_index(drop=True)
@@ -167,7 +191,7 @@ def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _axis_of_differences(ax: Axes, largest: float) -> str:
-    """Let the axis hold differences of at most this size; what a reader has to be told of it."""
+    """Let the axis hold differences of at most this size; what a reader has to know of it."""
     beyond = ""
     if largest > SYMLOG_FROM:
         ax.set_xscale("symlog", linthresh=SYMLOG_LINEAR)
@@ -201,7 +225,7 @@ def wrapped(name: str, width: int) -> str:
 
 
 def _strip(ax: Axes, row: int, values: pd.Series[float], seeds: pd.Series[int], colour: str) -> None:
-    """One dot a seed, spread over the row's height by the golden ratio so that they cover each other little."""
+    """One dot per seed, spread over the row's height by the golden ratio so that they cover each other little."""
     ax.plot(values, row - 0.25 + 0.5 * (seeds * 0.618034 % 1), "o", color=colour, markersize=3.5, alpha=0.6, mew=0)
 
 
@@ -210,18 +234,18 @@ def _means(ax: Axes, rows: list[int], means: pd.Series[float], half_widths: pd.S
 
 
 def _rows(ax: Axes, names: list[str], width: int = 18) -> None:
-    """One row an activation, the first above; a long name (mypackage.module:Class) takes several lines."""
+    """One row per activation, the first above; a long name (mypackage.module:Class) takes several lines."""
     ax.set_yticks(range(len(names)), [wrapped(name, width) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
 
 
-def best_of_three(distributions: Mapping[str, pd.DataFrame], published: bool) -> Figure:
-    """How the best and the worst of three runs fall out, over all sets of three, a panel an activation.
+def best_of_three(distributions: Mapping[str, pd.DataFrame], published: Published | None = None) -> Figure:
+    """How the best and the worst of three runs fall out, over all sets of three, one panel per activation.
 
     Args:
-        distributions: as paper.of_three gives them, by activation.
-        published: mark the paper's numbers, too.
+        distributions: as published.best_and_worst_of gives them, by activation.
+        published: mark the published numbers, too.
     """
     figure = Figure(figsize=(WIDTH, 0.6 + 2.6 * len(distributions)), layout="constrained")
     grid = figure.subplots(len(distributions), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
@@ -234,8 +258,8 @@ def best_of_three(distributions: Mapping[str, pd.DataFrame], published: bool) ->
             ax.stairs(
                 100 * shares, edges, fill=True, facecolor=colour, alpha=0.45, hatch=hatch, label=f"{row} of three"
             )
-            if published and activation in PAPER_PAIR:
-                number = PAPER_TABLE2[row, activation]
+            if published is not None:
+                number = published.rows[row][activation]
                 ax.axvline(number, color=colour, linestyle="--", linewidth=2, label=f"the paper's {row}: {number:.4f}")
         ax.set(ylabel="% of our sets")
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, title=label(activation), alignment="left")

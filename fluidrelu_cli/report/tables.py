@@ -1,25 +1,19 @@
-"""Statistics as tables to read: on the terminal (rich), in Markdown and LaTeX. No statistics."""
+"""Statistics as tables to read: cells of text, and cells on a terminal and in Markdown."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
-
-from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.run import RUN_COLUMNS
 
-LABELS = {"relu": "ReLU", "fluid": "FluidReLU"}
-"""How the paper's two activations are called in its table and in figures."""
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
 
-LATEX = {"−": "$-$", "–": "--", "±": r"$\pm$", "<": "$<$", "→": r"$\to$"}
-"""Characters of tables that LaTeX's default setup does not know, or prints as others."""
+LABELS = {"relu": "ReLU", "fluid": "FluidReLU"}
+"""The activations that texts and figures call by another name than the option does."""
 
 Cells = tuple[list[str], list[list[str]]]
 """A table's head and rows, as they are read."""
@@ -48,15 +42,15 @@ def percent(value: float) -> str:
 
 
 def label(activation: str) -> str:
+    """What texts and figures call an activation."""
     return LABELS.get(activation, activation)
 
 
 def table2_cells(table: pd.DataFrame) -> Cells:
-    """Table 2, from paper.table2: activations side by side, each with all its sources."""
-    sources = list(dict.fromkeys(table["source"]))
-    lines = list(dict.fromkeys(table["row"]))
+    """The published table, from published.table2: activations side by side, each with all its sources."""
+    sources, lines, activations = (list(dict.fromkeys(table[name])) for name in ("source", "row", "activation"))
     cells = table.set_index(["row", "activation", "source"])
-    columns = [(activation, source) for activation in PAPER_PAIR for source in sources]
+    columns = [(activation, source) for activation in activations for source in sources]
     head = ["of three"]
     for activation, source in columns:
         head.append(f"{label(activation)}\n{source}\n(n = {cells.loc[(lines[0], activation, source), 'n']})")
@@ -65,7 +59,7 @@ def table2_cells(table: pd.DataFrame) -> Cells:
 
 
 def summary_cells(summary: pd.DataFrame) -> Cells:
-    """statistics.summary, one row an activation."""
+    """inference.summary, one row per activation."""
     head = ["activation", "n", "mean ± 95 %\ninterval", "sample\nSD", "median", "best\nof n", "worst\nof n"]
     rows = [
         [
@@ -83,7 +77,7 @@ def summary_cells(summary: pd.DataFrame) -> Cells:
 
 
 def comparison_cells(comparisons: pd.DataFrame) -> Cells:
-    """statistics.comparisons, one row an activation."""
+    """inference.comparisons, one row per activation."""
     head = ["activation", "pairs", "difference ±\n95 % interval", "p", "p (Holm)", "P(above)\n(95 %)", "r of\npairs"]
     rows = [
         [
@@ -101,7 +95,7 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
 
 
 def side_by_side_cells(studies: pd.DataFrame) -> Cells:
-    """statistics.side_by_side, one row a study."""
+    """inference.side_by_side, one row per study."""
     head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p (Holm)"]
     rows = [
         [
@@ -129,7 +123,7 @@ def _win_rate(row: Mapping[Any, Any]) -> str:
 
 
 def percentile_cells(percentiles: pd.DataFrame) -> Cells:
-    """paper.percentiles, one row a number of Table 2."""
+    """published.percentiles, one row per published number."""
     head = ["of three", "n", "published", "ours: median\n(95 % of our sets)", "percentile of\nthe published"]
     rows = [
         [
@@ -145,7 +139,7 @@ def percentile_cells(percentiles: pd.DataFrame) -> Cells:
 
 
 def calibration_cells(table: pd.DataFrame) -> Cells:
-    """calibration.calibration, one row a batch size and number of epochs; an arrow marks the chosen row."""
+    """calibration.calibration, one row per batch size and number of epochs; an arrow marks the chosen row."""
     head = ["batch\nsize", "epochs", "n", "mean", "sample\nSD", "best\nof 3", "worst\nof 3", "distance\n· 10⁶", ""]
     rows = [
         [
@@ -162,7 +156,7 @@ def calibration_cells(table: pd.DataFrame) -> Cells:
 
 
 def epoch_cells(run: pd.DataFrame) -> Cells:
-    """One run, one row an epoch."""
+    """One run, one row per epoch."""
     head = [name.replace("_", "\n") for name in list(RUN_COLUMNS)[2:]]
     rows = [
         [
@@ -181,25 +175,16 @@ def epoch_cells(run: pd.DataFrame) -> Cells:
 
 def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> Table:
     """A table for the terminal; the columns whose index is in ``left`` hold words, the others numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, name in enumerate(head):
         table.add_column(name, justify="left" if index in left else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # a name may look like rich's markup
     return table
-
-
-def latex(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for LaTeX with the package booktabs; numbers to the right."""
-    table = pd.DataFrame(list(rows), columns=[name.replace("\n", " ") for name in head])
-    styled = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-    caption = re.sub(r"([&%$#_{}])", r"\\\1", title)
-    text: str = styled.to_latex(
-        hrules=True, column_format="l" + "r" * (len(head) - 1), position="htbp", caption=caption
-    )
-    for character, command in LATEX.items():
-        text = text.replace(character, command)
-    return text
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

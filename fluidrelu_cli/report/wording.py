@@ -1,42 +1,55 @@
-"""What the numbers say, in sentences. No statistics."""
+"""What the numbers of a report say, in sentences. No statistics."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
-from fluidrelu_cli.analysis.published import CHANCE
-from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent
-
-if TYPE_CHECKING:
-    from fluidrelu_cli.analysis.planning import Plan
-    from fluidrelu_cli.data.dataset import Dataset
-    from fluidrelu_cli.verification import Verification
+from fluidrelu_cli.report.tables import difference, label, p_value, percent
 
 COMPARISONS_EXPLAINED = (
-    "p: exact, two-sided, by flipping the signs of the paired differences; (Holm): adjusted for all comparisons here,"
-    " which the verdict goes by. The intervals are not adjusted: one may leave out 0 where the verdict is undecided."
-    " P(above): the share of seeds at which the activation's accuracy is the higher one; ties count as not above."
+    "p: exact, two-sided, by flipping the signs of the paired differences. p (Holm): adjusted for all comparisons in"
+    " this table; the verdict goes by it. The intervals are not adjusted, so one may exclude 0 where the verdict is"
+    " undecided. P(above): the share of seeds at which the activation's accuracy is higher; ties count as not above."
 )
 TABLE2_EXPLAINED = (
-    "Best and worst grow apart with the number of runs, so ours are the means over all sets of three of the n runs."
+    "The best of 60 runs beats the best of 3. To compare like with like, our numbers are the average best and the"
+    " average worst over every choice of three of our runs."
 )
 SIDE_BY_SIDE_EXPLAINED = (
-    "Each row is a study with data, network and protocol of its own: compare signs and intervals, hardly sizes, for a"
-    " thousandth is little where many errors are left and much where few are. p (Holm): adjusted for the studies here."
+    "Each row is a study with its own data, network and protocol. Compare signs and intervals rather than sizes: a gain"
+    " of 0.001 is small at 60 % accuracy and large at 98 %. p (Holm): adjusted for the studies in this table."
 )
 PERCENTILES_EXPLAINED = (
-    "A percentile is the share of our sets of three whose best (worst) is below the paper's, and half of those at it."
+    "A percentile is the share of our sets of three whose best (or worst) is below the published one, plus half the"
+    " share of those equal to it."
 )
+RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
+
+
+def question(comparisons: pd.DataFrame, activations: Iterable[str]) -> str:
+    """What a report answers: the first comparison's question, or that of the activations where there is none."""
+    for row in comparisons.to_dict("records"):
+        return f"Is {label(row['activation'])} better than {label(row['baseline'])}?"
+    names = [label(name) for name in activations]
+    return f"How good {'is' if len(names) == 1 else 'are'} {_join(names)}?"
+
+
+def answer(comparisons: pd.DataFrame, activations: Sequence[str], baseline: str) -> str:
+    """The answer: the first comparison's verdict, and where there are more, all of them in short."""
+    for row in comparisons.to_dict("records"):
+        sentence = verdict(row, int(comparisons["p"].notna().sum()))
+        return sentence if len(comparisons) == 1 else f"{sentence} {tally(comparisons)}"
+    if len(activations) > 1:
+        return f"No run has the baseline {baseline}: name one with --baseline ({', '.join(activations)})."
+    return "With a single activation there is nothing to compare."
 
 
 def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
-    """What a row of statistics.comparisons says, in a sentence.
+    """What a row of inference.comparisons says, in a sentence.
 
     Args:
         row: the row.
@@ -44,7 +57,7 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
     """
     a, b = label(row["activation"]), label(row["baseline"])
     if row["n"] == 0:
-        return f"No seed has a run of both {a} and {b}: nothing can be said."
+        return f"No seed has a run of both {a} and {b}, so nothing can be said."
     higher = "higher" if row["mean_difference"] > 0 else "lower"
     by = f"{abs(row['mean_difference']):.5f} {higher}" if row["mean_difference"] else "the same"
     found = f"mean accuracy is {by}"
@@ -77,19 +90,24 @@ def noise(summary: pd.DataFrame, test_images: int) -> str:
     return (
         "Intervals are over seeds: they cover the noise of training (initial weights, order of the data) on these"
         f" {test_images:,} test images. Other images would move each accuracy too, by a standard error of"
-        f" {' to '.join(dict.fromkeys((errors[0], errors[-1])))}; all activations were tested on the same ones."
+        f" {' to '.join(dict.fromkeys((errors[0], errors[-1])))}. All activations were tested on the same ones."
     )
 
 
 def left_out(comparisons: pd.DataFrame) -> str | None:
     """Which seeds a comparison leaves out, because only one of the two activations has them; None if there are none."""
-    found = [
-        f"{', '.join(group['activation'])} against {group['baseline'].iloc[0]}: without {seeds}"
-        for seeds, group in comparisons[comparisons["left_out"] != ""].groupby("left_out", sort=False)
-    ]
-    if not found:
+    some = comparisons[comparisons["left_out"] != ""]
+    if some.empty:
         return None
-    return f"Pairs are seeds that both have ({'. '.join(found)}): do not compare rows over different seeds."
+    baseline = some["baseline"].iloc[0]
+    found = [
+        f"{_join(list(group['activation']))} against {baseline} without {str(seeds).replace('; ', ' and ')}"
+        for seeds, group in some.groupby("left_out", sort=False)
+    ]
+    return (
+        f"Each row uses only the seeds that both activations were trained with ({'; '.join(found)}). Do not compare"
+        " rows with different seeds."
+    )
 
 
 def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
@@ -99,23 +117,29 @@ def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
         return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {', '.join(found)}."
     needed = fewest_pairs(ALPHA / len(comparisons))
     if comparisons["n"].max() < needed:
-        return f"Adjusted for {len(comparisons)} comparisons none can reach 5 % with fewer than {needed} pairs."
+        return f"Adjusted for {len(comparisons)} comparisons, none can reach 5 % with fewer than {needed} pairs."
     return None
 
 
-def three_run_rankings(rankings: pd.DataFrame) -> str | None:
-    """How often a table like the paper's would say what the paper's says; None if there are too few runs."""
+def three_run_rankings(rankings: pd.DataFrame, chance: float) -> str | None:
+    """How often a table like the paper's would say what the paper's says; None if there are too few runs.
+
+    Args:
+        rankings: published.rankings of two activations.
+        chance: each probability if there were no difference.
+    """
     if rankings.empty:
         return None
-    fluid, relu = (percent(probability) for probability in rankings["probability"])
+    first, second = rankings.to_dict("records")
+    a, b = label(first["a"]), label(first["b"])
     return (
-        f"A table of three runs each would rank FluidReLU above ReLU in both rows {fluid} of the time, and ReLU above"
-        f" FluidReLU {relu}; were there no difference, each {percent(CHANCE)}."
+        f"A table of three runs each would rank {a} above {b} in both rows {percent(first['probability'])} of the time,"
+        f" and {b} above {a} {percent(second['probability'])}. Without any difference each would be {percent(chance)}."
     )
 
 
 def other_protocol(differences: Mapping[str, tuple[object, object]]) -> str:
-    """That a study is not comparable with the paper's numbers, and in what."""
+    """That a study is not comparable with the published numbers, and in what."""
     found = ", ".join(f"{name.replace('_', ' ')} {mine}" for name, (mine, _) in differences.items())
     return f"This is not the protocol that stands for the paper's ({found}): do not compare with the published numbers."
 
@@ -123,82 +147,51 @@ def other_protocol(differences: Mapping[str, tuple[object, object]]) -> str:
 def held_out(images: int) -> str:
     """That accuracies are not those of the test images."""
     return (
-        f"All accuracies here are those on {images:,} training images that were held out, not on the test images: they"
-        " are there to choose settings by, and are no results."
+        f"All accuracies here are on {images:,} training images that were held out, not on the test images. They are"
+        " for choosing settings and are no results."
     )
 
 
-def reproduction(comparison: pd.DataFrame, against: str) -> str:
+def diverged(names: Sequence[str]) -> str:
+    """Which runs ended with a loss that is not finite."""
+    return f"Diverged, with a loss that is not finite, but counted: {', '.join(names)}."
+
+
+def reproduction(agreement: pd.DataFrame, against: str) -> str:
     """Whether runs equal those of another study digit for digit, or by how much they differ."""
-    n = len(comparison)
+    n = len(agreement)
     if n == 0:
-        return f"No run has the activation and seed of one in {against}: nothing to compare."
-    differing = comparison[~comparison["identical"]]
+        return f"No run has the activation and seed of one in {against}, so there is nothing to compare."
+    differing = agreement[~agreement["identical"]]
     if differing.empty:
         return f"All {n} runs in common with {against} are equal digit for digit."
     largest = differing.loc[differing["accuracy_difference"].abs().idxmax()]
     which = f"{label(str(largest['activation']))}, seed {largest['seed']}"
     return (
-        f"{n - len(differing)} of {n} runs in common with {against} are equal digit for digit; of the others the final"
-        f" accuracy differs by at most {abs(largest['accuracy_difference']):.4f} ({which}). Their .json files tell the"
-        " processor, the versions and the source of each: another processor or torch rounds otherwise."
+        f"{n - len(differing)} of {n} runs in common with {against} are equal digit for digit. The final accuracies of"
+        f" the others differ by at most {abs(largest['accuracy_difference']):.4f} ({which}). Each run's .json file"
+        " records the processor, the versions and the source: another processor or another torch rounds differently."
     )
 
 
-def planned(plan: Plan, workers: int, where: str) -> list[str]:
-    """What a plan says; ``where`` are the options that name the study."""
-    a, b = label(plan.activation), label(plan.baseline)
-    spread = f"{plan.sd_difference:.5f} (95 % interval {plan.sd_low:.5f} to {plan.sd_high:.5f})"
-    needed = f"{plan.seeds} seeds of each ({plan.seeds_low} to {plan.seeds_high} over the interval of the SD;"
-    said = [
-        f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {spread};"
-        f" the pairs' correlation is {accuracy(plan.correlation, 2).replace('-', '−')}.",
-        f"To find a true difference of {plan.effect:g} with a power of {percent(plan.power)} at the level of"
-        f" {100 * plan.alpha:g} %, one comparison by the paired t-test takes {needed} about"
-        f" {plan.seeds_unpaired} if the two had different seeds).",
-    ]
-    if plan.missing == 0:
-        return [*said, f"The study has them all; compare them with: fluidrelu report {where}"]
-    there = f" of which the study has {2 * plan.seeds - plan.missing};" if plan.missing < 2 * plan.seeds else ""
-    side_by_side = f"{workers} worker{'s' if workers > 1 else ''}"
-    return [
-        *said,
-        f"These are {2 * plan.seeds} trials,{there} the missing ones take {duration(plan.seconds(workers))} with"
-        f" {side_by_side}, at the {plan.pair_seconds:.0f} s that a pair took on {' and '.join(plan.processors)}.",
-        f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}",
-    ]
+def not_drawn(name: str, reason: str) -> str:
+    """Why a figure is missing."""
+    return f"The figure {name} is not drawn ({reason})."
 
 
-def duration(seconds: float) -> str:
-    """Seconds in words: ``40 s``, ``25 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+def where(facts: Mapping[str, str]) -> str:
+    """What was trained and how, in short.
 
-
-def verified_run(verified: Verification, csv: Path) -> list[str]:
-    """Whether a run that was made again agrees with its record, and if not by how much and what differs."""
-    if verified.agrees:
-        return [f"{csv}: made again, and every number but the timings is equal to the last digit."]
-    recorded = verified.recorded.run["test_accuracy"][-1]
-    by_up_to = {name: f" by up to {by:.2g}" if math.isfinite(by) else "" for name, by in verified.differences.items()}
-    largest = ", ".join(f"{name}{by}" for name, by in by_up_to.items())
-    conditions = [f"{name} ({there} there, {here} here)" for name, (there, here) in verified.conditions.items()]
-    reason = (
-        f"What differs in the making: {'; '.join(conditions)}."
-        if conditions
-        else "Nothing that is recorded of versions and hardware differs: the record was changed, or something untold."
+    Args:
+        facts: of the protocol, by the fields' names in words.
+    """
+    epochs = f"{facts['epochs']} epoch{'' if facts['epochs'] == '1' else 's'}"
+    return (
+        f"Data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']} and"
+        f" learning rate {facts['lr']}. Only the activation differs between the runs of a seed."
     )
-    return [
-        f"{csv}: made again, and the numbers differ: {largest}.",
-        f"The test accuracy after the last epoch is {accuracy(verified.accuracy)} here, {accuracy(recorded)} there.",
-        reason,
-    ]
 
 
-def verified_data(name: str, dataset: Dataset, *, known: bool) -> str:
-    """What is in a data set that could be read; ``known``: its digest is the one that it should be."""
-    images = f"{len(dataset.train_images):,} + {len(dataset.test_images):,} images"
-    what = f"{images} of {' x '.join(map(str, dataset.image_shape))}, {dataset.classes} classes"
-    whose = "as published" if known else "whole and of the right shape (no digest to compare with)"
-    return f"{name}: {whose}; {what}; sha256 {dataset.sha256}"
+def _join(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

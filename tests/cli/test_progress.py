@@ -5,34 +5,42 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 
 from fluidrelu_cli.cli.progress import EpochLines, TransferProgress, TrialsProgress
+from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import Epoch, Run
-from fluidrelu_cli.workers.local import EpochDone, Failed, Finished, Split, Started
+from fluidrelu_cli.run import Epoch, Provenance, Run
+from fluidrelu_cli.workers.events import EpochDone, Failed, Finished, Job, Split, Started
 
 PROTOCOL = Protocol(epochs=2)
-RELU, FLUID = Trial(PROTOCOL, "relu", 0), Trial(PROTOCOL, "fluid", 0)
-ELU = tuple(Trial(PROTOCOL, "elu", seed) for seed in range(3))
-RECORD = Epoch(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
+
+
+def make_job(activation: str, *seeds: int) -> Job:
+    return Job(ACTIVATIONS[activation], tuple(Trial(PROTOCOL, activation, seed) for seed in seeds))
+
+
+def make_run(trial: Trial, epochs: int, **conditions: Any) -> Run:
+    return Run(trial, {}, (LAST,) * epochs, Provenance(wall_seconds=3.2, **conditions))
+
+
+RELU, FLUID, ELU, LATER = make_job("relu", 0), make_job("fluid", 0), make_job("elu", 0, 1, 2), make_job("elu", 1, 2)
+LAST = Epoch(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
 FIRST = Epoch(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})
 EVENTS = (
-    Started((RELU,)),
-    EpochDone((RELU,), [FIRST]),
-    Started((FLUID,)),
-    Started((FLUID,)),  # its worker died, and it begins again
-    Finished((RELU,), [Run(RELU, {}, (RECORD, RECORD), {"wall_seconds": 3.2})]),
-    Failed((FLUID,), "ValueError: no [good]", "traceback"),
+    Started(RELU),
+    EpochDone(RELU, [FIRST]),
+    Started(FLUID),
+    Started(FLUID),  # its worker died, and it begins again
+    Finished(RELU, [make_run(RELU.trials[0], 2)]),
+    Failed(FLUID, "ValueError: no [good]", "traceback"),
     Started(ELU),
     Split(ELU, "out of memory"),
-    Started(ELU[1:]),
-    EpochDone(ELU[1:], [FIRST, replace(FIRST, test_accuracy=0.9514)]),
-    Finished(
-        ELU[1:],
-        [Run(trial, {}, (RECORD,), {"wall_seconds": 3.2, "batched_seeds": 2}) for trial in ELU[1:]],
-    ),
+    Started(LATER),
+    EpochDone(LATER, [FIRST, replace(FIRST, test_accuracy=0.9514)]),
+    Finished(LATER, [make_run(trial, 1, batched_seeds=2) for trial in LATER.trials]),
 )
 
 
@@ -70,8 +78,8 @@ def test_a_terminal_shows_all_trials_and_each_running_one() -> None:
 def test_a_single_trial_shows_its_epochs() -> None:
     for terminal in (False, True):
         console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
-        with EpochLines(console, RELU) as progress:
-            progress.show(RECORD)
+        with EpochLines(console, RELU.trials[0]) as progress:
+            progress.show(LAST)
         assert isinstance(console.file, io.StringIO)
         output = console.file.getvalue()
         assert "relu seed 0" in output

@@ -1,0 +1,153 @@
+"""The commands that read studies and train nothing: report, plan, calibrate."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fluidrelu_cli.analysis import DEFAULT_BASELINE
+from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, WorkersOption
+from fluidrelu_cli.cli.terminal import say, show
+from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.study import DEFAULT_STUDY, load_study, study_folder
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.report.evidence import Evidence
+
+COMPARED, SHOWN = "What is compared", "What is shown and written"
+"""Panels of the help."""
+
+
+def report(
+    results: ResultsOption = Path("results"),
+    study: StudyOption = DEFAULT_STUDY,
+    baseline: BaselineOption = DEFAULT_BASELINE,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of another study of the same protocol, to compare digit by digit.",
+            show_default=False,
+            rich_help_panel=COMPARED,
+        ),
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A study of other data or another network to list beside this one; repeat the option for several.",
+            show_default=False,
+            rich_help_panel=COMPARED,
+        ),
+    ] = None,
+    output: Annotated[
+        Literal["table", "markdown", "csv", "json", "latex"],
+        typer.Option("--format", help="What is printed.", rich_help_panel=SHOWN),
+    ] = "table",
+    figures: Annotated[
+        Literal["pdf"] | None,
+        typer.Option(
+            help="Write each figure in this format, too, beside SVG and PNG.", show_default=False, rich_help_panel=SHOWN
+        ),
+    ] = None,
+) -> None:
+    """Compare the activations of a study.
+
+    Everything is computed from the study's runs. Its folder `report` is replaced: tables, figures, and the page
+    report.html.
+    """
+    from fluidrelu_cli.report.compose import build_document, illustrate, write_report
+    from fluidrelu_cli.report.formats import FORMATS, to_parts
+
+    evidence = _gather(results, [study, *(beside or ())], baseline, against)
+    kinds = ("png", "svg", *([figures] if figures else ()))
+    document = illustrate(build_document(evidence), kinds)
+    for note in document.notes:
+        say(note)
+    if output == "table":
+        for part in to_parts(document):
+            show(part)
+    else:
+        typer.echo(FORMATS[output](document), nl=False)
+    page = write_report(document, evidence.study.folder / "report")
+    say(f"Written: {page}, with tables and figures in the same folder.")
+
+
+def _gather(results: Path, names: list[str], baseline: str, against: Path | None) -> Evidence:
+    from fluidrelu_cli.report.evidence import Evidence
+
+    if len(set(names)) < len(names):
+        raise UsageError("--study and --beside name a study twice: leave one out.")
+    other = load_study(against) if against is not None else None
+    own, *others = [replace(load_study(study_folder(results, name)), name=name) for name in names]
+    return Evidence(
+        own,
+        baseline=baseline,
+        against=Evidence(other) if other is not None else None,
+        beside=[Evidence(beside, baseline=baseline) for beside in others],
+    )
+
+
+def plan(
+    effect: Annotated[float, typer.Option(help="Smallest difference in mean accuracy to detect.")],
+    act: Annotated[str, typer.Option(help="The activation.")] = "fluid",
+    baseline: BaselineOption = DEFAULT_BASELINE,
+    power: Annotated[float, typer.Option(help="Probability of detecting it.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
+    workers: WorkersOption = None,
+    results: ResultsOption = Path("results"),
+    study: StudyOption = DEFAULT_STUDY,
+) -> None:
+    """Show how many seeds it takes to detect a difference, and how long, from a study's own runs."""
+    from fluidrelu_cli.analysis import planning
+    from fluidrelu_cli.audit import describe_mixtures
+    from fluidrelu_cli.cli import wording
+    from fluidrelu_cli.workers.local import default_workers
+
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be a whole number from 1, not {workers}.")
+    opened = load_study(study_folder(results, study))
+    contents = opened.read()
+    names = {name.lower(): name for name in opened.asked}
+    act, baseline = (name if name in opened.asked else names.get(name.lower(), name) for name in (act, baseline))
+    made = planning.plan(contents.runs, act, baseline, effect, power, alpha)
+    mixtures = describe_mixtures(
+        [run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder
+    )
+    for note in (*contents.notes, *mixtures, *filter(None, [wording.unpaired(made)])):
+        say(note)
+    where = shlex.join(["--study", study, "--results", str(results)])
+    for sentence in wording.planned(made, workers or default_workers(made.device), where):
+        show(sentence)
+
+
+def calibrate(
+    studies: Annotated[list[str], typer.Argument(help="Studies with ReLU runs, one per batch size.")],
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Find the batch size and epochs whose ReLU accuracies are closest to the paper's; only ReLU is looked at.
+
+    The table is also written, as calibration.csv and calibration.md, to a folder `report` beside the studies.
+    """
+    from fluidrelu_cli.analysis.calibration import calibration, check_calibration
+    from fluidrelu_cli.analysis.published import PAPER
+    from fluidrelu_cli.audit import describe_mixtures
+    from fluidrelu_cli.files import csv_text, replace_folder
+    from fluidrelu_cli.report import tables
+    from fluidrelu_cli.run import tabulate_runs
+
+    opened = [load_study(study_folder(results, name)) for name in studies]
+    check_calibration({str(study.folder): study.protocol for study in opened})
+    contents = [study.read_some() for study in opened]
+    for study, found in zip(opened, contents, strict=True):
+        for note in (*found.notes, *describe_mixtures(found.runs, study.folder)):
+            say(note)
+    runs = {study.protocol.batch_size: tabulate_runs(found.runs) for study, found in zip(opened, contents, strict=True)}
+    table = calibration(runs, PAPER)
+    cells = tables.calibration_cells(table)
+    show(tables.rich_table("ReLU against the paper's ReLU", *cells))
+    folder = opened[0].folder.parent / "report"
+    replace_folder(folder, {"calibration.csv": csv_text(table), "calibration.md": tables.markdown(*cells)})
+    say(f"Written: {folder / 'calibration.csv'} and calibration.md in the same folder.")

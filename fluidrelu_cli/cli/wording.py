@@ -1,0 +1,79 @@
+"""What commands other than `report` say, in sentences. No statistics."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fluidrelu_cli.report.tables import accuracy, label, percent
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.analysis.planning import Plan
+    from fluidrelu_cli.data.dataset import Dataset
+    from fluidrelu_cli.verification import Verification
+
+
+def planned(plan: Plan, workers: int, where: str) -> list[str]:
+    """What a plan says; ``where`` are the options that name the study."""
+    a, b = label(plan.activation), label(plan.baseline)
+    said = [
+        f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {plan.sd_difference:.5f}"
+        f" (95 % interval {plan.sd_low:.5f} to {plan.sd_high:.5f}). The correlation within pairs is"
+        f" {accuracy(plan.correlation, 2).replace('-', '−')}.",
+        f"To detect a true difference of {plan.effect:g} with a power of {percent(plan.power)} at the"
+        f" {100 * plan.alpha:g} % level, one comparison by the paired t-test takes {plan.seeds} seeds of each"
+        f" ({plan.seeds_low} to {plan.seeds_high} over the interval of the SD). With different seeds for the two it"
+        f" would take about {plan.seeds_unpaired}.",
+    ]
+    if plan.missing == 0:
+        return [*said, f"The study has them all. Compare them with: fluidrelu report {where}"]
+    trials, finished = 2 * plan.seeds, 2 * plan.seeds - plan.missing
+    side_by_side = f"{workers} worker{'s' if workers > 1 else ''}"
+    return [
+        *said,
+        f"That is {trials} trials{f', of which the study has {finished}' if finished else ''}. The missing ones take"
+        f" {duration(plan.seconds(workers))} with {side_by_side}, at the {plan.pair_seconds:.0f} s that a pair took on"
+        f" {' and '.join(plan.processors)}.",
+        f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}",
+    ]
+
+
+def unpaired(plan: Plan) -> str | None:
+    """Which seeds a plan leaves out; None if there are none."""
+    return f"Only seeds that both have are pairs; left out: {plan.left_out}." if plan.left_out else None
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``40 s``, ``25 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def verified_run(verified: Verification, csv: Path) -> list[str]:
+    """Whether a run that was made again agrees with its record, and if not by how much and what differs."""
+    if verified.agrees:
+        return [f"{csv}: made again, and every number but the timings is equal to the last digit."]
+    recorded = verified.recorded.test_accuracy
+    by_up_to = {name: f" by up to {by:.2g}" if math.isfinite(by) else "" for name, by in verified.differences.items()}
+    largest = ", ".join(f"{name}{by}" for name, by in by_up_to.items())
+    conditions = [f"{name} ({there} there, {here} here)" for name, (there, here) in verified.conditions.items()]
+    reason = (
+        f"What differs in the making: {'; '.join(conditions)}."
+        if conditions
+        else "Nothing that is recorded of versions and hardware differs: the record was changed, or something untold."
+    )
+    return [
+        f"{csv}: made again, and the numbers differ: {largest}.",
+        f"The test accuracy after the last epoch is {accuracy(verified.again.test_accuracy)} here, {accuracy(recorded)} there.",
+        reason,
+    ]
+
+
+def verified_data(name: str, dataset: Dataset, *, known: bool) -> str:
+    """What is in a data set that could be read; ``known``: its digest is the one that it should be."""
+    images = f"{len(dataset.train_images):,} + {len(dataset.test_images):,} images"
+    what = f"{images} of {' x '.join(map(str, dataset.image_shape))}, {dataset.classes} classes"
+    whose = "as published" if known else "whole and of the right shape (no digest to compare with)"
+    return f"{name}: {whose}; {what}; sha256 {dataset.sha256}"

@@ -1,0 +1,67 @@
+"""From evidence to a document, and from a document to the files that are derived from a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fluidrelu_cli.files import csv_text, replace_folder
+from fluidrelu_cli.report import plots, tables, wording
+from fluidrelu_cli.report.document import CannotDrawError, Document, Drawing, Picture
+from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.report.figures import FIGURES
+from fluidrelu_cli.report.page import render_page
+from fluidrelu_cli.report.sections import SECTIONS
+
+
+def build_document(evidence: Evidence) -> Document:
+    """The report that the evidence gives; nothing is drawn yet."""
+    trained = list(evidence.summary["activation"])
+    sections = (write_section(evidence) for write_section in SECTIONS)
+    return Document(
+        question=wording.question(evidence.comparisons, trained),
+        answer=wording.answer(evidence.comparisons, trained, evidence.baseline),
+        where=str(evidence.study.folder),
+        protocol=evidence.protocol,
+        test_images=evidence.test_images,
+        sections=tuple(section for section in sections if section is not None),
+        pictures=tuple(picture for find in FIGURES for picture in find(evidence)),
+        conditions=evidence.conditions(),
+        notes=tuple(evidence.notes),
+    )
+
+
+def illustrate(document: Document, kinds: Sequence[str]) -> Document:
+    """The document with its pictures drawn, as files of these kinds, and a note on each that cannot be drawn."""
+    with plots.style():
+        drawn = [_draw(picture, kinds) for picture in document.pictures]
+    drawings = tuple(drawing for drawing in drawn if isinstance(drawing, Drawing))
+    notes = (note for note in drawn if isinstance(note, str))
+    return replace(document, drawings=drawings, notes=(*document.notes, *notes))
+
+
+def _draw(picture: Picture, kinds: Sequence[str]) -> Drawing | str:
+    """The picture as files, or why it cannot be drawn."""
+    try:
+        return Drawing(picture.name, picture.caption, plots.render(picture.draw(), kinds))
+    except CannotDrawError as error:
+        return wording.not_drawn(picture.name, str(error))
+
+
+def derive_files(document: Document) -> dict[str, str | bytes]:
+    """Tables, figures and page of an illustrated document, by their paths in a folder of derived files."""
+    contents: dict[str, str | bytes] = {}
+    for section in document.sections:
+        contents[f"{section.name}.csv"] = csv_text(section.table)
+        contents[f"{section.name}.md"] = tables.markdown(*section.cells)
+    for drawing in document.drawings:
+        contents |= {f"figures/{drawing.name}.{kind}": content for kind, content in drawing.contents.items()}
+    contents["report.html"] = render_page(document)
+    return contents
+
+
+def write_report(document: Document, folder: Path) -> Path:
+    """Replace a study's folder of derived files; the page's path. StorageError if that fails."""
+    replace_folder(folder, derive_files(document))
+    return folder / "report.html"

@@ -1,0 +1,94 @@
+"""A report as a value: what every output format is made from. It knows no study and no runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.report.tables import Cells
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of a report."""
+
+    name: str
+    title: str
+    table: pd.DataFrame
+    """As it is computed."""
+    cells: Cells
+    """As it is read."""
+    remarks: tuple[str, ...] = ()
+    """What to know of it."""
+    more: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """By name, the tables that its remarks are made from."""
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All its tables by name."""
+        return {self.name: self.table, **self.more}
+
+
+class CannotDrawError(Exception):
+    """A figure cannot be drawn; the message is the reason, for a sentence that quotes it."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of a report. It is drawn when it is asked for: most formats need none."""
+
+    name: str
+    caption: str
+    draw: Callable[[], Figure]
+    """Raises CannotDrawError."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture as files."""
+
+    name: str
+    caption: str
+    contents: Mapping[str, bytes]
+    """By the file name's ending."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report: its parts in the order in which they are read."""
+
+    question: str
+    answer: str
+    where: str
+    """The study's folder."""
+    protocol: Protocol
+    test_images: int
+    sections: tuple[Section, ...]
+    pictures: tuple[Picture, ...]
+    conditions: Mapping[str, Mapping[str, int]]
+    """Under what conditions the runs were made: each one's values, with how many runs have them."""
+    notes: tuple[str, ...]
+    """What is left out or stands out."""
+    drawings: tuple[Drawing, ...] = ()
+    """The pictures that are drawn."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """How every run was trained, by the fields' names in words."""
+        return self.protocol.facts()
+
+    @property
+    def remarks(self) -> list[str]:
+        """Those of all sections."""
+        return [remark for section in self.sections for remark in section.remarks]
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Those of all sections, by name."""
+        return {name: table for section in self.sections for name, table in section.tables.items()}

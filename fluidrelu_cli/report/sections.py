@@ -1,0 +1,109 @@
+"""The tables of a report, one function each: a section, or None where there is nothing to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fluidrelu_cli.analysis import published
+from fluidrelu_cli.report import tables, wording
+from fluidrelu_cli.report.document import Section
+from fluidrelu_cli.report.evidence import Evidence
+
+
+def summarise(evidence: Evidence) -> Section:
+    """Each activation's accuracies."""
+    held_out = evidence.protocol.validation_images
+    diverged = [f"{run.trial.activation} seed {run.trial.seed}" for run in evidence.runs if run.diverged]
+    return Section(
+        "summary",
+        f"{'Validation' if held_out else 'Test'} accuracy after the last epoch",
+        evidence.summary,
+        tables.summary_cells(evidence.summary),
+        _said(
+            wording.held_out(held_out) if held_out else None,
+            wording.noise(evidence.summary, evidence.test_images),
+            wording.diverged(diverged) if diverged else None,
+            _compare_digits(evidence),
+        ),
+    )
+
+
+def _compare_digits(evidence: Evidence) -> str | None:
+    if evidence.against is None or evidence.agreement is None:
+        return None
+    return wording.reproduction(evidence.agreement, str(evidence.against.study.folder))
+
+
+def compare(evidence: Evidence) -> Section | None:
+    """Each activation against the baseline."""
+    comparisons = evidence.comparisons
+    if comparisons.empty:
+        return None
+    return Section(
+        "comparisons",
+        f"Differences from {tables.label(evidence.baseline)}, paired by seed",
+        comparisons,
+        tables.comparison_cells(comparisons),
+        _said(wording.COMPARISONS_EXPLAINED, wording.too_few_pairs(comparisons), wording.left_out(comparisons)),
+    )
+
+
+def repeat_table2(evidence: Evidence) -> Section | None:
+    """The published table with ours beside it."""
+    if evidence.published is None or evidence.table2 is None or evidence.rankings is None:
+        return None
+    differences = evidence.protocol.differences(evidence.published.protocol)
+    return Section(
+        "table2",
+        f"{evidence.published.source}: best and worst accuracy of three runs",
+        evidence.table2,
+        tables.table2_cells(evidence.table2),
+        _said(
+            wording.TABLE2_EXPLAINED,
+            wording.three_run_rankings(evidence.rankings, published.chance(evidence.published.runs)),
+            wording.other_protocol(differences) if differences else None,
+        ),
+        {"rankings": evidence.rankings},
+    )
+
+
+def rank_published(evidence: Evidence) -> Section | None:
+    """Where the published numbers fall among ours."""
+    if evidence.percentiles is None or evidence.percentiles.empty:
+        return None
+    return Section(
+        "percentiles",
+        "The paper's numbers among all our sets of three",
+        evidence.percentiles,
+        tables.percentile_cells(evidence.percentiles),
+        (wording.PERCENTILES_EXPLAINED,),
+    )
+
+
+def compare_studies(evidence: Evidence) -> Section | None:
+    """The first comparison in this study and in those beside it."""
+    studies = evidence.studies
+    if studies.empty:
+        return None
+    activation, baseline = (tables.label(studies[name].iloc[0]) for name in ("activation", "baseline"))
+    return Section(
+        "studies",
+        f"{activation} minus {baseline}, study by study",
+        studies,
+        tables.side_by_side_cells(studies),
+        (wording.SIDE_BY_SIDE_EXPLAINED,),
+    )
+
+
+SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
+    summarise,
+    compare,
+    repeat_table2,
+    rank_published,
+    compare_studies,
+)
+"""In the order in which they are read."""
+
+
+def _said(*remarks: str | None) -> tuple[str, ...]:
+    return tuple(remark for remark in remarks if remark is not None)

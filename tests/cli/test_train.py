@@ -1,0 +1,220 @@
+"""`train`, `repeat` and `verify` end to end, on the first images of the real MNIST."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command_line import (
+    ACTIVATIONS,
+    assert_same_numbers,
+    fluidrelu,
+    numbers,
+    words,
+)
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+def test_repeat_trains_the_pair_and_shows_the_table(undisturbed: Path) -> None:
+    names = {path.name for path in undisturbed.iterdir()}
+    assert names == {
+        *(f"{act}-seed{seed}{end}" for act in ("relu", "fluid") for seed in (0, 1) for end in (".csv", ".json")),
+        *(f"fluid-seed{seed}.parameters.csv" for seed in (0, 1)),
+    }
+    study = json.loads((undisturbed.parent / "study.json").read_text())
+    assert study["asked"] == {"relu": 2, "fluid": 2}
+    assert study["protocol"]["train_images"] == 300
+
+
+def test_both_activations_of_a_seed_start_alike_and_see_the_same_batches(undisturbed: Path) -> None:
+    def digests(name: str) -> tuple[str, str]:
+        provenance = json.loads((undisturbed / f"{name}.json").read_text())
+        return provenance["initial_weights_sha256"], provenance["data_order_sha256"]
+
+    assert digests("relu-seed0") == digests("fluid-seed0")
+    assert digests("relu-seed1") == digests("fluid-seed1")
+    assert not set(digests("relu-seed0")) & set(digests("relu-seed1"))
+
+
+def test_train_gives_the_numbers_of_repeat_and_is_not_done_twice(
+    undisturbed: Path, small: tuple[object, ...], folder: Path
+) -> None:
+    output = words(fluidrelu("train", "--act", "fluid", "--seed", 1, *small))
+    accuracy = float(numbers(undisturbed)["fluid-seed1.csv"]["test_accuracy"].iloc[-1])
+    assert "fluid seed 1: epoch 2/2" in output
+    assert f"test accuracy {accuracy:.4f} results/local/runs/fluid-seed1.csv" in output
+    runs = folder / "results" / "local" / "runs"
+    for name, table in numbers(runs).items():
+        pd.testing.assert_frame_equal(table, numbers(undisturbed)[name])
+    before = (runs / "fluid-seed1.csv").stat().st_mtime_ns
+    assert "finished already" in fluidrelu("train", "--act", "Fluid", "--seed", 1, *small)
+    assert (runs / "fluid-seed1.csv").stat().st_mtime_ns == before
+
+
+def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[object, ...], folder: Path) -> None:
+    """-n 2 after -n 1; then one deleted CSV; then nothing."""
+    runs = folder / "results" / "local" / "runs"
+    fluidrelu("repeat", "-n", 1, "--workers", 1, *small)
+    times = {path: path.stat().st_mtime_ns for path in runs.iterdir()}
+    output = words(fluidrelu("repeat", "-n", 2, *small))
+    assert "4 trials asked for, 2 finished already, 2 to train." in output
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in times.items())
+    assert_same_numbers(runs, undisturbed)
+    (runs / "relu-seed1.csv").unlink()
+    output = words(fluidrelu("repeat", "-n", 2))  # the study knows its protocol; the data is the user's cache's
+    assert "4 trials asked for, 3 finished already, 1 to train. 1/1 relu seed 1: test accuracy" in output
+    assert_same_numbers(runs, undisturbed)
+    assert "0 to train" in fluidrelu("repeat", "-n", 2)
+
+
+def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path, folder: Path) -> None:
+    for path in undisturbed.glob("relu-seed0.*"):
+        shutil.copy(path, folder)
+    output = words(fluidrelu("verify", "relu-seed0.csv", "--data-dir", data_dir))
+    assert "relu seed 0: epoch 2/2" in output
+    assert "relu-seed0.csv: made again, and every number but the timings is equal to the last digit." in output
+    csv = folder / "relu-seed0.csv"
+    csv.write_text(re.sub(r"^(relu,0,1),[^,]+", r"\1,0.5", csv.read_text(), flags=re.MULTILINE))
+    output = words(fluidrelu("verify", csv, "--data-dir", data_dir, code=1))
+    assert "made again, and the numbers differ: train_loss by up to" in output
+    assert "Nothing that is recorded of versions and hardware differs" in output
+
+
+def test_a_trial_that_raises_is_reported_and_the_others_go_on(small: tuple[object, ...], folder: Path) -> None:
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    acts = ("--act", "mine:Raises", "--act", "mine:Exits", "--act", "relu")
+    output = words(fluidrelu("repeat", "-n", 1, *acts, *small, code=1))
+    assert "mine:Raises seed 0 failed: ArithmeticError: too many images" in output
+    assert "mine:Exits seed 0 failed: SystemExit: 3" in output
+    assert "relu seed 0: test accuracy" in output
+    assert "Error: 2 of 3 trials failed" in output
+    assert "0/1" in output
+    failure = folder / "results" / "local" / "runs" / "mine-Raises-seed0.failed.txt"
+    assert "ArithmeticError" in failure.read_text()
+
+
+def test_a_worker_that_dies_costs_only_its_own_trial(small: tuple[object, ...], folder: Path) -> None:
+    """One that dies once is run again, one that always dies is given up; their neighbours are not touched."""
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    acts = ("--act", "mine:Slow", "--act", "mine:Dies", "--act", "mine:DiesOnce", "--act", "relu")
+    output = words(fluidrelu("repeat", "-n", 1, "--workers", 2, *acts, *small, code=1))
+    assert "mine:Dies seed 0 failed: its worker process died" in output
+    for name in ("mine:Slow", "mine:DiesOnce", "relu"):
+        assert f"{name} seed 0: test accuracy" in output
+    assert "Error: 1 of 4 trials failed" in output
+
+
+def test_workers_that_never_start_are_an_error(
+    small: tuple[object, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sitecustomize.py").write_text("import sys\nif '--multiprocessing-fork' in sys.argv: sys.exit('no')\n")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    # a fork server would be running already
+    monkeypatch.setattr("fluidrelu_cli.workers.local._context", lambda: multiprocessing.get_context("spawn"))
+    output = words(fluidrelu("repeat", "-n", 1, "--act", "relu", *small, code=1))
+    assert "Error: No worker process gets as far as a trial" in output
+
+
+def test_train_keeps_the_traceback_of_a_trial_that_raises(small: tuple[object, ...], folder: Path) -> None:
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    output = words(fluidrelu("train", "--act", "mine:Raises", *small, code=1))
+    failure = "results/local/runs/mine-Raises-seed0.failed.txt"
+    assert f"Error: mine-Raises-seed0 failed: ArithmeticError: too many images; its traceback is in {failure}" in output
+    assert "Traceback" in Path(failure).read_text()
+
+
+def test_another_protocol_is_refused_with_both_ways_on(undisturbed: Path) -> None:
+    results = undisturbed.parent.parent
+    output = words(fluidrelu("repeat", "--epochs", 3, "--beta", 1, "--results", results, code=2))
+    assert "has --epochs 2, not 3, --beta 10000.0, not 1.0: leave these options out to go on with it" in output
+    assert "--study NAME" in output
+
+
+def test_seeds_in_batches_are_runs_like_others(undisturbed: Path, small: tuple[object, ...], folder: Path) -> None:
+    """Two seeds together, then the third, which is left over."""
+    output = words(fluidrelu("repeat", "-n", 3, "--batch-seeds", 2, "--workers", 1, *small))
+    assert output.count("2 seeds together") == 4
+    runs = folder / "results" / "local" / "runs"
+    tables = numbers(runs)
+    assert {name for name in tables if "seed2" not in name} == numbers(undisturbed).keys()
+    for name, expected in numbers(undisturbed).items():
+        assert list(tables[name]) == list(expected)
+        for column, rounding in (("value", 0.02), ("test_loss", 0.003), ("train_loss", 0.003)):
+            if column in expected:
+                found, own = (table[column].astype(float) for table in (tables[name], expected))
+                assert found.to_list() == pytest.approx(own.to_list(), rel=0, abs=rounding)
+    together = {path.name: json.loads(path.read_text())["batched_seeds"] for path in runs.glob("*.json")}
+    assert together == {
+        f"{act}-seed{seed}.json": 2 if seed < 2 else 1 for act in ("relu", "fluid") for seed in range(3)
+    }
+    output = words(fluidrelu("report"))
+    assert "3/3" in output
+    assert "Left out" not in output
+
+
+def test_the_precision_is_the_studys(small: tuple[object, ...], folder: Path) -> None:
+    fluidrelu("repeat", "-n", 1, "--act", "relu", "--precision", "bf16", *small)
+    study = folder / "results" / "local"
+    for path in (study / "study.json", study / "runs" / "relu-seed0.json"):
+        assert json.loads(path.read_text())["protocol"]["precision"] == "bf16"
+    output = words(fluidrelu("repeat", "-n", 2, "--act", "relu", "--precision", "fp32", *small, code=2))
+    assert "has --precision bf16, not fp32: leave these options out to go on with it" in output
+    assert "1 finished already, 0 to train" in fluidrelu("repeat", "-n", 1, "--act", "relu", *small)
+
+
+def test_a_study_of_before_there_was_a_precision_goes_on(small: tuple[object, ...], folder: Path) -> None:
+    fluidrelu("train", "--act", "relu", *small)
+    study = folder / "results" / "local"
+    for path in (study / "study.json", study / "runs" / "relu-seed0.json"):
+        content = json.loads(path.read_text())
+        del content["protocol"]["precision"]
+        path.write_text(json.dumps(content))
+    assert "finished already" in fluidrelu("train", "--act", "relu", "--precision", "fp32", *small)
+    output = words(fluidrelu("train", "--act", "relu", "--precision", "bf16", *small, code=2))
+    assert "has --precision fp32, not bf16" in output
+
+
+def test_a_damaged_study_file_is_named(folder: Path) -> None:
+    study = folder / "results" / "local" / "study.json"
+    study.parent.mkdir(parents=True)
+    study.write_text('{"protocol": {"epochs": 1')
+    for command in ("train", "repeat", "report"):
+        assert "Error: results/local/study.json is damaged" in words(fluidrelu(command, code=1))
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(small: tuple[object, ...], folder: Path) -> None:
+    (folder / "file").touch()  # no folder can be made below a file, not even by root
+    output = words(fluidrelu("repeat", *small, "--results", "file/results", code=1))
+    assert (
+        "Error: file/results/local cannot be written (Not a directory): name another folder with --results." in output
+    )
+
+
+def test_a_full_disk_is_named_and_nothing_half_written_stays(
+    small: tuple[object, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    fluidrelu("train", *small)
+    monkeypatch.setattr(os, "fsync", full)
+    output = words(fluidrelu("train", "--seed", 1, *small, code=1))
+    assert "cannot be written (No space left on device): make room" in output
+    assert not list(folder.rglob("*seed1*"))
+
+
+def test_two_at_work_in_one_study_are_refused(small: tuple[object, ...], folder: Path) -> None:
+    from filelock import FileLock
+
+    study = folder / "results" / "local"
+    study.mkdir(parents=True)
+    with FileLock(study / ".lock"):
+        output = words(fluidrelu("train", *small, code=1))
+    assert "Another fluidrelu is at work in results/local: wait until it is done, or name another --study." in output

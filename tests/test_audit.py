@@ -1,0 +1,104 @@
+"""What has to hold of a study's runs: pairs, equal conditions, the same data and sources."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import make_run
+
+from fluidrelu_cli.audit import (
+    check_data,
+    describe_changed_sources,
+    describe_mixtures,
+    find_mixed_conditions,
+    find_unpaired,
+)
+from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.run import Provenance, Run
+
+FOLDER = Path("results/mine")
+
+
+def made_under(activation: str, seed: int, **conditions: Any) -> Run:
+    return dataclasses.replace(make_run(activation, seed), provenance=Provenance(**conditions))
+
+
+def test_runs_made_under_different_conditions_are_noted() -> None:
+    runs = [
+        made_under(
+            name,
+            seed,
+            device="cpu",
+            versions={"torch": f"2.1{seed}"},
+            batched_seeds=1 + 63 * seed,
+            data_sha256=str(seed + 2) * 64,
+            model_sha256=str(seed + 4) * 64,
+            activation_sha256=None if name == "relu" else str(seed) * 64,
+        )
+        for name in ("relu", "mine:Act")
+        for seed in (0, 1)
+    ]
+    mixed = {
+        "way of training": ["one by one", "seeds together"],
+        "version of torch": ["2.10", "2.11"],
+        "data (sha256)": ["222222222222", "333333333333"],
+        "source file of the network (sha256)": ["444444444444", "555555555555"],
+        "source file of mine:Act (sha256)": ["000000000000", "111111111111"],
+    }
+    assert find_mixed_conditions(runs) == mixed
+    assert len(describe_mixtures(runs, FOLDER)) == 5
+    assert describe_mixtures(runs, FOLDER)[1] == "The runs in results/mine differ in the version of torch: 2.10, 2.11."
+
+
+def test_runs_of_first_releases_are_like_those_of_built_in_networks() -> None:
+    assert describe_mixtures([make_run("relu", 0), made_under("relu", 1)], FOLDER) == []
+
+
+@pytest.mark.parametrize("name", ["initial_weights", "data_order", "augmentation"])
+def test_runs_that_are_no_pairs_are_noted(name: str) -> None:
+    """As with a network that draws its weights from numpy."""
+    runs = [
+        made_under(activation, seed, **{f"{name}_sha256": activation if seed else "same"})
+        for activation in ("relu", "fluid")
+        for seed in (0, 1)
+    ]
+    what = name.replace("_", " ")
+    assert find_unpaired(runs) == {1: [what]}
+    [note] = describe_mixtures(runs, FOLDER)
+    assert note.startswith(f"The runs of seed 1 in results/mine are no pairs, because they differ in {what}: ")
+
+
+def test_data_that_was_changed_since_the_first_run_is_refused() -> None:
+    check_data([], "2" * 64, FOLDER)
+    check_data([make_run()], "2" * 64, FOLDER)  # it does not record its data
+    runs = [make_run("relu", 0, dataset="mine.npz"), dataclasses.replace(make_run("relu", 1, dataset="mine.npz"))]
+    runs[1] = dataclasses.replace(runs[1], provenance=Provenance(data_sha256="1" * 64))
+    check_data(runs, "1" * 64, FOLDER)
+    with pytest.raises(UsageError) as error:
+        check_data(runs, "2" * 64, FOLDER)
+    assert str(error.value) == (
+        "The runs in results/mine were trained on other data than mine.npz holds now (sha256 111111111111, not"
+        " 222222222222): restore it, or name another --study."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sources", "model", "changed"),
+    [
+        ({"mine:Act": "old", "relu": None}, "net", False),
+        ({"mine:Act": "new", "relu": None}, "net", True),
+        ({"mine:Act": "old"}, "other net", True),
+        ({"relu": None}, "other net", False),
+    ],
+)
+def test_a_source_that_was_changed_is_noted_once(
+    sources: dict[str, str | None], model: str | None, changed: bool
+) -> None:
+    runs = [made_under("mine:Act", seed, activation_sha256="old", model_sha256="net") for seed in (0, 1)]
+    notes = describe_changed_sources(runs, sources, model)
+    assert len(notes) == changed
+    for note in notes:
+        assert note.startswith("The source of mine:Act or of its network was changed since mine-Act-seed0 was trained")

@@ -1,0 +1,144 @@
+"""An experiment: what is planned, what is written as it happens, and what stays when it does not end well."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+from command_line import assert_same_numbers
+from factories import make_run, make_study
+
+from fluidrelu_cli.errors import FluidReluError, OtherProtocolError, UsageError
+from fluidrelu_cli.experiment import Experiment, conduct, prepare
+from fluidrelu_cli.networks.named import ACTIVATIONS
+from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.run import Provenance
+from fluidrelu_cli.study import Study, load_study, open_study
+from fluidrelu_cli.workers.events import EpochDone, Event, Failed, Finished, Job, Started, run_in_this_process
+
+PAIR = (ACTIVATIONS["relu"], ACTIVATIONS["fluid"])
+
+
+def make_experiment(study: Study, data_sha256: str = "data") -> Experiment:
+    return Experiment(study, PAIR, Path("unused"), "cpu", data_sha256, None)
+
+
+def pretend(jobs: Sequence[Job]) -> Generator[Event, None, None]:
+    """Finish every job without training; fluid's seed 1 fails."""
+    for job in jobs:
+        yield Started(job)
+        [trial] = job.trials
+        if trial.name == "fluid-seed1":
+            yield Failed(job, "ArithmeticError: no", "Traceback ...")
+        else:
+            yield Finished(job, [make_run(trial.activation, trial.seed)])
+
+
+def names(study: Study) -> list[str]:
+    return sorted(path.name for path in study.runs_folder.iterdir())
+
+
+def test_each_run_is_written_before_its_event_and_each_traceback_kept(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    experiment = make_experiment(study)
+    with conduct(experiment, range(2), pretend) as (work, events):
+        assert [trial.name for trial in work.missing] == ["relu-seed0", "fluid-seed0", "relu-seed1", "fluid-seed1"]
+        assert work.trials == work.missing
+        assert work.notes == ()
+        for event in events:
+            if isinstance(event, Finished):
+                assert study.files(event.runs[0].trial.name).csv.exists()
+            elif isinstance(event, Failed):
+                assert study.files(event.trial.name).failure.read_text() == "Traceback ..."
+    assert [run.trial.name for run in experiment.contents.runs] == ["fluid-seed0", "relu-seed0", "relu-seed1"]
+    assert experiment.contents == study.read()
+    assert load_study(tmp_path).asked == {"relu": 2, "fluid": 2}
+    with conduct(experiment, range(2), pretend) as (work, _):
+        assert [trial.name for trial in work.missing] == ["fluid-seed1"]  # the same call tries it again
+
+
+def test_nothing_is_trained_but_by_taking_the_next_event(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    experiment = make_experiment(study)
+    with conduct(experiment, range(2), pretend) as (_, events):
+        assert names(study) == []
+        next(event for event in events if isinstance(event, Finished))
+    assert names(study) == ["relu-seed0.csv", "relu-seed0.json"]  # leaving early keeps what is finished
+    assert [run.trial.name for run in experiment.contents.runs] == ["relu-seed0"]
+    with study.locked():  # and frees the study
+        pass
+
+
+def test_seeds_that_are_not_to_be_remembered(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    with conduct(make_experiment(study), [7], pretend, remember=False) as (work, events):
+        list(events)
+    assert [trial.seed for trial in work.trials] == [7, 7]
+    assert load_study(tmp_path).asked == {}
+
+
+def test_a_damaged_run_is_set_aside_and_trained_again(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5, 0.75)] * 2, "fluid": [(0.5, 0.75)], "elu": [(0.5, 0.75)]})
+    study.files("fluid-seed0").csv.write_text("damaged")
+    study.files("elu-seed0").csv.write_text("damaged, but nobody asked for it")
+    experiment = make_experiment(study)
+    with conduct(experiment, [0], pretend) as (work, events):
+        assert [trial.name for trial in work.missing] == ["fluid-seed0"]
+        [note] = work.notes
+        assert note.endswith("; the run is now fluid-seed0.csv.damaged1, and the trial is run again.")
+        list(events)
+    assert [run.trial.name for run in experiment.contents.runs] == ["fluid-seed0", "relu-seed0", "relu-seed1"]
+    assert study.files("elu-seed0").csv.exists()
+    [note] = experiment.contents.notes
+    assert note.startswith(f"Left out: {study.files('elu-seed0').csv}")
+
+
+def test_runs_on_other_data_or_of_another_protocol_stop_it_before_anything_is_written(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    study.write(dataclasses.replace(make_run("relu"), provenance=Provenance(data_sha256="other")))
+    before = names(study)
+    with pytest.raises(UsageError, match="were trained on other data"):
+        conduct(make_experiment(study), [0], pretend).__enter__()
+    edited = Study(tmp_path, Protocol(epochs=2, lr=0.1), study.asked)
+    edited.save()
+    with pytest.raises(OtherProtocolError):
+        conduct(make_experiment(edited, "other"), [0], pretend).__enter__()
+    assert names(study) == before
+
+
+def test_two_cannot_conduct_the_same_study(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    with conduct(make_experiment(study), [0], pretend), pytest.raises(FluidReluError, match="Another fluidrelu"):
+        conduct(make_experiment(study), [0], pretend).__enter__()
+
+
+def test_an_experiment_in_this_process_gives_the_numbers_of_worker_processes(
+    undisturbed: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    fields = {"train_images": 300, "test_images": 100, "epochs": 2, "batch_size": 50}
+    experiment = prepare(open_study(tmp_path, "mine", fields), PAIR, data_dir=data_dir, device="cpu")
+    run_jobs = functools.partial(run_in_this_process, data_dir=data_dir, device_name="cpu")
+    with conduct(experiment, range(2), run_jobs) as (_, events):
+        epochs = [event.epochs[0].epoch for event in events if isinstance(event, EpochDone)]
+    assert epochs == [1, 2] * 4
+    assert_same_numbers(experiment.study.runs_folder, undisturbed)
+    assert experiment.contents == experiment.study.read()
+
+
+@pytest.mark.parametrize(
+    ("fields", "device", "words"),
+    [
+        ({"dataset": "mnist", "train_images": 10**6}, "cpu", "--train-images must be at most 60000"),
+        ({"model": "resnet"}, "cpu", "There is no model 'resnet'"),
+        ({"model": "cnn3", "dataset": "mnist"}, "tpu", "There is no device 'tpu'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    fields: dict[str, object], device: str, words: str, data_dir: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        prepare(open_study(tmp_path, "mine", fields), PAIR, data_dir=data_dir, device=device)
+    assert list(tmp_path.iterdir()) == []
