@@ -19,7 +19,7 @@ from rich.console import Console
 from fluidrelu_cli.networks.build import build_model
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol
-from fluidrelu_cli.training.machine import cpu_model
+from fluidrelu_cli.training.machine import read_cpu_model
 from fluidrelu_cli.workers.local import default_workers
 
 Key = TypeVar("Key")
@@ -35,7 +35,7 @@ CORES = default_workers("cpu")
 def show_machine() -> None:
     """Without these a figure means nothing elsewhere."""
     console.print(
-        f"{cpu_model()} ({torch.backends.cpu.get_cpu_capability()}), {CORES} cores;"
+        f"{read_cpu_model()} ({torch.backends.cpu.get_cpu_capability()}), {CORES} cores;"
         f" torch {torch.__version__}; {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"
     )
 

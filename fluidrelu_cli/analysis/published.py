@@ -110,9 +110,9 @@ def both_rows_above(
 
     P(best of A >= best of B + best_by and worst of A >= worst of B + worst_by); left out, any lead will do.
     Exact over all pairs of a set of k of A's runs and one of B's; NaN if either has fewer than k. Of B's sets,
-    C(j - i - 1, k - 2) have the worst x_(i) and the best x_(j); of A's, C(g_i, k) - C(h_ij, k) have their worst above the
-    one and their best above the other, with g_i of A's runs above x_(i), and h_ij of these not above x_(j) (both by that
-    much).
+    C(j - i - 1, k - 2) have the worst x_(i) and the best x_(j); of A's, C(g_i, k) - C(h_ij, k) have their worst above
+    the one and their best above the other, with g_i of A's runs above x_(i), and h_ij of these not above x_(j) (both by
+    that much).
     """
     if min(len(a), len(b)) < k:
         return math.nan

@@ -18,13 +18,13 @@ def planned(plan: Plan, workers: int, where: str) -> list[str]:
     """What a plan says; ``where`` are the options that name the study."""
     a, b = label(plan.activation), label(plan.baseline)
     said = [
-        f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {plan.sd_difference:.5f} (95 %"
-        f" interval {plan.sd_low:.5f} to {plan.sd_high:.5f}). The correlation within pairs is"
+        f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {plan.sd_difference:.5f}"
+        f" (95 % interval {plan.sd_low:.5f} to {plan.sd_high:.5f}). The correlation within pairs is"
         f" {accuracy(plan.correlation, 2).replace('-', '−')}.",
         f"To detect a true difference of {plan.effect:g} with a power of {percent(plan.power)} at the"
         f" {100 * plan.alpha:g} % level, one comparison by the paired t-test takes {plan.seeds} seeds of each"
-        f" ({plan.seeds_low} to {plan.seeds_high} over the interval of the SD). With different seeds for the two it would"
-        f" take about {plan.seeds_unpaired}.",
+        f" ({plan.seeds_low} to {plan.seeds_high} over the interval of the SD). With different seeds for the two it"
+        f" would take about {plan.seeds_unpaired}.",
     ]
     if plan.missing == 0:
         return [*said, f"The study has them all. Compare them with: fluidrelu report {where}"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fluidrelu_cli.files import csv_text, replace_folder
 from fluidrelu_cli.report import plots, tables, wording
-from fluidrelu_cli.report.document import CannotDrawError, Document, Drawing
+from fluidrelu_cli.report.document import CannotDrawError, Document, Drawing, Picture
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.figures import FIGURES
 from fluidrelu_cli.report.page import render_page
@@ -34,16 +34,19 @@ def build_document(evidence: Evidence) -> Document:
 
 def illustrate(document: Document, kinds: Sequence[str]) -> Document:
     """The document with its pictures drawn, as files of these kinds, and a note on each that cannot be drawn."""
-    drawings, notes = [], []
     with plots.style():
-        for picture in document.pictures:
-            try:
-                contents = plots.render(picture.draw(), kinds)
-            except CannotDrawError as error:
-                notes.append(wording.not_drawn(picture.name, str(error)))
-            else:
-                drawings.append(Drawing(picture.name, picture.caption, contents))
-    return replace(document, drawings=tuple(drawings), notes=(*document.notes, *notes))
+        drawn = [_draw(picture, kinds) for picture in document.pictures]
+    drawings = tuple(drawing for drawing in drawn if isinstance(drawing, Drawing))
+    notes = (note for note in drawn if isinstance(note, str))
+    return replace(document, drawings=drawings, notes=(*document.notes, *notes))
+
+
+def _draw(picture: Picture, kinds: Sequence[str]) -> Drawing | str:
+    """The picture as files, or why it cannot be drawn."""
+    try:
+        return Drawing(picture.name, picture.caption, plots.render(picture.draw(), kinds))
+    except CannotDrawError as error:
+        return wording.not_drawn(picture.name, str(error))
 
 
 def derive_files(document: Document) -> dict[str, str | bytes]:

@@ -46,7 +46,7 @@ def to_csv(document: Document) -> str:
 
 
 def to_json(document: Document) -> str:
-    """Everything. The tables that every study could have are there even if empty, those of a paper where it has them."""
+    """Everything. Tables that any study may have are present even if empty, those of a paper where a study has them."""
     records = {
         name: json.loads(table.to_json(orient="records", double_precision=15))
         for name, table in document.tables.items()

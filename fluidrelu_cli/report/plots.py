@@ -45,7 +45,7 @@ WIDTH = 5.6
 
 FIGURE1_A = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 FAR = 2
-"""An activation whose mean error is so many times the best one's is left off the axis of accuracies and given in words."""
+"""An activation whose mean error is so many times the best one's is beyond the axis of accuracies, and said to be."""
 
 SYMLOG_FROM, SYMLOG_LINEAR = 0.02, 0.002
 """Differences larger than the one are drawn on an axis that is linear up to the other, and logarithmic beyond."""

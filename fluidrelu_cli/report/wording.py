@@ -101,7 +101,7 @@ def left_out(comparisons: pd.DataFrame) -> str | None:
         return None
     baseline = some["baseline"].iloc[0]
     found = [
-        f"{_join(list(group['activation']))} against {baseline} without {seeds}"
+        f"{_join(list(group['activation']))} against {baseline} without {str(seeds).replace('; ', ' and ')}"
         for seeds, group in some.groupby("left_out", sort=False)
     ]
     return (
@@ -147,8 +147,8 @@ def other_protocol(differences: Mapping[str, tuple[object, object]]) -> str:
 def held_out(images: int) -> str:
     """That accuracies are not those of the test images."""
     return (
-        f"All accuracies here are on {images:,} training images that were held out, not on the test images. They are for"
-        " choosing settings and are no results."
+        f"All accuracies here are on {images:,} training images that were held out, not on the test images. They are"
+        " for choosing settings and are no results."
     )
 
 
@@ -169,8 +169,8 @@ def reproduction(agreement: pd.DataFrame, against: str) -> str:
     which = f"{label(str(largest['activation']))}, seed {largest['seed']}"
     return (
         f"{n - len(differing)} of {n} runs in common with {against} are equal digit for digit. The final accuracies of"
-        f" the others differ by at most {abs(largest['accuracy_difference']):.4f} ({which}). Each run's .json file records"
-        " the processor, the versions and the source: another processor or another torch rounds differently."
+        f" the others differ by at most {abs(largest['accuracy_difference']):.4f} ({which}). Each run's .json file"
+        " records the processor, the versions and the source: another processor or another torch rounds differently."
     )
 
 
@@ -187,8 +187,8 @@ def where(facts: Mapping[str, str]) -> str:
     """
     epochs = f"{facts['epochs']} epoch{'' if facts['epochs'] == '1' else 's'}"
     return (
-        f"Data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']} and learning"
-        f" rate {facts['lr']}. Only the activation differs between the runs of a seed."
+        f"Data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']} and"
+        f" learning rate {facts['lr']}. Only the activation differs between the runs of a seed."
     )
 
 

@@ -1,4 +1,4 @@
-"""The networks of one seed or of several, trained side by side, none seeing another."""
+"""The networks of one or several seeds, trained side by side and independently."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fluidrelu_cli.run import Parameters
 
 
 class Ensemble:
-    """The networks of S trials that differ in their seeds alone, as one function and one set of parameters.
+    """The networks of S trials that differ in their seeds only, as one function and one set of parameters.
 
-    One network is just itself. Several are one network with stacked parameters (`torch.func.vmap`): they compute the
-    same sums, rounded differently, and a GPU that one small network leaves idle is kept busy.
+    A single network is used as it is. Several become one network with stacked parameters (`torch.func.vmap`). It
+    computes the same sums, rounded differently, and keeps a GPU busy that one small network would leave idle.
 
-    ``parameters`` has the trained tensors by name, each with a leading axis of seeds where S > 1.
+    ``parameters`` has the trained tensors by name, each with a leading axis of seeds if S > 1.
 
     Args:
         activation: the one that the trials name.
@@ -31,8 +31,8 @@ class Ensemble:
         shape: (C, H, W) of the images.
         classes: how many there are.
         device: where to train.
-        matmul: compute a stack's convolutions as matrix products, as is done on a GPU: vmap makes grouped convolutions
-            of them otherwise, which were measured to be faster on a CPU (a GPU has not been at hand).
+        matmul: compute the convolutions of a stack as matrix products, as is always done on a GPU. Otherwise vmap makes
+            grouped convolutions of them, which are faster on a CPU. (Neither was measured on a GPU.)
     """
 
     parameters: dict[str, Tensor]
@@ -48,14 +48,14 @@ class Ensemble:
         matmul: bool = False,
     ) -> None:
         networks = [build_model(trial.protocol, activation, trial.seed, shape, classes) for trial in trials]
-        self.initial_weights = [_weights(network) for network in networks]
+        self.initial_weights = [_copy_weights(network) for network in networks]
         self.size = len(networks)
         modules = [network.module.to(device) for network in networks]
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=trials[0].protocol.precision == "bf16")
         module = modules[0]
         if self.size == 1:
             if device.type == "cpu":
-                # Its convolutions and max-pooling are much faster when a pixel's channels are neighbours.
+                # Convolutions and max-pooling are much faster there when a pixel's channels are neighbours.
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
             self.parameters = dict(module.named_parameters())
         else:
@@ -69,7 +69,7 @@ class Ensemble:
         self.network = Network(module, networks[0].activation_layers)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Float32 logits of shape (S, N, classes) of images of shape (S, N, C, H, W), a batch for each network."""
+        """Float32 logits of shape (S, N, classes) for images of shape (S, N, C, H, W), one batch per network."""
         with self._autocast:
             if self.size == 1:
                 logits: Tensor = self.network.module(images.squeeze(0)).unsqueeze(0)
@@ -81,21 +81,21 @@ class Ensemble:
         logits: Tensor = functional_call(self.network.module, (parameters, buffers), (images,))
         return logits
 
-    def learned(self) -> list[Parameters]:
-        """Each network's learned parameters of its activations as they are now."""
+    def copy_learned(self) -> list[Parameters]:
+        """Each network's learned parameters of its activations, as they are now."""
         names = activation_parameters(self.network)
         values = {name: self.parameters[".".join(name)].detach().reshape(self.size, -1).tolist() for name in names}
         return [{name: tuple(values[name][index]) for name in names} for index in range(self.size)]
 
 
-def _weights(network: Network) -> list[Tensor]:
+def _copy_weights(network: Network) -> list[Tensor]:
     """Copies of the parameters that are not the activations' own."""
     learned = {id(parameter) for parameter in activation_parameters(network).values()}
     return [parameter.detach().clone() for parameter in network.module.parameters() if id(parameter) not in learned]
 
 
 class _MatmulConv2d(nn.Conv2d):
-    """A convolution as the product of its patches, one a row, and its weights."""
+    """A convolution as the product of a matrix of patches, one per row, and its weights."""
 
     def _conv_forward(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         height, width = self.kernel_size
@@ -117,7 +117,7 @@ def _use_matrix_products(network: nn.Module) -> None:
 
 
 class _Float32BatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation of values in any precision: stacked, torch's own wants them in that of its weights."""
+    """Batch normalisation of values in any precision; in a stack, torch's own needs that of its weights."""
 
     def forward(self, values: Tensor) -> Tensor:
         return super().forward(values.float())

@@ -1,4 +1,4 @@
-"""Train trials. No printing, no files: numbers come out, epoch by epoch, and others write and show them."""
+"""Train trials and yield their numbers epoch by epoch. Nothing here prints or writes files."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from fluidrelu_cli.training.optimizer import build_optimizer, build_scheduler
 from fluidrelu_cli.training.preprocessing import Scaling, draw_flip_crops, flip_crop
 
 TEST_BATCH_SIZE = 200
-"""Images tested at a time: more fall out of a core's cache, which takes twice as long."""
+"""Images per batch of a test. Larger batches do not fit into a core's cache and take twice as long."""
 
 
 class Training:
-    """One trial being trained, or several of other seeds side by side: iterate over :meth:`epochs`, once.
+    """The training of one trial, or of several side by side. Iterate over :meth:`epochs`, once.
 
     Args:
         activation: the one that the trials name.
-        trials: what to train; they differ in their seeds alone.
-        dataset: the data, uint8 images in memory; it is moved to the device once.
+        trials: what to train; they differ in their seeds only.
+        dataset: uint8 images in memory; they are moved to the device once.
         device: where to train.
     """
 
@@ -57,11 +57,11 @@ class Training:
         self._device = device
 
     def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[Epoch, ...]]:
-        """Train epoch by epoch; each trial's record has the losses and accuracies of its epoch and its test afterwards.
+        """Train epoch by epoch, test after each, and yield one Epoch per trial.
 
-        The seconds are those of all trials together. ``on_step`` is called after every step, and may raise to stop.
+        The seconds are those of all trials together. ``on_step`` is called after every step; it may raise to stop.
         """
-        torch.manual_seed(stream_seed(self.trials[0].seed, "training"))  # for an activation that draws numbers
+        torch.manual_seed(stream_seed(self.trials[0].seed, "training"))  # an activation may draw random numbers
         for epoch in range(1, self._protocol.epochs + 1):
             start = time.perf_counter()
             train = self._train_epoch(on_step)
@@ -81,15 +81,15 @@ class Training:
             )
 
     def parameters(self) -> list[Parameters]:
-        """Each trial's learned parameters of the activations as they are now."""
-        return self._ensemble.learned()
+        """Each trial's learned parameters of its activations, as they are now."""
+        return self._ensemble.copy_learned()
 
     def digests(self) -> list[dict[str, Any]]:
-        """Each trial's digests of its initial weights, of the order in which it used the images so far, and of what
-        augmented them.
+        """Each trial's digests: of its initial weights, the order of its images so far, and the draws that augmented
+        them.
         """
         digests: list[dict[str, Any]] = [
-            {"initial_weights_sha256": _sha256(weights), "data_order_sha256": order.hexdigest()}
+            {"initial_weights_sha256": _hash_tensors(weights), "data_order_sha256": order.hexdigest()}
             for weights, order in zip(self._ensemble.initial_weights, self._order_digests, strict=True)
         ]
         for mine, augmentation in zip(digests, self._augmentation_digests, strict=False):
@@ -114,7 +114,7 @@ class Training:
             if choices is not None:
                 shown = flip_crop(shown, choices[:, step * size : (step + 1) * size].flatten(0, 1))
             logits = self._ensemble.logits(self._scaled(shown.view(*batch.shape, *images.shape[1:])))
-            # Each trial's loss is its batch's mean; that of their sum has each one's own gradient.
+            # The trials share no parameter, so that the sum of their mean losses has the gradient of each.
             loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum") / batch.shape[1]
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -123,10 +123,10 @@ class Training:
                 self._scheduler.step()
             outputs.append(logits.detach())
             on_step()
-        return _means(torch.cat(outputs, 1), targets)
+        return _average(torch.cat(outputs, 1), targets)
 
     def _draw_augmentation(self, images: int) -> Tensor | None:
-        """What is done to the images of an epoch, in the order in which they are shown: (S, N, 3); or nothing."""
+        """What is done to each image of an epoch, in the order of training: (S, N, 3); None without augmentation."""
         if not self._augmentations:
             return None
         choices = [draw_flip_crops(images, generator) for generator in self._augmentations]
@@ -141,18 +141,18 @@ class Training:
         all_networks = self._ensemble.size, -1, -1, -1, -1
         batches = torch.split(images, TEST_BATCH_SIZE)
         outputs = [self._ensemble.logits(self._scaled(batch).expand(all_networks)) for batch in batches]
-        return _means(torch.cat(outputs, 1), labels.expand(self._ensemble.size, -1))
+        return _average(torch.cat(outputs, 1), labels.expand(self._ensemble.size, -1))
 
 
-def _means(logits: Tensor, targets: Tensor) -> list[tuple[float, float]]:
+def _average(logits: Tensor, targets: Tensor) -> list[tuple[float, float]]:
     """Mean loss and accuracy over N images for each of S trials: logits (S, N, classes), targets (S, N)."""
     losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
-    mean_losses = losses.cpu().double().mean(1).tolist()  # on the host, for MPS has no float64
+    mean_losses = losses.cpu().double().mean(1).tolist()  # on the CPU, because MPS has no float64
     correct = (logits.argmax(2) == targets).sum(1).tolist()
     return [(loss, count / targets.shape[1]) for loss, count in zip(mean_losses, correct, strict=True)]
 
 
-def _sha256(tensors: Sequence[Tensor]) -> str:
+def _hash_tensors(tensors: Sequence[Tensor]) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.cpu().contiguous().numpy().data)
@@ -166,23 +166,25 @@ def train_together(
     device_name: str,
     on_step: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[Epoch, ...], None, list[Run]]:
-    """Train trials side by side from beginning to end in this process.
-
-    Yields each trial's numbers after every epoch, and returns the runs.
+    """Train trials side by side in this process. Yield each one's numbers after every epoch, and return their runs.
 
     Args:
         activation: the one that the trials name.
-        trials: they differ in their seeds alone.
-        data_dir: where data sets are kept.
+        trials: they differ in their seeds only.
+        data_dir: where data sets are kept; nothing is downloaded.
         device_name: one of machine.DEVICES.
         on_step: called after every step; it may raise to stop.
+
+    Raises:
+        UsageError: if this machine has no such device, or the network does not fit the images.
+        DataError: if the data cannot be read.
     """
     start = time.perf_counter()
     protocol = trials[0].protocol
     device = pick_device(device_name)
     make_deterministic(device)
     dataset = load_dataset(protocol, data_dir)
-    keep_freed_memory()  # not before, because reading the data needs more than any step
+    keep_freed_memory()  # not earlier: reading the data needs more memory than any step
     training = Training(activation, trials, dataset, device)
     initial_parameters = training.parameters()
     epochs = []

@@ -1,4 +1,4 @@
-"""The machine that trains: its devices and memory, and what a run's provenance records of it."""
+"""The machine that trains: its devices, its memory, and what a run's provenance records about it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called ``name``, one of DEVICES; UsageError if this machine has none.
+    """The device called ``name``, one of DEVICES.
 
-    `auto` is CUDA where there is one, else the CPU: runs on MPS cannot be repeated to the last digit, so it must be
-    named.
+    `auto` is CUDA where there is such a device, else the CPU. MPS must be named, because runs on it cannot be repeated
+    to the last digit.
+
+    Raises UsageError if there is no such device.
     """
     if name not in DEVICES:
         raise UsageError(f"There is no device '{name}'; use --device {', '.join(DEVICES[:-1])} or {DEVICES[-1]}.")
@@ -42,19 +44,19 @@ def pick_device(name: str) -> torch.device:
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Let glibc keep what a step frees for the next one.
+    """Let glibc keep the memory that a step frees for the next step.
 
-    By default it gives large tensors back to the kernel, and a step at batch 100 may spend half its time on fetching
-    fresh pages.
+    By default it returns large tensors to the kernel, and a step at batch size 100 may spend half its time on fetching
+    new pages.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:  # other C libraries have none
         mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD, at its largest: below it memory comes from the heap
-        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: the heap's free end to keep
+        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: how much free memory at the heap's end to keep
 
 
 def record_machine(device: torch.device) -> Provenance:
-    """The versions, source revision and hardware of this process: a run's provenance as far as it is the machine's."""
+    """The part of a run's provenance that describes this process: versions, source revision and hardware."""
     return Provenance(
         versions={
             "fluidrelu-cli": __version__,
@@ -63,9 +65,9 @@ def record_machine(device: torch.device) -> Provenance:
             "torchvision": importlib.metadata.version("torchvision"),
             "cuda": torch.version.cuda if device.type == "cuda" else None,
         },
-        source=source_revision(Path(__file__).parents[1]),
+        source=find_revision(Path(__file__).parents[1]),
         system=f"{platform.system()} {platform.machine()}",
-        cpu=cpu_model(),
+        cpu=read_cpu_model(),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         device=device.type,
         gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
@@ -74,22 +76,22 @@ def record_machine(device: torch.device) -> Provenance:
 
 
 @functools.cache
-def source_revision(package: Path) -> dict[str, Any] | None:
-    """The git commit of the package's source, and whether its files differ from it; None outside a checkout."""
+def find_revision(package: Path) -> dict[str, Any] | None:
+    """The git commit of a package's source, and whether its files were modified since; None outside a checkout."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(package), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # installed below somebody else's checkout?
+        git("ls-files", "--error-unmatch", "__init__.py")  # fails if it is installed below another project's checkout
         return {"commit": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain", "--", "."))}
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 @functools.cache
-def cpu_model() -> str:
+def read_cpu_model() -> str:
     """The processor's name, as the system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

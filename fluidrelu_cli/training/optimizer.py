@@ -1,4 +1,4 @@
-"""Momentum SGD with the paper's beta, equations (7) and (8), and how the learning rate goes."""
+"""Momentum SGD with the paper's beta, equations (7) and (8), and the schedules of the learning rate."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from fluidrelu_cli.protocol import Protocol
 
 
 def build_optimizer(network: Network, parameters: Mapping[str, Tensor], protocol: Protocol) -> torch.optim.SGD:
-    """Momentum SGD for a network's ``parameters`` by name; for every ``a`` of a ParametricActivation the gradient is
-    multiplied by beta.
+    """Momentum SGD in which the gradient of every ``a`` of a ParametricActivation is multiplied by beta.
 
-    Equations (7) and (8): delta_a <- mu delta_a - eps beta sum dE/da, a <- a + delta_a. Multiplying the
-    gradient by beta or the rate eps by beta is the same update, and the rate is torch's own knob for it.
-    PReLU's slopes and other learned parameters have the plain rate. Weight decay is the network's own weights' alone:
-    a penalty would draw an activation's parameters to 0, which means nothing there.
+    Equations (7) and (8): delta_a <- mu delta_a - eps beta sum dE/da, a <- a + delta_a. Multiplying the rate eps by
+    beta gives the same update as multiplying the gradient, and torch has a rate per group of parameters. PReLU's slopes
+    and other learned parameters have the plain rate. Weight decay applies only to the network's own weights. It would
+    pull an activation's parameters to 0, a value without special meaning there.
+
+    Args:
+        network: whose layers say which parameters belong to activations.
+        parameters: what to train, by the network's names; a stack of several networks has its own tensors.
+        protocol: its learning rate, momentum, beta and weight decay.
     """
     layers = {name: network.module.get_submodule(name) for name in network.activation_layers}
     multiplied = {
@@ -41,10 +45,11 @@ def build_optimizer(network: Network, parameters: Mapping[str, Tensor], protocol
 
 
 def rate_factor(schedule: str, progress: float) -> float:
-    """What the learning rate is multiplied by when a share ``progress`` in [0, 1) of all steps is done.
+    """The factor of the learning rate after a share ``progress`` in [0, 1) of all steps.
 
-    constant: 1. cosine: (1 + cos(pi progress)) / 2 (Loshchilov and Hutter 2017, without restarts). step: 1, a tenth
-    from half of the steps on, a hundredth from three quarters on (He et al. 2016, for CIFAR-10).
+    - constant: 1
+    - cosine: (1 + cos(pi progress)) / 2 (Loshchilov and Hutter 2017, without restarts)
+    - step: 1, then 0.1 from half of the steps on, 0.01 from three quarters on (He et al. 2016, for CIFAR-10)
     """
     if schedule == "cosine":
         return (1 + math.cos(math.pi * progress)) / 2
@@ -56,7 +61,7 @@ def rate_factor(schedule: str, progress: float) -> float:
 def build_scheduler(
     optimizer: torch.optim.SGD, protocol: Protocol, steps: int
 ) -> torch.optim.lr_scheduler.LambdaLR | None:
-    """The schedule over so many steps of training, to be told of each; None if the rate is constant."""
+    """The schedule of a training of so many steps; call its ``step`` after each. None if the rate is constant."""
     if protocol.schedule == "constant":
         return None
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(protocol.schedule, step / steps))

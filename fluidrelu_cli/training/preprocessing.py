@@ -1,4 +1,4 @@
-"""What is done to images on their way into a network, a batch at a time: scaling, and augmentation if asked for."""
+"""What happens to each batch of images before the network sees it: scaling, and augmentation if asked for."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from torch import Tensor
 from torch.nn import functional
 
 PADDING = 4
-"""Black pixels that flip_crop adds on each side before it crops."""
+"""How many black pixels flip_crop adds on each side before it crops."""
 
 
 class Scaling:
     """uint8 images as floats: x / 255, in [0, 1], or standardised, (x / 255 - mean) / SD of each channel.
 
     Args:
-        images: the training images, uint8 of shape (N, C, H, W), whose means and SDs are taken.
-        standardise: the protocol's; colour images have more than one channel.
-        device: where the images to be scaled will be.
+        images: the training images, uint8 of shape (N, C, H, W), which give the means and SDs.
+        standardise: always, never, or colour: only images of more than one channel.
+        device: where the images to scale will be.
     """
 
     def __init__(self, images: Tensor, standardise: str, device: torch.device | None = None) -> None:
@@ -25,7 +25,7 @@ class Scaling:
         self._scale: Tensor | None = None
         if standardise == "always" or (standardise == "colour" and channels > 1):
             levels = torch.arange(256, dtype=torch.float64)
-            # Counts are exact whatever the number of images.
+            # Counts are exact for any number of images, sums of floats are not.
             counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)])
             shares = counts.double() / counts[0].sum().item()
             means = shares @ levels
@@ -35,26 +35,26 @@ class Scaling:
             self._scale = sds.float().view(channels, 1, 1).to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Float32 images of uint8 ones of shape (..., C, H, W)."""
+        """Scale uint8 images of shape (..., C, H, W) to float32."""
         if self._shift is None or self._scale is None:
             return images.float().div_(255)
         return images.float().sub_(self._shift).div_(self._scale)
 
 
 def draw_flip_crops(images: int, generator: torch.Generator) -> Tensor:
-    """What flip_crop does to so many images: (N, 3) whole numbers, rows and columns from 0 to 2 PADDING, and a flip."""
+    """Draw what flip_crop does to N images: (N, 3), a row and a column from 0 to 2 PADDING, and 1 for a flip, else 0."""
     places = torch.randint(2 * PADDING + 1, (images, 2), generator=generator)
     return torch.cat([places, torch.randint(2, (images, 1), generator=generator)], 1)
 
 
 def flip_crop(images: Tensor, choices: Tensor) -> Tensor:
-    """Pad each image with PADDING black pixels, crop it to its size anywhere, and flip half of them left to right.
+    """Pad each image with PADDING black pixels, crop it to its size at a drawn place, and flip some left to right.
 
     The usual augmentation of CIFAR-10 (He et al. 2016, section 4.2).
 
     Args:
         images: of shape (N, C, H, W).
-        choices: of shape (N, 3), as draw_flip_crops gives them.
+        choices: of shape (N, 3), from draw_flip_crops.
     """
     height, width = images.shape[2:]
     padded = functional.pad(images, [PADDING] * 4)
@@ -62,5 +62,5 @@ def flip_crop(images: Tensor, choices: Tensor) -> Tensor:
     columns = torch.arange(width, device=images.device).expand(len(images), -1)
     columns = choices[:, 1, None] + torch.where(choices[:, 2, None] == 1, width - 1 - columns, columns)
     which = torch.arange(len(images), device=images.device)
-    # The two index arrays around the channels put these last.
+    # With index arrays on both sides of it, the axis of channels comes last.
     return padded[which[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -1,6 +1,6 @@
-"""Run trials on an existing Dask cluster: the same jobs, sent to its workers; results come back over the wire.
+"""Run jobs on an existing Dask cluster, whose workers send their results back.
 
-Needs the extra `dask`. Nothing but the package is needed on the workers: no shared folder, for MNIST comes with it.
+Needs the extra `dask`. The workers need this package and no shared folder, because MNIST comes with it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ GPU_RESOURCE = "GPU"
 class DaskPool(Pool):
     """The workers of a Dask cluster.
 
-    A worker that is lost costs nothing but time: the scheduler gives its jobs to others (up to three times, its
-    setting `distributed.scheduler.allowed-failures`).
+    If a worker is lost, the scheduler gives its jobs to others. It does so up to three times per job, or as often as
+    its setting `distributed.scheduler.allowed-failures` says.
 
     Args:
-        address: of the scheduler, as `tcp://host:8786`.
-        data_dir: where the workers keep unpacked data; None: each its own user's cache.
+        address: the scheduler's, such as `tcp://host:8786`.
+        data_dir: where the workers keep unpacked data; None: in the cache of the user who runs them.
         device_name: where they train.
 
     Raises:
@@ -47,7 +47,7 @@ class DaskPool(Pool):
 
     def __init__(self, address: str, data_dir: Path | None, device_name: str) -> None:
         self._arguments = data_dir, device_name, f"fluidrelu-{uuid.uuid4().hex}"
-        self._client = _connected(address)
+        self._client = _connect(address)
         try:
             _check_versions(self._client, address)
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
@@ -72,11 +72,11 @@ class DaskPool(Pool):
     def close(self, *, abandon: bool) -> None:
         with contextlib.suppress(Exception):  # the scheduler may be gone
             if abandon:
-                self._executor.shutdown(wait=False)  # cancels: a running job notices at its next step
+                self._executor.shutdown(wait=False)  # cancels; a running job notices at its next step
             self._client.close(timeout=CONNECT_SECONDS)
 
 
-def _connected(address: str) -> Client:
+def _connect(address: str) -> Client:
     try:
         from distributed import Client
         from distributed.comm.addressing import get_address_host_port
@@ -89,7 +89,7 @@ def _connected(address: str) -> Client:
         def start(self, **kwargs: Any) -> None:
             try:
                 super().start(**kwargs)  # type: ignore[no-untyped-call]
-            except BaseException:  # nobody else has it: left to the garbage collector it waits and complains at exit
+            except BaseException:  # nobody else can close it, and an open client waits and complains at exit
                 with contextlib.suppress(Exception):
                     self.close(timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
                 raise
@@ -102,7 +102,7 @@ def _connected(address: str) -> Client:
         ) from error
     try:
         with warnings.catch_warnings():
-            # What goes wrong is told in a sentence.
+            # The sentence below reports what goes wrong.
             warnings.simplefilter("ignore")
             for name in ("distributed", "distributed.client"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -116,16 +116,16 @@ def _connected(address: str) -> Client:
 
 
 def _check_versions(client: Client, address: str) -> None:
-    """Raise FluidReluError unless scheduler and workers have what the trials and their pickles need."""
+    """Raise FluidReluError unless scheduler and workers have the versions that trials and their pickles need."""
 
-    def ours() -> str:  # within this function, so that it travels to a worker without this package
+    def read_version() -> str:  # a local function can be sent to a worker that lacks this package
         try:
             import fluidrelu_cli
         except ImportError:
             return "none"
         return fluidrelu_cli.__version__
 
-    def demand(package: str, here: str, there: dict[str, str]) -> None:
+    def require(package: str, here: str, there: dict[str, str]) -> None:
         for who, version in there.items():
             if version != here:
                 raise FluidReluError(
@@ -133,23 +133,23 @@ def _check_versions(client: Client, address: str) -> None:
                     f" this machine {here}. Install the same on both."
                 )
 
-    found: Any = client.get_versions()  # sends no code: what Python pickles, another may not read
+    found: Any = client.get_versions()  # sends no code, because another Python may not be able to unpickle it
     everyone = {"the scheduler": found["scheduler"], **found["workers"]}
     for package, digits in (("python", 2), ("distributed", None)):
         here, *there = (
             ".".join(versions["packages"][package].split(".")[:digits])
             for versions in (found["client"], *everyone.values())
         )
-        demand(package, here, dict(zip(everyone, there, strict=True)))
-    demand("fluidrelu-cli", ours(), client.run(ours))
+        require(package, here, dict(zip(everyone, there, strict=True)))
+    require("fluidrelu-cli", read_version(), client.run(read_version))
 
 
 class _Abandoned(Exception):  # noqa: N818  (no error: nobody sees it)
-    """The job was cancelled."""
+    """The job was cancelled while it ran."""
 
 
 _one_at_a_time = threading.Lock()
-"""Trials set up random numbers and threads for a whole process: of a worker's threads, one trains at a time."""
+"""Held by the thread that trains: a trial sets up random numbers and threads for the whole process."""
 
 
 def _work(version: str, job: Job, data_dir: Path | None, device_name: str, topic: str) -> Outcome:

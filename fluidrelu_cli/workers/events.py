@@ -1,4 +1,4 @@
-"""What happens while trials run: jobs, and the events of each from its start to its end."""
+"""Jobs, and the events that report on each from its start to its outcome."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fluidrelu_cli.run import Epoch, Run
 
 @dataclass(frozen=True)
 class Job:
-    """Trials that are trained together: of one activation, each with its own seed; mostly just one."""
+    """Trials of one activation that are trained together, each with its own seed. Most jobs have just one trial."""
 
     activation: Activation
     trials: tuple[Trial, ...]
 
     def halves(self) -> tuple[Job, Job]:
-        """The job as two, for when its trials cannot be trained together."""
+        """Two jobs with the same trials, to be tried when this one failed."""
         middle = len(self.trials) // 2
         return replace(self, trials=self.trials[:middle]), replace(self, trials=self.trials[middle:])
 
@@ -36,7 +36,7 @@ class Started:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """A running job has finished an epoch, with the numbers of each of its trials."""
+    """A running job has finished an epoch; each of its trials has its numbers."""
 
     job: Job
     epochs: Sequence[Epoch]
@@ -44,7 +44,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class Finished:
-    """A job is done, with a run of each of its trials."""
+    """A job is done; each of its trials has its run."""
 
     job: Job
     runs: Sequence[Run]
@@ -52,7 +52,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Split:
-    """Several trials together raised (out of memory, say), or their worker died: each half is tried by itself."""
+    """A job of several trials raised (out of memory, perhaps) or its worker died. Each half is tried next."""
 
     job: Job
     error: str
@@ -60,7 +60,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Failed:
-    """A trial by itself raised, or its worker died."""
+    """A job of one trial raised, or its worker died."""
 
     job: Job
     error: str
@@ -77,12 +77,12 @@ Event: TypeAlias = Update | Outcome
 
 
 def fail(job: Job, error: str, details: str) -> Split | Failed:
-    """What follows when a job cannot be done."""
+    """The outcome of a job that cannot be done: a Split if it has several trials, else Failed."""
     return Split(job, error) if len(job.trials) > 1 else Failed(job, error, details)
 
 
 def group_jobs(trials: Sequence[Trial], activations: Sequence[Activation], batch_seeds: int) -> list[Job]:
-    """Trials in jobs of at most ``batch_seeds``, each of one activation, in the order of their first trials."""
+    """Put trials into jobs of one activation and at most ``batch_seeds`` trials, in the order of their first trials."""
     by_name = {activation.name: activation for activation in activations}
     jobs: list[list[Trial]] = []
     for trial in trials:
@@ -100,7 +100,7 @@ def attempt(
 ) -> Iterator[Event]:
     """Train a job's trials in this process: Started, an EpochDone after each epoch, and the outcome.
 
-    What the trials or ``on_step`` raise is an outcome, too; only Ctrl-C goes through.
+    Whatever the trials or ``on_step`` raise becomes an outcome. Only Ctrl-C goes through.
     """
     yield Started(job)
     try:
@@ -123,7 +123,7 @@ def attempt(
 
 
 def run_in_this_process(jobs: Sequence[Job], data_dir: Path | None, device_name: str) -> Generator[Event, None, None]:
-    """Train jobs in this process, one after the other, and yield what happens."""
+    """Train jobs in this process, one after the other, and yield events as they happen."""
     waiting = list(jobs)
     while waiting:
         for event in attempt(waiting.pop(0), data_dir, device_name):

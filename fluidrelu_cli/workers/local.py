@@ -8,8 +8,10 @@ import multiprocessing.forkserver
 import os
 import queue
 import signal
+import sys
 import threading
-from collections.abc import Generator, Iterator, Sequence
+import types
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
@@ -26,15 +28,15 @@ if TYPE_CHECKING:
 
 DEATH = "its worker process died (killed, or out of memory?)"
 BATCH_SEEDS_ON_CUDA = 64
-"""Seeds trained together where a GPU is used and nobody says how many."""
+"""How many seeds are trained together on a GPU by default."""
 
-PRELOADED = ["fluidrelu_cli.training.loop", "fluidrelu_cli.cli.app"]
-"""What a fork server imports once for all workers: torch takes seconds. (The second is what a console script imports,
-which each worker runs again.)"""
+PRELOADED = ["fluidrelu_cli.training.loop", "torch._dynamo"]
+"""What the fork server imports once for all workers: torch, and what an optimizer imports at its first step. Each takes
+more than a second."""
 
 
 def default_workers(device_name: str) -> int:
-    """One worker per core that this process may use; one in all where a GPU does the work."""
+    """How many workers to start: one per core that this process may use, or a single one where a GPU does the work."""
     if device_name != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -42,7 +44,7 @@ def default_workers(device_name: str) -> int:
 
 
 def _container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """The cores' worth of time that a container may use (`docker run --cpus`), a large number if it has no limit."""
+    """How many cores' time a container may use (`docker run --cpus`); a large number if there is no limit."""
     try:
         quota, period = limit.read_text(encoding="ascii").split()
         return round(int(quota) / int(period))
@@ -51,18 +53,23 @@ def _container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 
 def start_fork_server() -> None:
-    """Start the process that workers are forked from, if this system has one; it imports torch while others go on.
+    """Start the process that workers are forked from, if this system has one, and return at once.
 
-    Calling it again changes nothing.
+    It imports torch while the caller goes on. Calling this again changes nothing.
     """
     if _context().get_start_method() == "forkserver":
-        with _interrupts_blocked():  # the workers inherit it
+        # It inherits both: Ctrl-C is not for it, and a file of the current folder that is called random.py, say, must
+        # not stand in for Python's own.
+        with _interrupts_blocked(), _environment_variable("PYTHONSAFEPATH", "1"):
             multiprocessing.forkserver.ensure_running()
 
 
 def _context() -> BaseContext:
-    """How worker processes are made: forked from a server that has imported torch, or, on Windows, spawned."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    """How worker processes are made: forked from a server that has imported torch, or else spawned.
+
+    macOS has fork servers, but its own libraries, which torch calls, may crash in a forked process.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
@@ -72,11 +79,13 @@ def _context() -> BaseContext:
 def run_on_this_machine(
     jobs: Sequence[Job], workers: int, data_dir: Path | None, device_name: str
 ) -> Generator[Event, None, None]:
-    """Train jobs in worker processes, ``workers`` at a time, and yield what happens as it happens.
+    """Train jobs in ``workers`` processes, and yield events as they happen.
 
-    When a worker dies (killed, or out of memory) the jobs that were in flight are run again one by one, so that
-    only the one that kills its worker is given up. Closing the iterator, or the death of this process, ends the
-    workers.
+    When a worker dies (killed, or out of memory), the jobs that were in flight are run again one by one. Only a job
+    that kills its worker again is given up. Closing the iterator ends the workers, and so does the death of this
+    process. The user's main module is not run in them.
+
+    Raises FluidReluError if workers die before they begin a job.
     """
     waiting, suspects = list(jobs), list[Job]()
     heard = False
@@ -97,10 +106,10 @@ def run_on_this_machine(
                     yield event
         except BrokenProcessPool as error:
             if not alone:
-                # A worker may die before its first word is heard; then it had one of the first in line.
+                # A worker may die before it reports that it has started; then it had one of the first jobs in line.
                 suspects = [job for job in left if job in started] or left[:workers]
                 waiting = [job for job in left if job not in suspects]
-            elif len(left) > 1:  # parts of a job that raised; only one of them was in flight
+            elif len(left) > 1:  # halves of a job that raised; only one of them was in flight
                 suspects = left + suspects
             elif heard:
                 outcome = fail(left[0], DEATH, DEATH)
@@ -114,18 +123,19 @@ class ProcessPool(Pool):
     """Single-threaded processes on this machine, one trial or job at a time each."""
 
     def __init__(self, workers: int, data_dir: Path | None, device_name: str) -> None:
-        context = _context()
         start_fork_server()
+        context = _context()
         self._arguments = data_dir, device_name
         self._updates: Queue[Update] = context.Queue()
-        # Nobody writes into the lifeline: its end, by close() or with this process, is what the workers wait for.
+        # Nothing is ever written into this pipe. It ends by close() or with this process, and the workers end with it.
         self._worker_end, self._parent_end = context.Pipe(duplex=False)
         self._executor: Executor = ProcessPoolExecutor(
-            workers, context, initializer=_start_worker, initargs=(self._updates, self._worker_end)
+            workers, context, initializer=_start_worker, initargs=(self._updates, self._worker_end, dict(os.environ))
         )
 
     def submit(self, job: Job) -> Future[Outcome]:
-        with _interrupts_blocked():  # processes inherit it: Ctrl-C is the parent's alone to answer
+        # This may start a process. A spawned one inherits that interrupts are blocked: only the parent answers Ctrl-C.
+        with _interrupts_blocked(), _main_module_hidden():
             return self._executor.submit(_work, job, *self._arguments)
 
     def next_update(self) -> Update | None:
@@ -154,14 +164,45 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextlib.contextmanager
+def _environment_variable(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Let multiprocessing find an empty `__main__`.
+
+    It has each new process run the parent's main module again, so that what a job carries may be defined there. Nothing
+    of ours is, and a user's script would train all over again in each worker unless it had a guard
+    (`if __name__ == "__main__"`), which multiprocessing then asks for in a long traceback.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 _updates: Queue[Update]
 """In a worker process: where it reports its progress."""
 
 
-def _start_worker(updates: Queue[Update], lifeline: Connection) -> None:
+def _start_worker(updates: Queue[Update], lifeline: Connection, environment: Mapping[str, str]) -> None:
     global _updates
     _updates = updates
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.clear()  # a forked worker has that of the fork server, which may have been started long ago
+    os.environ.update(environment)
     threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""Have jobs done by a pool of workers, whoever they are, and follow them."""
+"""Give jobs to a pool of workers of any kind, and follow what happens."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ POLL_SECONDS = 0.1
 
 
 class Pool(abc.ABC):
-    """Who runs jobs."""
+    """Workers that run jobs."""
 
     @abc.abstractmethod
     def submit(self, job: Job) -> Future[Outcome]:
-        """Have a job done."""
+        """Queue a job."""
 
     @abc.abstractmethod
     def next_update(self) -> Update | None:
-        """What a job reports while it runs; None if nothing came within POLL_SECONDS."""
+        """The next report of a running job; None if none comes within POLL_SECONDS."""
 
     @abc.abstractmethod
     def close(self, *, abandon: bool) -> None:
-        """End all workers: at once if their jobs are to be abandoned."""
+        """Release the workers, and with ``abandon`` stop the jobs that they are running."""
 
 
 def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-    """Have jobs done by a pool, and yield what happens as it happens; closing the iterator abandons them.
+    """Run jobs on a pool, which is closed at the end, and yield events as they happen.
 
-    Every trial ends in exactly one Finished or Failed. Raises BrokenProcessPool when one of this machine's
-    workers dies, FluidReluError when a cluster is lost.
+    Every trial ends in exactly one Finished or Failed. Closing the iterator abandons the jobs that are left.
+
+    Raises:
+        BrokenProcessPool: when one of this machine's workers dies.
+        FluidReluError: when a cluster is lost.
     """
     pending: dict[Future[Outcome], Job] = {}
     try:
@@ -49,7 +52,7 @@ def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
                 job = pending.pop(future)
                 try:
                     outcome = _take_outcome(future, job)
-                except BrokenProcessPool as error:  # raised when the results that did arrive are out
+                except BrokenProcessPool as error:  # raised below, after the outcomes that did arrive
                     broken = error
                     continue
                 yield outcome
@@ -70,5 +73,5 @@ def _take_outcome(future: Future[Outcome], job: Job) -> Outcome:
         raise FluidReluError(
             "The workers can no longer be reached; what is finished is kept: the same command goes on."
         ) from error
-    except Exception as error:  # the job or its result could not travel, or its workers died on a cluster
+    except Exception as error:  # the job or its result cannot be pickled, or its workers on a cluster died
         return fail(job, one_line(error), traceback.format_exc())

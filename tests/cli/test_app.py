@@ -12,8 +12,10 @@ from command_line import (
     fluidrelu,
     words,
 )
+from factories import make_study
 
 import fluidrelu_cli
+from fluidrelu_cli.protocol import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -34,9 +36,9 @@ pytestmark = pytest.mark.usefixtures("folder")
         ),
         ("train --model big", "There is no model 'big'. Use --model paper, cnn3, resnet20, or module:Class"),
         ("train --model nowhere:Net", "The network 'nowhere:Net' cannot be imported (ModuleNotFoundError"),
-        ("train --schedule linear", "--schedule must be constant, cosine or step, not linear."),
-        ("train --augment mixup", "--augment must be none or flip-crop, not mixup."),
-        ("train --standardise yes", "--standardise must be colour, always or never, not yes."),
+        ("train --schedule linear", "Invalid value for '--schedule'"),
+        ("train --augment mixup", "Invalid value for '--augment'"),
+        ("train --standardise yes", "Invalid value for '--standardise'"),
         ("train --weight-decay -1", "--weight-decay must be a number from 0, not -1.0."),
         ("train --validation-images 0", "--validation-images must be a whole number from 1, not 0."),
         (
@@ -47,8 +49,8 @@ pytestmark = pytest.mark.usefixtures("folder")
             "train --validation-images 10 --test-images 10",
             "--validation-images takes the place of the test images: leave --test-images out.",
         ),
-        ("train --device tpu", "There is no device 'tpu'; use --device auto, cpu, cuda or mps."),
-        ("train --seed -1", "--seed must be a whole number from 0, not -1."),
+        ("train --device tpu", "Invalid value for '--device'"),
+        ("train --seed -1", "Invalid value for '--seed'"),
         ("train --epochs 0", "--epochs must be a whole number from 1, not 0."),
         ("train --batch-size -5", "--batch-size must be a whole number from 1, not -5."),
         ("train --beta -1", "--beta must be a number from 0, not -1.0."),
@@ -57,19 +59,18 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("train --momentum 1", "--momentum must be a number from 0 to below 1, not 1.0."),
         ("train --train-images 60001", "--train-images must be at most 60000, the size of the data set, not 60001."),
         ("train --study ../elsewhere", "--study '../elsewhere' is not a valid name"),
-        ("repeat -n 0", "-n must be a whole number from 1, not 0."),
-        ("repeat --workers 0", "--workers must be a whole number from 1, not 0."),
+        ("repeat -n 0", "Invalid value for '-n'"),
+        ("repeat --workers 0", "Invalid value for '--workers'"),
         ("repeat --batch-seeds 0", "--batch-seeds must be auto or a whole number from 1, not 0."),
         ("repeat --batch-seeds x", "--batch-seeds must be auto or a whole number from 1, not x."),
         ("repeat --batch-seeds 1.5", "--batch-seeds must be auto or a whole number from 1, not 1.5."),
-        ("repeat --precision fp16", "--precision must be fp32 or bf16, not fp16."),
-        ("train --precision half", "--precision must be fp32 or bf16, not half."),
+        ("train --precision half", "Invalid value for '--precision'"),
         ("report", "There is no study in results/local (no study.json): run `fluidrelu repeat` first"),
         ("report --study nosuch", "There is no study in results/nosuch"),
         ("report --beside local", "--study and --beside name a study twice: leave one out."),
-        ("report --format html", "There is no format 'html'; use --format table, markdown, csv, json or latex."),
+        ("report --format html", "Invalid value for '--format'"),
         ("plan --effect 0.001", "There is no study in results/local"),
-        ("plan --effect 0.001 --workers 0", "--workers must be a whole number from 1, not 0."),
+        ("plan --effect 0.001 --workers 0", "Invalid value for '--workers'"),
         ("plan", "Missing option '--effect'"),
         ("verify .", ". is not a run CSV: name one, such as results/local/runs/relu-seed0.csv."),
         (
@@ -89,6 +90,35 @@ def test_a_wrong_request_is_answered_with_a_sentence_and_exit_code_2(
     assert message in words(output.replace("│", " "))
     assert "Traceback" not in output
     assert not (folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "option", ["--device", "--precision", "--schedule", "--standardise", "--augment", "--format", "--figures"]
+)
+def test_choices_are_checked_shown_and_completed(option: str) -> None:
+    command = "report" if option in ("--format", "--figures") else "repeat"
+    choices = {
+        "--device": ("auto", "cpu", "cuda", "mps"),
+        "--format": ("table", "markdown", "csv", "json", "latex"),
+        "--figures": ("pdf",),
+    }.get(option) or SETTINGS[option[2:]].choices
+    output = words(fluidrelu(command, option, "nonsense", code=2).replace("│", " "))
+    assert f"Invalid value for '{option}'" in output
+    assert all(f"'{choice}'" in output for choice in choices)
+    assert f"<{choices[0]}" in fluidrelu(command, "-h")
+
+
+def test_help_has_panels() -> None:
+    output = fluidrelu("repeat", "-h")
+    for panel in ("What is trained", "How it is trained", "Where it runs", "Where results go"):
+        assert panel in output
+
+
+def test_every_protocol_field_is_an_option_with_its_help() -> None:
+    for command in ("train", "repeat"):
+        output = words(fluidrelu(command, "-h").replace("│", " "))
+        for name in SETTINGS:
+            assert f"--{name.replace('_', '-')} " in output
 
 
 def test_debug_shows_the_traceback() -> None:
@@ -134,16 +164,30 @@ def test_version_and_help() -> None:
         assert fluidrelu(command, "-h") == fluidrelu(command, "--help")
 
 
-def test_help_imports_no_torch() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "modules"),
+    [
+        (["--help"], {"torch", "torchvision", "pandas", "matplotlib", "scipy", "numpy"}),
+        (["acts"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
+        (["models"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
+        (["data", "list"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
+        (["report"], {"torch", "torchvision"}),
+        (["plan", "--effect", "0.5"], {"torch", "torchvision", "matplotlib"}),
+        (["calibrate", "local"], {"torch", "torchvision", "matplotlib"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_commands_that_do_not_train_import_no_torch(arguments: list[str], modules: set[str], folder: Path) -> None:
+    make_study(folder / "results" / "local", {"relu": [(0.5,), (0.75,)], "fluid": [(0.5,), (0.5,)]})
     script = (
-        "import sys\n"
-        "from fluidrelu_cli.cli.app import app\n"
-        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
-        "sys.exit(bool({'torch', 'torchvision', 'pandas', 'matplotlib'} & set(sys.modules)))"
+        "import sys\nfrom fluidrelu_cli.cli.app import app\n"
+        f"try:\n    app({arguments})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"found = set({sorted(modules)}) & set(sys.modules)\n"
+        "sys.exit(f'imported: {found}' if found else 0)"
     )
-    root = str(Path(fluidrelu_cli.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": root}
-    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL, env=environment)
+    environment = {**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_output_that_nobody_reads_is_no_error() -> None:

@@ -1,4 +1,4 @@
-"""`report`, `plan` and `calibrate` end to end, on small real studies."""
+"""`report`, `plan` and `calibrate`: what they print and write, on real and on made-up runs, and that they need no torch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from command_line import (
-    assert_same_numbers,
-    fluidrelu,
-    words,
-)
+import typer
+from command_line import assert_same_numbers, fluidrelu, words
+from factories import make_study
+from typer.testing import CliRunner
 
 import fluidrelu_cli
+from fluidrelu_cli.cli.report import calibrate, plan, report
+from fluidrelu_cli.errors import FluidReluError, UsageError
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -27,7 +29,7 @@ def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     for number in ("0.9784", "0.9721", "0.9800", "0.9753"):
         assert number in output
     assert "2/2" in output
-    written = {path.name for path in undisturbed.parent.rglob("*") if path.is_file() and path.parent != undisturbed}
+    written = {path.name for path in (undisturbed.parent / "report").rglob("*") if path.is_file()}
     assert written >= {"table2.csv", "table2.md", "summary.csv", "figure1.png", "figure1.svg"}
     assert written >= {"learning-curves.png", "learned-fluid.svg", "report.html", "comparisons.csv"}
     output = words(fluidrelu("report", "--results", results, "--against", results / "local"))
@@ -40,15 +42,12 @@ def test_report_in_a_format_prints_that_alone(undisturbed: Path) -> None:
     package = {**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])}
     finished = subprocess.run(command, capture_output=True, text=True, check=True, env=package)
     assert json.loads(finished.stdout)["study"] == str(results / "local")
-    assert "written: " in finished.stderr
-    assert "report.html, and beside it comparisons.csv" in finished.stderr
+    assert f"Written: {results / 'local' / 'report' / 'report.html'}" in finished.stderr
 
 
-def test_plan_tells_seeds_and_time_and_the_command(undisturbed: Path) -> None:
+def test_plan_shows_seeds_time_and_the_command(undisturbed: Path) -> None:
     output = words(fluidrelu("plan", "--effect", 0.5, "--results", undisturbed.parent.parent, "--workers", 1))
     assert "Over 2 pairs the differences between FluidReLU and ReLU have a sample SD of" in output
-    assert "To find a true difference of 0.5 with a power of 80 % at the level of 5 %, one comparison by" in output
-    assert re.search(r"with 1 worker, at the \d+ s that a pair took on", output)
     assert re.search(r"fluidrelu repeat -n \d+ --act relu --act fluid --study local --results \S+$", output)
 
 
@@ -72,4 +71,134 @@ def test_calibrate_reads_studies_by_batch_size(undisturbed: Path) -> None:
     results = undisturbed.parent.parent
     output = fluidrelu("calibrate", "local", "--results", results)
     assert "ReLU against the paper's ReLU" in output
-    assert (results / "calibration.csv").exists()
+    assert (results / "report" / "calibration.csv").exists()
+
+
+RELU = [(0.5, 0.975), (0.5, 0.97), (0.5, 0.98)]
+FLUID = [(0.5, 0.9765), (0.5, 0.981), (0.5, 0.9715)]
+BOTH = {"relu": RELU, "fluid": FLUID}
+
+
+def test_report_prints_and_writes_to_a_folder_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = make_study(tmp_path / "mine", BOTH)
+    before = {path for path in study.folder.rglob("*") if path.is_file()}
+    report(tmp_path, "mine")
+    written = {path for path in study.folder.rglob("*") if path.is_file()} - before
+    assert {path.relative_to(study.folder).parts[0] for path in written} == {"report"}
+    output = capsys.readouterr()
+    assert "FluidReLU" in output.out
+    assert str(study.folder / "report" / "report.html") in output.err
+
+
+def test_report_draws_pdf_on_request(tmp_path: Path) -> None:
+    make_study(tmp_path / "mine", {"relu": RELU})
+    report(tmp_path, "mine", figures="pdf")
+    figures = {path.name for path in (tmp_path / "mine" / "report" / "figures").iterdir()}
+    assert figures == {f"{name}.{kind}" for name in ("accuracies", "learning-curves") for kind in ("pdf", "png", "svg")}
+    report(tmp_path, "mine")
+    assert not list((tmp_path / "mine").rglob("*.pdf"))
+
+
+def test_report_prints_json_with_the_notes_on_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_study(tmp_path / "mine", {"nowhere:MyFluid": FLUID, "relu": RELU})
+    report(tmp_path, "mine", output="json")
+    output = capsys.readouterr()
+    [note] = json.loads(output.out)["notes"]
+    assert "functions-nowhere-MyFluid" in note
+    assert note in output.err
+
+
+def test_report_with_studies_beside_and_another_to_compare_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, dataset in (("mine", "mnist"), ("theirs", "mnist"), ("group/clothes", "fashion-mnist")):
+        make_study(tmp_path / name, BOTH, dataset=dataset)
+    report(tmp_path, "mine", against=tmp_path / "theirs", beside=["group/clothes"], output="json")
+    content = json.loads(capsys.readouterr().out)
+    assert [row["study"] for row in content["studies"]] == ["mine", "group/clothes"]
+    assert [row["source"] for row in content["table2"][:3]] == ["published", "theirs/", "yours"]
+    with pytest.raises(UsageError, match="name a study twice"):
+        report(tmp_path, "mine", beside=["theirs", "mine"])
+
+
+def test_report_lists_and_checks_its_choices() -> None:
+    app = typer.Typer()
+    app.command()(report)
+    result = CliRunner().invoke(app, ["--format", "word"])
+    assert result.exit_code == 2
+    for name in ("table", "markdown", "csv", "json", "latex"):
+        assert f"'{name}'" in result.output
+    assert CliRunner().invoke(app, ["--figures", "gif"]).exit_code == 2
+
+
+def test_plan_notes_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = make_study(tmp_path / "mine", {"relu": RELU, "fluid": FLUID, "elu": RELU})
+    study.files("relu-seed1").csv.write_text("damaged")
+    plan(0.01, "Fluid", "relu", workers=2, results=tmp_path, study="mine")
+    output = capsys.readouterr()
+    *_, command = output.out.splitlines()
+    assert command.endswith(f"--act relu --act fluid --study mine --results {tmp_path}")
+    damaged, unpaired = output.err.splitlines()
+    assert "relu-seed1" in damaged
+    assert "fluid 1" in unpaired
+
+
+def test_plan_needs_pairs_and_workers(tmp_path: Path) -> None:
+    make_study(tmp_path / "mine", {"relu": RELU})
+    with pytest.raises(FluidReluError, match="train some more pairs"):
+        plan(0.01, results=tmp_path, study="mine")
+    with pytest.raises(UsageError, match="--workers must be a whole number from 1, not 0"):
+        plan(0.01, workers=0, results=tmp_path, study="mine")
+
+
+def test_calibrate_chooses_and_writes_beside_the_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exact, off = (0.9721, 0.975, 0.9784), (0.9711, 0.975, 0.9794)  # best and worst are the paper's, or 0.001 away
+    make_study(tmp_path / "group" / "b100", {"relu": list(zip(off, exact, off, strict=True))}, batch_size=100)
+    ten = make_study(tmp_path / "group" / "b10", {"relu": [*zip(off, strict=True), (0.5,)]}, batch_size=10)
+    ten.files("relu-seed3").csv.write_text("damaged")
+    calibrate(["group/b100", "group/b10"], tmp_path)
+    folder = tmp_path / "group" / "report"
+    table = pd.read_csv(folder / "calibration.csv")
+    assert table[["batch_size", "epochs", "n", "chosen"]].values.tolist() == [
+        [10, 1, 3, False],
+        [100, 1, 3, False],
+        [100, 2, 3, True],
+        [100, 3, 3, False],
+    ]
+    assert (
+        "| 100 | 2 | 3 | 0.97517 | 0.00315 | 0.97840 | 0.97210 | 0.0 | ← |\n" in (folder / "calibration.md").read_text()
+    )
+    output = capsys.readouterr()
+    assert "←" in output.out
+    assert str(ten.files("relu-seed3").csv) in output.err
+
+
+def test_calibrate_needs_runs_and_studies_that_belong_together(tmp_path: Path) -> None:
+    make_study(tmp_path / "one", {"relu": RELU})
+    make_study(tmp_path / "two", {"relu": RELU})
+    with pytest.raises(UsageError, match="two cannot be calibrated"):
+        calibrate(["one", "two"], tmp_path)
+    for path in (tmp_path / "one" / "runs").iterdir():
+        path.unlink()
+    with pytest.raises(FluidReluError, match="has no finished run"):
+        calibrate(["one"], tmp_path)
+
+
+def test_commands_that_read_do_not_import_torch(tmp_path: Path) -> None:
+    """Nor what takes longer to import than a report: pyplot and scipy.stats."""
+    names = ("relu", "fluid", "fluid-exp", "fluid-coth")
+    make_study(tmp_path / "mine", {name: BOTH["fluid" if "fluid" in name else "relu"] for name in names})
+    script = f"""
+import sys
+from pathlib import Path
+from fluidrelu_cli.cli.report import calibrate, plan, report
+results = Path({str(tmp_path)!r})
+report(results, "mine")
+plan(0.01, results=results, study="mine")
+calibrate(["mine"], results)
+heavy = [name for name in ("torch", "matplotlib.pyplot", "scipy.stats") if name in sys.modules]
+assert not heavy, heavy
+"""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert "not drawn" not in finished.stderr

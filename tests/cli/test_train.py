@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -115,6 +116,8 @@ def test_workers_that_never_start_are_an_error(
 ) -> None:
     (folder / "sitecustomize.py").write_text("import sys\nif '--multiprocessing-fork' in sys.argv: sys.exit('no')\n")
     monkeypatch.setenv("PYTHONPATH", str(folder))
+    # a fork server would be running already
+    monkeypatch.setattr("fluidrelu_cli.workers.local._context", lambda: multiprocessing.get_context("spawn"))
     output = words(fluidrelu("repeat", "-n", 1, "--act", "relu", *small, code=1))
     assert "Error: No worker process gets as far as a trial" in output
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from factories import make_run_table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fluidrelu_cli.networks.named import resolve
+from fluidrelu_cli.networks.curves import CURVES
 from fluidrelu_cli.report import learning_plots, plots
 from fluidrelu_cli.run import PARAMETER_COLUMNS
 
-MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
+ORDER = ["relu", "fluid"]
 
 
-def test_learning_curves_are_a_mean_and_a_band_of_one_sd(make_runs: MakeRuns) -> None:
-    runs = make_runs({"fluid": [(0.5, 0.75)], "relu": [(0.5, 0.75), (0.25, 0.875)]})
+def test_learning_curves_are_a_mean_and_a_band_of_one_sd() -> None:
+    runs = make_run_table({"fluid": [(0.5, 0.75)], "relu": [(0.5, 0.75), (0.25, 0.875)]})
     runs.loc[runs["seed"] == 1, "train_loss"] = [0.125, 0.0625]
-    error, loss = learning_plots.learning_curves(runs)
+    error, loss = learning_plots.learning_curves(runs, ORDER)
     # relu's errors are 0.5 and 0.75, then 0.25 and 0.125; the SD of two numbers is their distance over sqrt(2)
     for ax, relu, fluid, sds in (
         (error, [0.625, 0.1875], [0.5, 0.25], [0.25 / 2**0.5, 0.125 / 2**0.5]),
@@ -43,11 +44,11 @@ def test_learning_curves_are_a_mean_and_a_band_of_one_sd(make_runs: MakeRuns) ->
 
 
 @pytest.mark.parametrize(("accuracy", "loss"), [(0.1, math.nan), (0.1, math.inf), (1.0, 0.25)])
-def test_learning_curves_of_diverged_and_of_perfect_runs(accuracy: float, loss: float, make_runs: MakeRuns) -> None:
+def test_learning_curves_of_diverged_and_of_perfect_runs(accuracy: float, loss: float) -> None:
     """Without a warning: a user would see it between the tables."""
-    runs = make_runs({"relu": [(accuracy, accuracy)]}).assign(train_loss=loss)
+    runs = make_run_table({"relu": [(accuracy, accuracy)]}).assign(train_loss=loss)
     with plots.style():
-        assert plots.rendered(learning_plots.learning_curves(runs)[0])
+        assert plots.render(learning_plots.learning_curves(runs, ORDER)[0])
 
 
 def parameters(seeds: int, values: Callable[[int, int, int], float], layers: Mapping[str, int]) -> pd.DataFrame:
@@ -63,13 +64,17 @@ def parameters(seeds: int, values: Callable[[int, int, int], float], layers: Map
     return table
 
 
+def fluid(learned: Mapping[str, learning_plots.Array], v: learning_plots.Array) -> learning_plots.Array:
+    return CURVES["fluid"](v[:, None], learned["a"])
+
+
 def images(figure: Figure) -> list[tuple[Axes, Any]]:
     return [(ax, ax.get_images()[0]) for ax in figure.axes if ax.get_images()]
 
 
 def test_learned_parameters_are_drawn_by_kernel_and_epoch_for_three_seeds() -> None:
     table = parameters(4, lambda seed, kernel, epoch: seed + 10 * kernel - 100 * epoch, {"first": 2, "second": 3})
-    drawn = images(learning_plots.learned_parameters(table.sample(frac=1, random_state=0)))
+    drawn = images(learning_plots.learned_parameters(table.sample(frac=1, random_state=0), 4))
     assert len(drawn) == 6
     for index, (ax, image) in enumerate(drawn):
         seed, kernels = index % 3, 2 if index < 3 else 3
@@ -85,7 +90,9 @@ def test_learned_parameters_are_drawn_by_kernel_and_epoch_for_three_seeds() -> N
 
 
 def test_learned_parameters_say_whose_they_are() -> None:
-    figure = learning_plots.learned_parameters(parameters(2, lambda seed, _kernel, epoch: seed + epoch, {"first": 2}))
+    figure = learning_plots.learned_parameters(
+        parameters(2, lambda seed, _kernel, epoch: seed + epoch, {"first": 2}), 2
+    )
     assert figure.get_suptitle() == "What FluidReLU learned"
     assert [ax.get_title() for ax, _ in images(figure)] == ["seed 0", "seed 1"]
     assert figure.axes[-1].get_ylabel() == "learned a"
@@ -97,12 +104,15 @@ def test_learned_parameters_that_did_not_move_or_diverged(value: float) -> None:
         1, lambda _seed, _kernel, epoch: value * (-1) ** epoch if epoch else 0.0, {"first": 2, "second": 2}
     )
     with plots.style():
-        assert plots.rendered(learning_plots.learned_parameters(table))
+        assert plots.render(learning_plots.learned_parameters(table, 1))
 
 
-def test_curves_are_drawn_into_axes_that_are_given(make_runs: MakeRuns) -> None:
+def test_curves_are_drawn_into_axes_that_are_given() -> None:
     above, below = Figure().subplots(2)
-    assert learning_plots.learning_curves(make_runs({"relu": [(0.5, 0.75)]}), (above, below)) == (above, below)
+    assert learning_plots.learning_curves(make_run_table({"relu": [(0.5, 0.75)]}), ORDER, (above, below)) == (
+        above,
+        below,
+    )
     assert above.get_lines()
     assert below.get_lines()
 
@@ -110,7 +120,7 @@ def test_curves_are_drawn_into_axes_that_are_given(make_runs: MakeRuns) -> None:
 def test_learned_functions_are_each_kernel_s_after_the_last_epoch() -> None:
     """Beside ReLU, dashed; worked out by hand at v = -2: equation (4) is v / (1 - v / (2 exp(a)))."""
     table = parameters(4, lambda seed, kernel, epoch: epoch * (seed - kernel), {"first": 2, "second": 3})
-    figure = learning_plots.learned_functions(resolve("fluid"), table.sample(frac=1, random_state=0))
+    figure = learning_plots.learned_functions(table.sample(frac=1, random_state=0), 4, fluid)
     assert [ax.get_ylabel() for ax in figure.axes] == ["first, 2 kernels", "", "", "second, 3 kernels", "", ""]
     assert [ax.get_title() for ax in figure.axes[:3]] == ["seed 0", "seed 1", "seed 2"]
     for index, ax in enumerate(figure.axes):
@@ -125,22 +135,25 @@ def test_learned_functions_are_each_kernel_s_after_the_last_epoch() -> None:
 
 
 def test_learned_functions_of_another_activation() -> None:
-    """PReLU's slopes: v = -4 is where the axis begins."""
+    """Slopes of a function that has a scale, too: v = -4 is where the axis begins."""
     table = parameters(1, lambda _seed, kernel, _epoch: 0.25 + kernel, {"first": 2}).assign(
         activation="prelu", parameter="weight"
     )
-    [ax] = learning_plots.learned_functions(resolve("prelu"), table).axes
-    assert [float(np.asarray(line.get_ydata())[0]) for line in ax.get_lines()] == [0.0, -1.0, -5.0]
+    both = pd.concat([table, table.assign(parameter="scale", value=2.0)])
+    [ax] = learning_plots.learned_functions(
+        both, 1, lambda learned, v: learned["scale"] * CURVES["prelu"](v[:, None], learned["weight"])
+    ).axes
+    assert [float(np.asarray(line.get_ydata())[0]) for line in ax.get_lines()] == [0.0, -2.0, -10.0]
 
 
 def test_of_many_layers_six_are_drawn_from_the_first_to_the_last() -> None:
     layers = {f"stage{number // 6}.activation{number}": 2 for number in range(19)}
     table = parameters(1, lambda seed, kernel, epoch: seed + kernel + epoch, layers)
-    drawn = learning_plots.learned_parameters(table)
+    drawn = learning_plots.learned_parameters(table, 1)
     shown = [list(layers)[index] for index in (0, 4, 7, 11, 14, 18)]
     assert [ax.get_ylabel() for ax, _ in images(drawn)] == [f"kernel of\n{layer}" for layer in shown]
     assert drawn.get_suptitle() == "What FluidReLU learned (6 of 19 layers)"
-    functions = learning_plots.learned_functions(resolve("fluid"), table)
+    functions = learning_plots.learned_functions(table, 1, fluid)
     assert [ax.get_ylabel() for ax in functions.axes] == [f"{layer}, 2 kernels" for layer in shown]
     assert functions.get_suptitle() == "What FluidReLU became (6 of 19 layers); dashed: ReLU"
     assert max(*drawn.get_size_inches(), *functions.get_size_inches()) < 20

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from factories import make_run_table
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
-from fluidrelu_cli.analysis import inference as statistics
-from fluidrelu_cli.analysis import published as paper
-from fluidrelu_cli.analysis.published import PAPER_TABLE2
+from fluidrelu_cli.analysis import inference
+from fluidrelu_cli.analysis.published import PAPER, best_and_worst_of
 from fluidrelu_cli.report import plots
-
-MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
 
 
 def lines(ax: Axes) -> dict[str, dict[float, float]]:
@@ -60,12 +58,13 @@ def test_figure1_says_what_it_shows() -> None:
 
 def test_same_figure_is_the_same_png_and_svg() -> None:
     with plots.style():
-        once, again = (plots.rendered(plots.figure1()) for _ in range(2))
+        once, again = (plots.render(plots.figure1()) for _ in range(2))
     assert once == again
     assert once["png"].startswith(b"\x89PNG\r\n\x1a\n")
     assert ElementTree.fromstring(once["svg"]).tag == "{http://www.w3.org/2000/svg}svg"
 
 
+ORDER = ["relu", "fluid", "elu"]
 FINALS = {"relu": [(0.97,), (0.98,), (0.975,)], "fluid": [(0.96,), (0.985,), (0.975,)], "elu": [(0.5,)]}
 
 
@@ -89,10 +88,10 @@ def names(ax: Axes) -> list[str]:
     return [tick.get_text() for tick in ax.get_yticklabels()]
 
 
-def test_accuracies_are_a_dot_a_seed_with_mean_and_interval(make_runs: MakeRuns) -> None:
-    finals = statistics.final_accuracies(make_runs({**FINALS, "elu": [(0.965,)]}))
-    summary = statistics.summary(finals, {"tanh": 2}, 100)
-    ax = plots.accuracies(summary, finals, published=True)
+def test_accuracies_are_a_dot_a_seed_with_mean_and_interval() -> None:
+    finals = inference.final_accuracies(make_run_table({**FINALS, "elu": [(0.965,)]}))
+    summary = inference.summary(finals, {"tanh": 2}, 100, ORDER)
+    ax = plots.accuracies(summary, finals, PAPER)
     assert names(ax) == ["ReLU\n(n = 3)", "FluidReLU\n(n = 3)", "elu\n(n = 1)"]  # tanh has no run
     assert dots(ax) == [[0.97, 0.98, 0.975], [0.96, 0.985, 0.975], [0.965]]
     centres, halves = means(ax)
@@ -101,34 +100,34 @@ def test_accuracies_are_a_dot_a_seed_with_mean_and_interval(make_runs: MakeRuns)
     brackets = [np.asarray(line.get_xdata()).tolist() for line in ax.get_lines() if line.get_marker() == "|"][:2]
     assert brackets == [[0.9721, 0.9784], [0.9753, 0.98]]
     assert "the paper's three runs" in ax.get_title(loc=mpl.rcParams["axes.titlelocation"])
-    alone = plots.accuracies(summary, finals, published=False)
+    alone = plots.accuracies(summary, finals)
     assert "paper" not in alone.get_title(loc=mpl.rcParams["axes.titlelocation"])
     assert len(alone.get_lines()) == len(ax.get_lines()) - 2
 
 
-def test_long_names_leave_room_for_the_dots(make_runs: MakeRuns) -> None:
+def test_long_names_leave_room_for_the_dots() -> None:
     name = "my_package.activations:AnActivationWithALongName"
-    finals = statistics.final_accuracies(make_runs({name: [(0.97,), (0.98,)]}))
-    ax = plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True)
+    finals = inference.final_accuracies(make_run_table({name: [(0.97,), (0.98,)]}))
+    ax = plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, PAPER)
     assert "".join(names(ax)[0].split("\n")) == f"{name}(n = 2)"
     assert max(map(len, names(ax)[0].split("\n"))) <= 18
-    plots.rendered(ax)  # without a warning that nothing is left
+    plots.render(ax)  # without a warning that nothing is left
 
 
-def test_accuracy_far_from_the_others_does_not_hide_them(make_runs: MakeRuns) -> None:
-    finals = statistics.final_accuracies(make_runs(FINALS))
-    ax = plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True)
+def test_accuracy_far_from_the_others_does_not_hide_them() -> None:
+    finals = inference.final_accuracies(make_run_table(FINALS))
+    ax = plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, PAPER)
     assert names(ax)[2] == "elu\n(n = 1)"
     assert len(dots(ax)) == len(means(ax)[0]) == 2
     assert [text.get_text() for text in ax.texts] == ["← 0.5000, beyond the axis"]
     assert ax.get_xlim()[0] > 0.9
-    perfect = statistics.final_accuracies(make_runs({"relu": [(1.0,)], "elu": [(1.0,)]}))
-    assert len(dots(plots.accuracies(statistics.summary(perfect, {}, 100), perfect, published=False))) == 2
+    perfect = inference.final_accuracies(make_run_table({"relu": [(1.0,)], "elu": [(1.0,)]}))
+    assert len(dots(plots.accuracies(inference.summary(perfect, {}, 100), perfect))) == 2
 
 
-def test_differences_are_a_dot_a_pair_with_mean_and_interval(make_runs: MakeRuns) -> None:
-    finals = statistics.final_accuracies(make_runs({**FINALS, "elu": [(0.965,)]}))
-    ax = plots.differences(finals, statistics.comparisons(finals, "relu", 1000))
+def test_differences_are_a_dot_a_pair_with_mean_and_interval() -> None:
+    finals = inference.final_accuracies(make_run_table({**FINALS, "elu": [(0.965,)]}))
+    ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), ORDER)
     assert names(ax) == ["FluidReLU\n(3 pairs)", "elu\n(1 pairs)"]
     assert dots(ax) == [[-0.01, 0.005, 0.0], [-0.005]]
     centres, halves = means(ax)
@@ -141,17 +140,20 @@ def test_differences_are_a_dot_a_pair_with_mean_and_interval(make_runs: MakeRuns
     assert colours == ["C1", "C2"]  # as in the other figures, where relu is C0
 
 
-def test_large_differences_do_not_hide_small_ones(make_runs: MakeRuns) -> None:
-    finals = statistics.final_accuracies(make_runs(FINALS))
-    ax = plots.differences(finals, statistics.comparisons(finals, "relu", 1000))
+def test_large_differences_do_not_hide_small_ones() -> None:
+    finals = inference.final_accuracies(make_run_table(FINALS))
+    ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), ORDER)
     assert ax.get_xscale() == "symlog"
     assert ax.get_xlabel().endswith("(logarithmic beyond ±0.002)")
     assert ax.get_xticks().tolist() == [-0.1, -0.01, 0, 0.01]  # within the axis, with room for labels
 
 
 def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
-    distributions = {"relu": paper.of_three([0.97, 0.972, 0.974, 0.978]), "fluid": paper.of_three([0.96, 0.98, 0.99])}
-    figure = plots.best_of_three(distributions, published=True)
+    distributions = {
+        "relu": best_and_worst_of([0.97, 0.972, 0.974, 0.978], 3),
+        "fluid": best_and_worst_of([0.96, 0.98, 0.99], 3),
+    }
+    figure = plots.best_of_three(distributions, PAPER)
     for ax, (activation, table) in zip(figure.axes, distributions.items(), strict=True):
         for patch, row in zip(ax.patches, ("worst", "best"), strict=True):
             assert isinstance(patch, StepPatch)
@@ -160,19 +162,19 @@ def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
             mean = sum(shares * (edges[:-1] + edges[1:]) / 2) / 100
             assert mean == pytest.approx((table["accuracy"] * table[row]).sum(), abs=edges[1] - edges[0])
         drawn = [np.asarray(line.get_xdata()).tolist()[0] for line in ax.get_lines()]
-        assert drawn == [PAPER_TABLE2[row, activation] for row in ("worst", "best")]
+        assert drawn == [PAPER.rows[row][activation] for row in ("worst", "best")]
         legend = ax.get_legend()
         assert legend is not None
         assert legend.get_title().get_text() == {"relu": "ReLU", "fluid": "FluidReLU"}[activation]
-    assert not any(ax.get_lines() for ax in plots.best_of_three(distributions, published=False).axes)
+    assert not any(ax.get_lines() for ax in plots.best_of_three(distributions).axes)
 
 
-def test_axes_that_are_given_are_drawn_into(make_runs: MakeRuns) -> None:
-    finals = statistics.final_accuracies(make_runs(FINALS))
+def test_axes_that_are_given_are_drawn_into() -> None:
+    finals = inference.final_accuracies(make_run_table(FINALS))
     one, two, three = Figure().subplots(1, 3)
     assert plots.figure1(one) is one
-    assert plots.accuracies(statistics.summary(finals, {}, 100), finals, published=True, ax=two) is two
-    assert plots.differences(finals, statistics.comparisons(finals, "relu", 100), three) is three
+    assert plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, PAPER, two) is two
+    assert plots.differences(finals, inference.comparisons(finals, "relu", 100), ORDER, three) is three
     assert all(ax.get_lines() for ax in (one, two, three))
 
 
@@ -183,18 +185,18 @@ def test_look_of_figures_does_not_leak() -> None:
     assert mpl.rcParams["axes.grid"] == before
 
 
-def side_by_side(make_runs: MakeRuns, **differences: Sequence[float]) -> pd.DataFrame:
-    """statistics.side_by_side of studies by name, in each of which fluid is above relu by so much."""
+def side_by_side(**differences: Sequence[float]) -> pd.DataFrame:
+    """inference.side_by_side of studies by name, in each of which fluid is above relu by so much."""
     rows = []
     for name, values in differences.items():
-        runs = make_runs({"relu": [(0.5,)] * len(values), "fluid": [(0.5 + value,) for value in values]})
-        [row] = statistics.comparisons(statistics.final_accuracies(runs), "relu", 10_000).to_dict("records")
+        runs = make_run_table({"relu": [(0.5,)] * len(values), "fluid": [(0.5 + value,) for value in values]})
+        [row] = inference.comparisons(inference.final_accuracies(runs), "relu", 10_000).to_dict("records")
         rows.append({"study": name, "dataset": "mnist", "model": "paper", **row})
-    return statistics.side_by_side(rows)
+    return inference.side_by_side(rows)
 
 
-def test_forest_is_a_mean_and_an_interval_a_study(make_runs: MakeRuns) -> None:
-    ax = plots.forest(side_by_side(make_runs, mnist=(-0.001, 0.002, 0.002), clothes=(-0.003, -0.002), one=(0.001,)))
+def test_forest_is_a_mean_and_an_interval_a_study() -> None:
+    ax = plots.forest(side_by_side(mnist=(-0.001, 0.002, 0.002), clothes=(-0.003, -0.002), one=(0.001,)))
     assert names(ax) == ["mnist\npaper, n = 3", "clothes\npaper, n = 2", "one\npaper, n = 1"]
     centres, halves = means(ax)
     assert centres == pytest.approx([0.001, -0.0025, 0.001])
@@ -205,10 +207,10 @@ def test_forest_is_a_mean_and_an_interval_a_study(make_runs: MakeRuns) -> None:
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_forest_has_0_in_sight_and_large_differences_do_not_hide_small_ones(sign: int, make_runs: MakeRuns) -> None:
+def test_forest_has_0_in_sight_and_large_differences_do_not_hide_small_ones(sign: int) -> None:
     small, large = (sign * 0.001, sign * 0.0012, sign * 0.0011), (sign * 0.1, sign * 0.11, sign * 0.1)
-    ax = plots.forest(side_by_side(make_runs, small=small))
+    ax = plots.forest(side_by_side(small=small))
     assert (ax.get_xscale(), ax.get_xlim()[0] < 0 < ax.get_xlim()[1]) == ("linear", True)
-    ax = plots.forest(side_by_side(make_runs, small=small, large=large))
+    ax = plots.forest(side_by_side(small=small, large=large))
     assert (ax.get_xscale(), ax.get_xlim()[0] < 0 < ax.get_xlim()[1]) == ("symlog", True)
     assert ax.get_xlabel().endswith("(logarithmic beyond ±0.002)")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import pytest
+from factories import make_run_table
 from rich.console import Console
 
-from fluidrelu_cli.analysis import inference as statistics
-from fluidrelu_cli.analysis import published as paper
+from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.analysis.calibration import calibration
+from fluidrelu_cli.analysis.published import PAPER
 from fluidrelu_cli.report import tables
+from fluidrelu_cli.report.formats import latex_table
 
-MakeRuns = Callable[[Mapping[str, Sequence[Sequence[float]]]], pd.DataFrame]
 Cells = tuple[list[str], list[list[str]]]
 
 
@@ -51,12 +51,12 @@ def test_protocol_in_one_line() -> None:
 
 
 def summarised(runs: pd.DataFrame, n: int) -> pd.DataFrame:
-    return statistics.summary(statistics.final_accuracies(runs), dict.fromkeys(runs["activation"], n), 10_000)
+    return inference.summary(inference.final_accuracies(runs), dict.fromkeys(runs["activation"], n), 10_000, ["relu"])
 
 
-def test_table2_cells(make_runs: MakeRuns) -> None:
-    finals = statistics.final_accuracies(make_runs({"relu": [(0.9,), (0.8,), (0.7,)]}))
-    head, rows = tables.table2_cells(paper.table2({"here": finals}))
+def test_table2_cells() -> None:
+    finals = inference.final_accuracies(make_run_table({"relu": [(0.9,), (0.8,), (0.7,)]}))
+    head, rows = tables.table2_cells(published.table2(PAPER, {"here": finals}))
     assert head == [
         "of three",
         "ReLU\npublished\n(n = 3)",
@@ -67,18 +67,18 @@ def test_table2_cells(make_runs: MakeRuns) -> None:
     assert rows == [["best", "0.9784", "0.9000", "0.9800", "–"], ["worst", "0.9721", "0.7000", "0.9753", "–"]]
 
 
-def test_summary_cells_say_how_many_of_those_asked_for(make_runs: MakeRuns) -> None:
-    _, rows = tables.summary_cells(summarised(make_runs({"relu": [(0.97,), (0.98,)], "elu": [(0.5,)]}), 3))
+def test_summary_cells_say_how_many_of_those_asked_for() -> None:
+    _, rows = tables.summary_cells(summarised(make_run_table({"relu": [(0.97,), (0.98,)], "elu": [(0.5,)]}), 3))
     # t(0.975; 1) is 12.7062, the SD 0.01 / sqrt(2): the interval's half is 0.0635
     assert rows[0] == ["relu", "2/3", "0.97500 ± 0.06353", "0.00707", "0.97500", "0.9800", "0.9700"]
     assert rows[1] == ["elu", "1/3", "0.50000", "–", "0.50000", "0.5000", "0.5000"]
 
 
-def test_comparison_cells(make_runs: MakeRuns) -> None:
-    runs = make_runs({"relu": [(0.97,), (0.98,)], "fluid": [(0.96,), (0.98,)], "elu": [(0.5,)]})
-    finals = statistics.final_accuracies(runs)
+def test_comparison_cells() -> None:
+    runs = make_run_table({"relu": [(0.97,), (0.98,)], "fluid": [(0.96,), (0.98,)], "elu": [(0.5,)]})
+    finals = inference.final_accuracies(runs)
     finals.loc[finals["activation"] == "elu", "seed"] = 9
-    _, rows = tables.comparison_cells(statistics.comparisons(finals, "relu", 100))
+    _, rows = tables.comparison_cells(inference.comparisons(finals, "relu", 100, ["relu", "fluid"]))
     # differences of -1 and 0 images: an interval of 12.7062 * 0.005; half of the 4 signings are as far out as the sum
     wilson = "0 % (0–66)"
     assert rows == [
@@ -87,9 +87,9 @@ def test_comparison_cells(make_runs: MakeRuns) -> None:
     ]
 
 
-def test_percentile_cells(make_runs: MakeRuns) -> None:
-    runs = make_runs({"relu": [(0.9721,), (0.98,), (0.975,), (0.975,)]})
-    _, rows = tables.percentile_cells(paper.percentiles(statistics.final_accuracies(runs)))
+def test_percentile_cells() -> None:
+    runs = make_run_table({"relu": [(0.9721,), (0.98,), (0.975,), (0.975,)]})
+    _, rows = tables.percentile_cells(published.percentiles(PAPER, inference.final_accuracies(runs)))
     # the best are 0.975 and 0.98 (three), the worst 0.9721 (three) and 0.975
     assert rows == [
         ["best, ReLU", "4", "0.9784", "0.9800 (0.9750–0.9800)", "25.0"],
@@ -113,7 +113,7 @@ def test_p_value(value: float, text: str) -> None:
 
 
 def test_latex_is_for_booktabs_and_has_no_character_that_it_does_not_know() -> None:
-    text = tables.latex("50 % of a_b", ["name", "difference ±\n95 %"], [["my_act", "−0.1 ± 0.2"], ["p", "< 1"]])
+    text = latex_table("50 % of a_b", ["name", "difference ±\n95 %"], [["my_act", "−0.1 ± 0.2"], ["p", "< 1"]])
     assert text == (
         "\\begin{table}[htbp]\n\\caption{50 \\% of a\\_b}\n\\begin{tabular}{lr}\n\\toprule\n"
         "name & difference $\\pm$ 95 \\% \\\\\n\\midrule\n"
@@ -121,37 +121,37 @@ def test_latex_is_for_booktabs_and_has_no_character_that_it_does_not_know() -> N
     )
 
 
-def test_calibration_cells_mark_the_chosen_row(make_runs: MakeRuns) -> None:
-    runs = make_runs({"relu": [(0.9711, 0.9721), (0.975, 0.975), (0.9794, 0.9784)]})
-    _, rows = tables.calibration_cells(calibration({10: runs}))
+def test_calibration_cells_mark_the_chosen_row() -> None:
+    runs = make_run_table({"relu": [(0.9711, 0.9721), (0.975, 0.975), (0.9794, 0.9784)]})
+    _, rows = tables.calibration_cells(calibration({10: runs}, PAPER))
     assert rows[0] == ["10", "1", "3", "0.97517", "0.00415", "0.97940", "0.97110", "2.0", ""]
     assert rows[1][-2:] == ["0.0", "←"]
 
 
-def test_epoch_cells(make_runs: MakeRuns) -> None:
-    head, rows = tables.epoch_cells(make_runs({"relu": [(0.5,)]}))
+def test_epoch_cells() -> None:
+    head, rows = tables.epoch_cells(make_run_table({"relu": [(0.5,)]}))
     assert head[:3] == ["epoch", "train\nloss", "train\naccuracy"]
     assert rows == [["1", "0.3333", "0.5000", "0.2500", "0.5000", "2.5", "0.5"]]
 
 
-def all_tables(make_runs: MakeRuns) -> dict[str, Cells]:
+def all_tables() -> dict[str, Cells]:
     """Each kind of table, as wide as it gets: n of two digits, long names, many epochs."""
     accuracies = [tuple(0.98 + seed / 10000 - 0.1 / 2**epoch for epoch in range(14)) for seed in range(60)]
-    runs = make_runs(dict.fromkeys(["relu", "fluid", "leaky-relu", "fluid-coth", "Hardswish"], accuracies))
-    finals = statistics.final_accuracies(runs)
+    runs = make_run_table(dict.fromkeys(["relu", "fluid", "leaky-relu", "fluid-coth", "Hardswish"], accuracies))
+    finals = inference.final_accuracies(runs)
     far = finals.assign(
         test_accuracy=finals["test_accuracy"].where(finals["activation"] != "leaky-relu", finals["seed"] / 99)
     )
     return {
-        "epochs": tables.epoch_cells(make_runs({"relu": accuracies[:1]})),
+        "epochs": tables.epoch_cells(make_run_table({"relu": accuracies[:1]})),
         "summary": tables.summary_cells(summarised(runs, 100)),
-        "comparisons": tables.comparison_cells(statistics.comparisons(far, "relu", 10_000)),
-        "percentiles": tables.percentile_cells(paper.percentiles(finals)),
-        "calibration": tables.calibration_cells(calibration({10: runs, 100: runs})),
-        "table2": tables.table2_cells(paper.table2({"here": finals})),
-        "table2 against": tables.table2_cells(paper.table2({"results/paper": finals, "yours": finals})),
+        "comparisons": tables.comparison_cells(inference.comparisons(far, "relu", 10_000)),
+        "percentiles": tables.percentile_cells(published.percentiles(PAPER, finals)),
+        "calibration": tables.calibration_cells(calibration({10: runs, 100: runs}, PAPER)),
+        "table2": tables.table2_cells(published.table2(PAPER, {"here": finals})),
+        "table2 against": tables.table2_cells(published.table2(PAPER, {"results/paper": finals, "yours": finals})),
         "table2 against a far one": tables.table2_cells(
-            paper.table2({"../fluidrelu/results/calibration/batch-100": finals, "yours": finals})
+            published.table2(PAPER, {"../fluidrelu/results/calibration/batch-100": finals, "yours": finals})
         ),
     }
 
@@ -161,8 +161,8 @@ KINDS += ["table2", "table2 against", "table2 against a far one"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tables_fit_into_80_columns(kind: str, make_runs: MakeRuns) -> None:
-    head, rows = all_tables(make_runs)[kind]
+def test_tables_fit_into_80_columns(kind: str) -> None:
+    head, rows = all_tables()[kind]
     console = Console(width=80, file=io.StringIO())
     console.print(tables.rich_table("Title", head, rows))
     assert isinstance(console.file, io.StringIO)

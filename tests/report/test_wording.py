@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from fluidrelu_cli.analysis.planning import Plan
-from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.report import wording as sentences
-from fluidrelu_cli.verification import Recorded, Verification
+from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.report import wording
 
 COMPARED = ["activation", "seed", "identical", "accuracy_difference"]
 
@@ -20,25 +17,25 @@ COMPARED = ["activation", "seed", "identical", "accuracy_difference"]
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([], "No run has the activation and seed of one in results/paper: nothing to compare."),
+        ([], "No run has the activation and seed of one in results/paper, so there is nothing to compare."),
         (
             [("relu", 0, True, 0.0), ("fluid", 0, True, 0.0)],
             "All 2 runs in common with results/paper are equal digit for digit.",
         ),
         (
             [("relu", 0, True, 0.0), ("relu", 1, False, 0.0001), ("fluid", 2, False, -0.0025)],
-            "1 of 3 runs in common with results/paper are equal digit for digit; of the others the final accuracy"
-            " differs by at most 0.0025 (FluidReLU, seed 2). Their .json files tell the processor, the versions"
-            " and the source of each: another processor or torch rounds otherwise.",
+            "1 of 3 runs in common with results/paper are equal digit for digit. The final accuracies of the others"
+            " differ by at most 0.0025 (FluidReLU, seed 2). Each run's .json file records the processor, the versions"
+            " and the source: another processor or another torch rounds differently.",
         ),
     ],
 )
 def test_comparison_in_a_sentence(rows: list[tuple[object, ...]], sentence: str) -> None:
-    assert sentences.reproduction(pd.DataFrame(rows, columns=COMPARED), "results/paper") == sentence
+    assert wording.reproduction(pd.DataFrame(rows, columns=COMPARED), "results/paper") == sentence
 
 
 def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **other: Any) -> dict[str, Any]:
-    """A row of statistics.comparisons."""
+    """A row of inference.comparisons."""
     row = {"activation": activation, "baseline": "relu", "n": n, "mean_difference": mean, "left_out": ""}
     return {**row, "ci_low": mean - 0.0002, "ci_high": mean + 0.0002, "p_holm": 0.0312, "verdict": "worse", **other}
 
@@ -85,37 +82,37 @@ def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **
         (
             comparison(n=0, mean=math.nan, verdict="too few pairs"),
             1,
-            "No seed has a run of both FluidReLU and ReLU: nothing can be said.",
+            "No seed has a run of both FluidReLU and ReLU, so nothing can be said.",
         ),
     ],
 )
 def test_verdict(row: dict[str, Any], comparisons: int, sentence: str) -> None:
-    assert sentences.verdict(row, comparisons) == sentence
+    assert wording.verdict(row, comparisons) == sentence
 
 
 def test_tally_names_every_activation_once() -> None:
     names = {"fluid": "worse", "elu": "better", "prelu": "worse", "tanh": "undecided"}
     rows = [comparison(name, verdict=verdict) for name, verdict in names.items()]
-    assert sentences.tally(pd.DataFrame(rows)) == (
+    assert wording.tally(pd.DataFrame(rows)) == (
         "Against ReLU, after adjustment: FluidReLU, prelu (worse); elu (better); tanh (undecided)."
     )
 
 
 def test_noise_says_what_the_intervals_leave_out() -> None:
     summary = pd.DataFrame({"image_se": [0.00151, 0.0021, math.nan, 0.0018]})
-    assert "on these 10,000 test images" in sentences.noise(summary, 10_000)
-    assert "a standard error of 0.0015 to 0.0021;" in sentences.noise(summary, 10_000)
-    assert "a standard error of 0.0018;" in sentences.noise(summary.iloc[2:], 10_000)
+    assert "on these 10,000 test images" in wording.noise(summary, 10_000)
+    assert "a standard error of 0.0015 to 0.0021." in wording.noise(summary, 10_000)
+    assert "a standard error of 0.0018." in wording.noise(summary.iloc[2:], 10_000)
 
 
 def test_left_out_names_the_seeds() -> None:
     left_out = {"fluid": "relu 20–59", "elu": "", "prelu": "prelu 3; relu 5", "tanh": "relu 20–59"}
     rows = [comparison(name, left_out=seeds) for name, seeds in left_out.items()]
-    assert sentences.left_out(pd.DataFrame(rows)) == (
-        "Pairs are seeds that both have (fluid, tanh against relu: without relu 20–59. prelu against relu: without"
-        " prelu 3; relu 5): do not compare rows over different seeds."
+    assert wording.left_out(pd.DataFrame(rows)) == (
+        "Each row uses only the seeds that both activations were trained with (fluid and tanh against relu without relu"
+        " 20–59; prelu against relu without prelu 3 and relu 5). Do not compare rows with different seeds."
     )
-    assert sentences.left_out(pd.DataFrame([comparison()])) is None
+    assert wording.left_out(pd.DataFrame([comparison()])) is None
 
 
 def test_too_few_pairs_names_the_activations() -> None:
@@ -124,92 +121,63 @@ def test_too_few_pairs_names_the_activations() -> None:
         comparison("prelu"),
         comparison("x", verdict="too few pairs"),
     ]
-    assert sentences.too_few_pairs(pd.DataFrame(rows)) == "With fewer than 6 pairs no p-value can reach 5 %: elu, x."
-    assert sentences.too_few_pairs(pd.DataFrame([comparison()])) is None
+    assert wording.too_few_pairs(pd.DataFrame(rows)) == "With fewer than 6 pairs no p-value can reach 5 %: elu, x."
+    assert wording.too_few_pairs(pd.DataFrame([comparison()])) is None
 
 
 def test_too_few_pairs_for_so_many_comparisons() -> None:
     """2 / 2**6, times three, is above 5 %; 2 / 2**7 is not."""
     rows = [comparison(name, n=6, verdict="undecided") for name in ("fluid", "elu", "prelu")]
-    assert sentences.too_few_pairs(pd.DataFrame(rows)) == (
-        "Adjusted for 3 comparisons none can reach 5 % with fewer than 7 pairs."
+    assert wording.too_few_pairs(pd.DataFrame(rows)) == (
+        "Adjusted for 3 comparisons, none can reach 5 % with fewer than 7 pairs."
     )
     rows[0]["n"] = 7
-    assert sentences.too_few_pairs(pd.DataFrame(rows)) is None
+    assert wording.too_few_pairs(pd.DataFrame(rows)) is None
 
 
 def test_three_run_rankings() -> None:
-    table = pd.DataFrame({"a": ["fluid", "relu"], "probability": [0.18, 0.4]})
-    assert sentences.three_run_rankings(table) == (
+    table = pd.DataFrame({"a": ["fluid", "relu"], "b": ["relu", "fluid"], "probability": [0.18, 0.4]})
+    assert wording.three_run_rankings(table, 0.3) == (
         "A table of three runs each would rank FluidReLU above ReLU in both rows 18 % of the time, and ReLU above"
-        " FluidReLU 40 %; were there no difference, each 30 %."
+        " FluidReLU 40 %. Without any difference each would be 30 %."
     )
-    assert sentences.three_run_rankings(table.iloc[:0]) is None
+    assert wording.three_run_rankings(table.iloc[:0], 0.3) is None
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(89.4, "89 s"), (90, "2 min"), (89 * 60, "89 min"), (90 * 60, "1.5 h"), (360_000, "100.0 h")]
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert sentences.duration(seconds) == text
+ROWS = pd.DataFrame([comparison("elu", p=0.01), comparison("fluid", verdict="undecided", p=0.5)])
 
 
-def planned(**fields: Any) -> list[str]:
-    """The sentences of a plan."""
-    made = {
-        "activation": "fluid",
-        "baseline": "relu",
-        "effect": 0.0005,
-        "power": 0.8,
-        "alpha": 0.05,
-        "pairs": 60,
-        "sd_difference": 0.0011,
-        "sd_low": 0.0009,
-        "sd_high": 0.0013,
-        "correlation": 0.85,
-        "seeds": 40,
-        "seeds_low": 28,
-        "seeds_high": 55,
-        "seeds_unpaired": 218,
-        "pair_seconds": 36.0,
-        "processors": ("EPYC",),
-        "missing": 20,
-        "device": "cpu",
-        "notes": (),
-    }
-    return sentences.planned(Plan(**{**made, **fields}), 2, "--study mine")
-
-
-def test_plan_in_sentences() -> None:
-    first, second, third, command = planned()
-    assert "Over 60 pairs the differences between FluidReLU and ReLU have a sample SD of 0.00110" in first
-    assert "To find a true difference of 0.0005 with a power of 80 % at the level of 5 %" in second
-    assert "by the paired t-test takes 40 seeds of each (28 to 55 over" in second
-    assert third == (
-        "These are 80 trials, of which the study has 60; the missing ones take 3 min with 2 workers, at the 36 s that a"
-        " pair took on EPYC."
+def test_question_and_answer_of_the_first_comparison() -> None:
+    assert wording.question(ROWS, ["relu", "elu", "fluid"]) == "Is elu better than ReLU?"
+    assert wording.answer(ROWS, ["relu", "elu", "fluid"], "relu") == (
+        f"{wording.verdict(ROWS.to_dict('records')[0], 2)} Against ReLU, after adjustment: elu (worse); FluidReLU"
+        " (undecided)."
     )
-    assert command == "fluidrelu repeat -n 40 --act relu --act fluid --study mine"
-    assert planned(missing=80)[2].startswith("These are 80 trials, the missing ones take 12 min with 2 workers")
-    assert planned(missing=0)[2:] == ["The study has them all; compare them with: fluidrelu report --study mine"]
+    assert wording.answer(ROWS[:1], ["relu", "elu"], "relu") == wording.verdict(ROWS.to_dict("records")[0], 1)
 
 
-def verification(differences: dict[str, float], conditions: dict[str, tuple[str, str]]) -> Verification:
-    recorded = Recorded(Trial(Protocol(), "relu", 0), {"test_accuracy": [0.5, 0.9752]}, None, {})
-    return Verification(recorded, 0.9753, differences, conditions)
-
-
-def test_verified_run_in_sentences() -> None:
-    csv = Path("results/relu-seed0.csv")
-    [equal] = sentences.verified_run(verification({}, {}), csv)
-    assert equal == f"{csv}: made again, and every number but the timings is equal to the last digit."
-    differing, accuracies, reason = sentences.verified_run(
-        verification({"test_loss": 0.00012, "test_accuracy": 0.0001}, {"versions torch": ("2.14", "2.15")}), csv
+def test_question_and_answer_where_nothing_is_compared() -> None:
+    assert wording.question(ROWS[:0], ["relu"]) == "How good is ReLU?"
+    assert wording.question(ROWS[:0], ["fluid", "elu", "tanh"]) == "How good are FluidReLU, elu and tanh?"
+    assert wording.answer(ROWS[:0], ["relu"], "relu") == "With a single activation there is nothing to compare."
+    assert wording.answer(ROWS[:0], ["fluid", "elu"], "relu") == (
+        "No run has the baseline relu: name one with --baseline (fluid, elu)."
     )
-    assert "test_loss by up to 0.00012, test_accuracy by up to 0.0001." in differing
-    assert accuracies == "The test accuracy after the last epoch is 0.9753 here, 0.9752 there."
-    assert reason == "What differs in the making: versions torch (2.14 there, 2.15 here)."
-    *_, unknown = sentences.verified_run(verification({"test_loss": 0.1}, {}), csv)
-    assert "Nothing that is recorded of versions and hardware differs" in unknown
-    altogether, *_ = sentences.verified_run(verification({"learned parameters": math.inf}, {}), csv)
-    assert altogether.endswith("the numbers differ: learned parameters.")
+
+
+def test_what_stands_out() -> None:
+    assert wording.held_out(5000).startswith("All accuracies here are on 5,000 training images that were held out, not")
+    assert wording.diverged(["relu seed 0"]) == "Diverged, with a loss that is not finite, but counted: relu seed 0."
+    assert wording.other_protocol({"train_images": (500, None), "lr": (0.1, 0.001)}) == (
+        "This is not the protocol that stands for the paper's (train images 500, lr 0.1): do not compare with the"
+        " published numbers."
+    )
+    assert wording.not_drawn("functions-x", "no source") == "The figure functions-x is not drawn (no source)."
+
+
+@pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch at batch size 20"), (3, "3 epochs at batch size 20")])
+def test_where_the_runs_are_from(epochs: int, words: str) -> None:
+    assert wording.where(Protocol(epochs=epochs).facts()) == (
+        f"Data set mnist, network paper, {words} and learning rate 0.001. Only the activation differs between the runs"
+        " of a seed."
+    )

@@ -1,0 +1,93 @@
+"""Sentences of commands other than `report`, to the letter."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fluidrelu_cli.analysis.planning import Plan
+from fluidrelu_cli.cli import wording
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.verification import Recorded, Verification
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(89.4, "89 s"), (90, "2 min"), (89 * 60, "89 min"), (90 * 60, "1.5 h"), (360_000, "100.0 h")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert wording.duration(seconds) == text
+
+
+def make_plan(**fields: Any) -> Plan:
+    made = {
+        "activation": "fluid",
+        "baseline": "relu",
+        "effect": 0.0005,
+        "power": 0.8,
+        "alpha": 0.05,
+        "pairs": 60,
+        "left_out": "",
+        "sd_difference": 0.0011,
+        "sd_low": 0.0009,
+        "sd_high": 0.0013,
+        "correlation": 0.85,
+        "seeds": 40,
+        "seeds_low": 28,
+        "seeds_high": 55,
+        "seeds_unpaired": 218,
+        "pair_seconds": 36.0,
+        "processors": ("EPYC",),
+        "missing": 20,
+        "device": "cpu",
+    }
+    return Plan(**{**made, **fields})
+
+
+def planned(**fields: Any) -> list[str]:
+    return wording.planned(make_plan(**fields), 2, "--study mine")
+
+
+def test_plan_in_sentences() -> None:
+    assert planned() == [
+        "Over 60 pairs the differences between FluidReLU and ReLU have a sample SD of 0.00110 (95 % interval 0.00090 to"
+        " 0.00130). The correlation within pairs is 0.85.",
+        "To detect a true difference of 0.0005 with a power of 80 % at the 5 % level, one comparison by the paired"
+        " t-test takes 40 seeds of each (28 to 55 over the interval of the SD). With different seeds for the two it"
+        " would take about 218.",
+        "That is 80 trials, of which the study has 60. The missing ones take 3 min with 2 workers, at the 36 s that a"
+        " pair took on EPYC.",
+        "fluidrelu repeat -n 40 --act relu --act fluid --study mine",
+    ]
+    assert planned(missing=80)[2].startswith("That is 80 trials. The missing ones take 12 min with 2 workers")
+    assert planned(missing=0)[2:] == ["The study has them all. Compare them with: fluidrelu report --study mine"]
+
+
+def test_seeds_that_a_plan_leaves_out() -> None:
+    assert wording.unpaired(make_plan(left_out="fluid 1")) == (
+        "Only seeds that both have are pairs; left out: fluid 1."
+    )
+    assert wording.unpaired(make_plan()) is None
+
+
+def verification(differences: dict[str, float], conditions: dict[str, tuple[str, str]]) -> Verification:
+    recorded = Recorded(Trial(Protocol(), "relu", 0), {"test_accuracy": [0.5, 0.9752]}, None, {})
+    return Verification(recorded, 0.9753, differences, conditions)
+
+
+def test_verified_run_in_sentences() -> None:
+    csv = Path("results/relu-seed0.csv")
+    [equal] = wording.verified_run(verification({}, {}), csv)
+    assert equal == f"{csv}: made again, and every number but the timings is equal to the last digit."
+    differing, accuracies, reason = wording.verified_run(
+        verification({"test_loss": 0.00012, "test_accuracy": 0.0001}, {"versions torch": ("2.14", "2.15")}), csv
+    )
+    assert "test_loss by up to 0.00012, test_accuracy by up to 0.0001." in differing
+    assert accuracies == "The test accuracy after the last epoch is 0.9753 here, 0.9752 there."
+    assert reason == "What differs in the making: versions torch (2.14 there, 2.15 here)."
+    *_, unknown = wording.verified_run(verification({"test_loss": 0.1}, {}), csv)
+    assert "Nothing that is recorded of versions and hardware differs" in unknown
+    altogether, *_ = wording.verified_run(verification({"learned parameters": math.inf}, {}), csv)
+    assert altogether.endswith("the numbers differ: learned parameters.")

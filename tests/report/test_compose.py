@@ -1,0 +1,258 @@
+"""From evidence to a document and its files: which tables and figures a study has, and that they can be made again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from factories import make_run, make_study
+
+from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.report.compose import build_document, derive_files, illustrate, write_report
+from fluidrelu_cli.report.document import Document
+from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.run import Provenance, Run
+from fluidrelu_cli.study import Contents, Study
+
+RELU = [(0.5, 0.975), (0.5, 0.97), (0.5, 0.98)]
+FLUID = [(0.5, 0.9765), (0.5, 0.981), (0.5, 0.9715)]
+BOTH = {"relu": RELU, "fluid": FLUID}
+
+TABLE2_CSV = """\
+row,activation,source,accuracy,n
+best,relu,published,0.9784,3
+best,relu,here,0.98,3
+best,fluid,published,0.98,3
+best,fluid,here,0.981,3
+worst,relu,published,0.9721,3
+worst,relu,here,0.97,3
+worst,fluid,published,0.9753,3
+worst,fluid,here,0.9715,3
+"""
+
+TABLE2_MD = """\
+| of three | ReLU published (n = 3) | ReLU here (n = 3) | FluidReLU published (n = 3) | FluidReLU here (n = 3) |
+| --- | ---: | ---: | ---: | ---: |
+| best | 0.9784 | 0.9800 | 0.9800 | 0.9810 |
+| worst | 0.9721 | 0.9700 | 0.9753 | 0.9715 |
+"""
+
+SUMMARY_MD = """\
+| activation | n | mean ± 95 % interval | sample SD | median | best of n | worst of n |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| relu | 3/3 | 0.97500 ± 0.01242 | 0.00500 | 0.97500 | 0.9800 | 0.9700 |
+| fluid | 3/3 | 0.97633 ± 0.01181 | 0.00475 | 0.97650 | 0.9810 | 0.9715 |
+"""
+
+# differences of 15, 110 and -85 images: mean 13.3, SD 97.5, t(0.975; 2) = 4.303; of the 8 signings 6 are as far out
+COMPARISONS_MD = """\
+| activation | pairs | difference ± 95 % interval | p | p (Holm) | P(above) (95 %) | r of pairs |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| fluid | 3 | +0.00133 ± 0.02422 | 0.7500 | 0.7500 | 67 % (21–94) | −1.00 |
+"""
+
+FIGURES = [
+    "accuracies",
+    "differences",
+    "best-of-three",
+    "learning-curves",
+    "learned-fluid",
+    "functions-fluid",
+    "figure1",
+]
+
+
+def documented(folder: Path, accuracies: Any = BOTH, **protocol: Any) -> Document:
+    return build_document(Evidence(make_study(folder, accuracies, **protocol)))
+
+
+def names(document: Document) -> tuple[list[str], list[str]]:
+    """Its sections and its pictures."""
+    return [section.name for section in document.sections], [picture.name for picture in document.pictures]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def illustrated(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    return illustrate(documented(tmp_path_factory.mktemp("study")), ("png", "svg"))
+
+
+def test_files_are_tables_figures_and_the_page(illustrated: Document) -> None:
+    files = derive_files(illustrated)
+    figures = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
+    tables = {f"{name}.{kind}" for name in ("summary", "comparisons", "table2") for kind in ("csv", "md")}
+    assert set(files) == {"report.html", *tables, *figures}
+    assert files["table2.csv"] == TABLE2_CSV
+    assert files["table2.md"] == TABLE2_MD
+    assert files["summary.md"] == SUMMARY_MD
+    assert files["comparisons.md"] == COMPARISONS_MD
+    assert illustrated.notes == ()
+
+
+def test_tables_are_written_to_the_last_digit(illustrated: Document, tmp_path: Path) -> None:
+    write_report(illustrated, tmp_path / "report")
+    for name in ("summary", "table2"):
+        written = pd.read_csv(tmp_path / "report" / f"{name}.csv")
+        pd.testing.assert_frame_equal(written, illustrated.tables[name], rtol=1e-14)
+
+
+def test_the_folder_is_replaced_whole_and_can_be_made_again(illustrated: Document, tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    assert write_report(illustrated, folder) == folder / "report.html"
+    before = contents(folder)
+    (folder / "studies.csv").write_text("of a study that stood beside")
+    (folder / "summary.csv").unlink()
+    write_report(illustrated, folder)
+    assert contents(folder) == before
+
+
+def test_figures_are_the_same_file_when_they_are_drawn_again(tmp_path: Path) -> None:
+    document = documented(tmp_path)
+    once, again = (illustrate(document, ("png", "svg", "pdf")).drawings for _ in range(2))
+    assert once == again
+    assert all(drawing.contents["pdf"].startswith(b"%PDF") for drawing in once)
+
+
+def test_nothing_is_drawn_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fluidrelu_cli.report.plots.accuracies", refuse)
+    document = documented(tmp_path)
+    assert names(document)[1] == FIGURES
+    with pytest.raises(AssertionError):
+        illustrate(document, ("png",))
+
+
+def test_a_study_of_other_data_has_none_of_the_papers(tmp_path: Path) -> None:
+    sections, pictures = names(documented(tmp_path, dataset="fashion-mnist"))
+    assert sections == ["summary", "comparisons"]
+    assert pictures == ["accuracies", "differences", "learning-curves", "learned-fluid", "functions-fluid"]
+
+
+def test_a_study_of_other_activations(tmp_path: Path) -> None:
+    sections, pictures = names(documented(tmp_path, {"relu": RELU, "elu": FLUID}))
+    assert sections == ["summary", "comparisons", "table2"]
+    assert pictures == ["accuracies", "differences", "learning-curves"]
+
+
+def test_one_activation_has_no_comparison(tmp_path: Path) -> None:
+    assert names(documented(tmp_path, {"relu": RELU})) == (["summary", "table2"], ["accuracies", "learning-curves"])
+
+
+def test_many_runs_have_percentiles_and_rankings(tmp_path: Path) -> None:
+    document = documented(tmp_path, {name: seeds * 2 for name, seeds in BOTH.items()})
+    assert names(document)[0] == ["summary", "comparisons", "table2", "percentiles"]
+    assert len(document.tables["rankings"]) == 2
+    [table2] = (section for section in document.sections if section.name == "table2")
+    assert len(table2.remarks) == 2  # with how often three runs each would say what the paper's do
+
+
+def test_studies_beside_have_a_table_and_a_figure(tmp_path: Path) -> None:
+    beside = Evidence(make_study(tmp_path / "other", BOTH, dataset="fashion-mnist"))
+    document = build_document(Evidence(make_study(tmp_path / "mine", BOTH), beside=[beside]))
+    sections, pictures = names(document)
+    assert sections[-1] == "studies"
+    assert "forest" in pictures
+    assert document.tables["studies"]["study"].tolist() == ["mine", "other"]
+
+
+def test_what_stands_out_is_remarked(tmp_path: Path) -> None:
+    def remarks(document: Document) -> int:
+        return len(document.remarks)
+
+    plain = remarks(documented(tmp_path / "plain"))
+    assert remarks(documented(tmp_path / "held-out", validation_images=100)) == plain + 2  # and it's another protocol
+    assert remarks(documented(tmp_path / "other", lr=0.1)) == plain + 1
+    other = Evidence(make_study(tmp_path / "theirs", BOTH))
+    assert remarks(build_document(Evidence(make_study(tmp_path / "mine", BOTH), against=other))) == plain + 1
+    seeds = {**BOTH, "relu": RELU[:2]}
+    assert remarks(documented(tmp_path / "left-out", seeds)) == plain + 1
+    assert sum("relu seed 1" in remark for remark in build_document(diverged(tmp_path)).remarks) == 1
+
+
+def diverged(folder: Path) -> Evidence:
+    """A study whose second run of relu has ended with a loss that is no number."""
+    runs = [make_run("relu", seed) for seed in range(2)]
+    last = dataclasses.replace(runs[1].epochs[-1], train_loss=math.nan)
+    runs[1] = dataclasses.replace(runs[1], epochs=(*runs[1].epochs[:-1], last))
+    return Evidence(Study(folder, Protocol()), Contents(tuple(runs), {}))
+
+
+def test_held_out_images_are_not_called_test_images(tmp_path: Path) -> None:
+    titles = [documented(tmp_path / str(n), validation_images=n).sections[0].title for n in (None, 100)]
+    assert ["Test" in title for title in titles] == [True, False]
+    assert "Validation" in titles[1]
+
+
+OWN = """
+import torch
+from fluidrelu_cli import ParametricActivation
+
+class Tilted(ParametricActivation):
+    function = staticmethod(lambda v, a: v + a)
+
+class Strange(torch.nn.Module):
+    def __init__(self, num_parameters):
+        super().__init__()
+        self.unknown = torch.nn.Parameter(torch.zeros(num_parameters))
+
+    def forward(self, v):
+        return v
+"""
+
+
+def own_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str) -> Evidence:
+    """A study of a user's own activation in a module, trained when its source was that."""
+    module = f"own_{name.lower()}"
+    (folder / f"{module}.py").write_text(OWN)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    trained = make_run("fluid", 0)  # with its parameters, which are called a
+    runs: tuple[Run, ...] = (
+        dataclasses.replace(
+            trained,
+            trial=dataclasses.replace(trained.trial, activation=f"{module}:{name}"),
+            provenance=Provenance(activation_sha256=hashlib.sha256(source.encode()).hexdigest()),
+        ),
+    )
+    return Evidence(Study(folder, Protocol()), Contents(runs, {}))
+
+
+def test_functions_of_a_user_s_own_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = own_runs(tmp_path, monkeypatch, "Tilted", OWN)
+    [picture] = (found for found in build_document(evidence).pictures if found.name == "functions-own_tilted-Tilted")
+    relu, *curves = picture.draw().axes[0].get_lines()
+    learned = evidence.runs[0].epochs[-1].parameters["activation1", "a"]
+    for curve, a in zip(curves, learned, strict=True):
+        assert np.asarray(curve.get_ydata()) == pytest.approx(np.asarray(relu.get_xdata()) + a, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "reason"),
+    [
+        ("Tilted", "print('another')", "its source is not the one that was trained"),
+        ("Strange", OWN, "KeyError: 'unknown'"),
+        ("Missing", OWN, "UsageError: The activation"),
+    ],
+)
+def test_functions_that_cannot_be_drawn_leave_a_note_and_the_report(
+    name: str, source: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = illustrate(build_document(own_runs(tmp_path, monkeypatch, name, source)), ("svg",))
+    figure = f"functions-own_{name.lower()}-{name}"
+    [note] = document.notes
+    assert f"{figure} is not drawn ({reason}" in note
+    drawn = [drawing.name for drawing in document.drawings]
+    assert figure not in drawn
+    assert figure.replace("functions", "learned") in drawn

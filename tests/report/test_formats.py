@@ -1,0 +1,102 @@
+"""Every format has the numbers of the document, and is one that others can read."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from factories import make_study
+from rich.console import Console
+
+from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.report import tables
+from fluidrelu_cli.report.compose import build_document
+from fluidrelu_cli.report.document import Document
+from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.report.formats import to_csv, to_json, to_latex, to_markdown, to_parts
+
+BOTH = {"relu": [(0.5, 0.975), (0.5, 0.97), (0.5, 0.98)], "fluid": [(0.5, 0.9765), (0.5, 0.981), (0.5, 0.9715)]}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    return build_document(Evidence(make_study(tmp_path_factory.mktemp("study"), BOTH, batch_size=50)))
+
+
+def loaded(document: Document) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(to_json(document), parse_constant=pytest.fail)
+    return content
+
+
+def test_the_terminal_shows_protocol_answer_and_every_table(document: Document) -> None:
+    console = Console(width=300, file=io.StringIO())
+    for part in to_parts(document):
+        console.print(part, markup=False)
+    assert isinstance(console.file, io.StringIO)
+    text = " ".join(console.file.getvalue().split())
+    assert text.startswith(f"{document.where}: dataset mnist, model paper, epochs 2, batch size 50, lr 0.001")
+    assert document.answer in text
+    for section in document.sections:
+        assert section.title in text
+        assert all(remark in text for remark in section.remarks)
+    assert "relu 3/3 0.97500 ± 0.01242 0.00500" in text
+    assert "best 0.9784 0.9800 0.9800 0.9810 worst 0.9721 0.9700 0.9753 0.9715" in text
+
+
+def test_markdown_has_every_section(document: Document) -> None:
+    text = to_markdown(document)
+    assert f"\n{document.answer}\n" in text
+    for section in document.sections:
+        assert f"\n## {section.title}\n\n{tables.markdown(*section.cells)}" in text
+        assert all(remark in text for remark in section.remarks)
+
+
+def test_csv_is_a_row_per_activation(document: Document) -> None:
+    text = to_csv(document)
+    wide = pd.read_csv(io.StringIO(text)).set_index("activation")
+    assert list(wide.index) == ["relu", "fluid"]
+    assert wide.columns.is_unique
+    assert wide.loc["fluid", "mean"] == pytest.approx(0.97633, abs=1e-5)
+    assert wide.loc["fluid", "mean_difference"] == pytest.approx(0.00133, abs=1e-5)
+    assert wide.loc["fluid", "pairs"] == 3
+    assert pd.isna(wide.loc["relu", "mean_difference"])
+    assert ",2,0,1," in text  # wins, ties and losses are whole numbers, though relu has none
+
+
+def test_csv_of_one_activation_has_the_same_columns(document: Document, tmp_path: Path) -> None:
+    alone = build_document(Evidence(make_study(tmp_path, {"relu": BOTH["relu"]})))
+    assert to_csv(alone).splitlines()[0] == to_csv(document).splitlines()[0]
+
+
+def test_json_has_everything(document: Document) -> None:
+    content = loaded(document)
+    assert list(content) == [
+        *("study", "protocol", "test_images", "question", "answer", "remarks", "notes"),
+        *("summary", "comparisons", "studies", "table2", "rankings", "conditions"),
+    ]
+    assert content["protocol"] == Protocol(epochs=2, batch_size=50).to_dict()
+    assert content["answer"] == document.answer
+    assert content["test_images"] == 10_000
+    assert content["remarks"] == document.remarks
+    assert [row["activation"] for row in content["summary"]] == ["relu", "fluid"]
+    assert content["comparisons"][0]["p_holm"] == 0.75
+    assert content["table2"][0]["accuracy"] == 0.9784
+    assert (content["studies"], content["rankings"]) == ([], [])
+    assert content["conditions"]["device"] == {"None": 6}
+
+
+def test_json_has_null_where_there_is_no_number_and_the_paper_s_where_they_belong(tmp_path: Path) -> None:
+    content = loaded(build_document(Evidence(make_study(tmp_path, {"relu": BOTH["relu"][:1]}, dataset="cifar10"))))
+    assert content["summary"][0]["sd"] is None
+    assert content["comparisons"] == []
+    assert not {"table2", "percentiles", "rankings"} & content.keys()
+
+
+def test_latex_has_a_table_per_section_and_the_remarks_as_comments(document: Document) -> None:
+    text = to_latex(document)
+    assert text.count("\\begin{tabular}") == text.count("\\caption{") == len(document.sections) == 3
+    assert all(f"% {remark}\n" in text for remark in document.remarks)
