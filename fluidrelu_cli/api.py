@@ -67,6 +67,8 @@ def compare(
 
     if seeds < 1 or not activations:
         raise UsageError("compare needs at least one activation and one seed.")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be a whole number from 1, not {workers}.")
     unknown = sorted(protocol.keys() - SETTINGS.keys())
     if unknown:
         raise UsageError(f"A protocol has no {', '.join(unknown)}: its fields are {', '.join(SETTINGS)}.")
@@ -74,6 +76,9 @@ def compare(
         protocol["dataset"] = canonical(str(protocol["dataset"]))
     opened = open_study(Path(results), study, protocol)
     resolved = [resolve(one) if isinstance(one, str) else resolve_class(one) for one in activations]
+    names = [activation.name for activation in resolved]
+    if len(set(names)) < len(names):
+        raise UsageError(f"Two activations have the same name ({', '.join(names)}): rename one, or leave it out.")
     with show_downloads() as callbacks:
         experiment = prepare(
             opened, resolved, data_dir=Path(data_dir) if data_dir else None, device=device, offline=offline, **callbacks
@@ -90,7 +95,10 @@ def compare(
                 failed.append(event)
     if failed:
         path = opened.files(failed[0].trial.name).failure
-        raise FluidReluError(f"{len(failed)} trials failed ({failed[0].error}): see {path}; the same call tries again.")
+        raise FluidReluError(
+            f"{len(failed)} of {len(work.missing)} trials failed ({failed[0].error}): see {path}; the same call tries"
+            " again."
+        )
     return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name))
 
 

@@ -140,7 +140,8 @@ def resolve_class(constructor: Callable[..., Any]) -> Activation:
     if of_torch:
         return resolve(name)
     kept = None if _leads_to(path, constructor) else constructor
-    activation = Activation(path, path, "your own", path, sha256=hash_source(constructor), constructor=kept)
+    name = f"{constructor.__module__}:{name.rpartition('<locals>.')[2]}"  # without the function that defines it
+    activation = Activation(name, name, "your own", path, sha256=hash_source(constructor), constructor=kept)
     _try(activation)
     return activation
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib
 import inspect
+import operator
 import os
-import pkgutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ def import_own(name: str, kind: str) -> Any:
         sys.path.insert(0, os.getcwd())
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
-            return pkgutil.resolve_name(name)
+            # pkgutil.resolve_name refuses a file whose name is no identifier, such as my-activation.py
+            module, _, attributes = name.partition(":")
+            return operator.attrgetter(attributes)(importlib.import_module(module))
     except (Exception, SystemExit) as error:  # whatever the user's module does on import
         raise UsageError(
             f"The {kind} '{name}' cannot be imported ({one_line(error)})."

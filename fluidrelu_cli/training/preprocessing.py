@@ -42,7 +42,7 @@ class Scaling:
 
 
 def draw_flip_crops(images: int, generator: torch.Generator) -> Tensor:
-    """Draw what flip_crop does to N images: (N, 3), a row and a column from 0 to 2 PADDING, and 1 for a flip, else 0."""
+    """Draw what flip_crop does to N images: (N, 3), a row and a column from 0 to 2 PADDING, and 1 or 0 for a flip."""
     places = torch.randint(2 * PADDING + 1, (images, 2), generator=generator)
     return torch.cat([places, torch.randint(2, (images, 1), generator=generator)], 1)
 

@@ -71,7 +71,7 @@ def test_modules_and_packages_of_the_current_folder_are_found(capsys: pytest.Cap
     [
         ("own_nothing:Class", "activation", "ModuleNotFoundError: No module named 'own_nothing'"),
         ("own_code:Missing", "network", "AttributeError: module 'own_code' has no attribute 'Missing'"),
-        (":Class", "activation", "ValueError: invalid format: ':Class'"),
+        (":Class", "activation", "ValueError: Empty module name"),
         ("own_code_leaving:Class", "network", "SystemExit: 3"),
         ("own_package.none:Class", "network", "ModuleNotFoundError: No module named 'own_package.none'"),
     ],

@@ -22,7 +22,7 @@ from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch
 from fluidrelu_cli.seeding import make_deterministic
-from fluidrelu_cli.training import loop as training
+from fluidrelu_cli.training import loop
 from fluidrelu_cli.training.ensemble import Ensemble, _MatmulConv2d, _use_matrix_products
 from fluidrelu_cli.training.loop import Training
 
@@ -34,7 +34,6 @@ ACTIVATIONS = ("relu", "fluid", "prelu", "fluid-coth", "elu", "Softplus")
 LEARNING = {"fluid": "a", "prelu": "weight", "fluid-coth": "a"}
 
 both_forms = pytest.mark.parametrize("matmul", [False, True], ids=["grouped", "matmul"])
-every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 
 
 @pytest.fixture(autouse=True)
@@ -50,11 +49,15 @@ def dataset(data_dir: Path) -> Dataset:
 @pytest.fixture
 def form(matmul: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Training compute its convolutions in one form or the other."""
-    monkeypatch.setattr(training, "Ensemble", functools.partial(Ensemble, matmul=matmul))
+    monkeypatch.setattr(loop, "Ensemble", functools.partial(Ensemble, matmul=matmul))
 
 
 def seeds(activation: str, protocol: Protocol = PROTOCOL) -> list[Trial]:
     return [Trial(protocol, activation, seed) for seed in (3, 4, 11)]
+
+
+def make_training(trials: Sequence[Trial], dataset: Dataset) -> Training:
+    return Training(resolve(trials[0].activation), trials, dataset, CPU)
 
 
 @dataclass
@@ -72,7 +75,7 @@ class EnoughError(Exception):
 
 
 def first_steps(trials: Sequence[Trial], dataset: Dataset) -> Steps:
-    trained = Training(trials, dataset, CPU)
+    trained = make_training(trials, dataset)
     stack = trained._ensemble
     found = Steps([], [], [], trained)
 
@@ -104,7 +107,7 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
 
 
 @both_forms
-@every_activation
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.usefixtures("form", "double")
 def test_a_stack_takes_the_steps_of_its_seeds(activation: str, dataset: Dataset) -> None:
     assert_takes_the_steps(seeds(activation), dataset)
@@ -152,11 +155,11 @@ def test_a_stack_of_larger_networks_takes_the_steps_of_its_seeds(model: str, sid
 def test_a_run_of_larger_networks_ends_alike(model: str, side: int) -> None:
     """Both epochs, each with its test, after which the training goes on; and what each network keeps of its batches."""
     dataset, trials = colours(side), seeds("prelu", replace(EVERYTHING, model=model))
-    together = Training(trials, dataset, CPU)
+    together = make_training(trials, dataset)
     found = list(zip(*together.epochs(), strict=True))
     buffers = together._ensemble._buffers
     for index, (trial, records) in enumerate(zip(trials, found, strict=True)):
-        alone = Training([trial], dataset, CPU)
+        alone = make_training([trial], dataset)
         for record, (own,) in zip(records, alone.epochs(), strict=True):
             assert record.train_loss == pytest.approx(own.train_loss, rel=1e-5)
             assert record.test_loss == pytest.approx(own.test_loss, rel=1e-5)
@@ -188,7 +191,7 @@ def test_a_seed_differs_from_another_by_far_more_than_rounding(activation: str, 
 
 
 @both_forms
-@every_activation
+@pytest.mark.parametrize("activation", ["relu", "fluid", "prelu"])
 @pytest.mark.usefixtures("double")
 def test_a_batch_has_the_logits_losses_and_gradients_of_each_network(
     activation: str, matmul: bool, dataset: Dataset
@@ -196,8 +199,8 @@ def test_a_batch_has_the_logits_losses_and_gradients_of_each_network(
     """Each network has its own images, and its own parameters of the activation too."""
     trials = seeds(activation)
     shape, classes = dataset.image_shape, dataset.classes
-    stack = Ensemble(trials, resolve(activation), shape, classes, CPU, matmul=matmul)
-    solos = [Ensemble([trial], resolve(activation), shape, classes, CPU) for trial in trials]
+    stack = Ensemble(resolve(activation), trials, shape, classes, CPU, matmul=matmul)
+    solos = [Ensemble(resolve(activation), [trial], shape, classes, CPU) for trial in trials]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name in stack.parameters:
@@ -226,7 +229,7 @@ def test_each_seed_has_its_own_weights_and_its_own_order(dataset: Dataset) -> No
     trials = seeds("fluid")
 
     def digests(trials: Sequence[Trial]) -> list[dict[str, str]]:
-        trained = Training(trials, dataset, CPU)
+        trained = make_training(trials, dataset)
         list(trained.epochs())
         return trained.digests()
 
@@ -236,13 +239,13 @@ def test_each_seed_has_its_own_weights_and_its_own_order(dataset: Dataset) -> No
 
 
 @both_forms
-@every_activation
+@pytest.mark.parametrize("activation", ["fluid", "elu", "Softplus"])
 @pytest.mark.usefixtures("form")
 def test_a_short_run_ends_alike(activation: str, dataset: Dataset) -> None:
     trials = seeds(activation)
-    together = list(zip(*Training(trials, dataset, CPU).epochs(), strict=True))
+    together = list(zip(*make_training(trials, dataset).epochs(), strict=True))
     for trial, records in zip(trials, together, strict=True):
-        solo = [record for (record,) in Training([trial], dataset, CPU).epochs()]
+        solo = [record for (record,) in make_training([trial], dataset).epochs()]
         assert [record.epoch for record in records] == [1, 2]
         for record, own in zip(records, solo, strict=True):
             assert record.train_loss == pytest.approx(own.train_loss, rel=1e-4)
@@ -311,8 +314,8 @@ class Elaborate(nn.Module):
 def test_an_activation_may_have_layers_and_buffers(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn, "Elaborate", Elaborate, raising=False)
     trials = seeds("Elaborate")
-    together = [records[0] for records in Training(trials, dataset, CPU).epochs()]
-    alone = [record for (record,) in Training(trials[:1], dataset, CPU).epochs()]
+    together = [records[0] for records in make_training(trials, dataset).epochs()]
+    alone = [record for (record,) in make_training(trials[:1], dataset).epochs()]
     for one, other in zip(together, alone, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, rel=1e-5)
     assert len(together[-1].parameters["activation1", "mix.weight"]) == 16 * 16 * 9
@@ -357,9 +360,9 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @pytest.mark.parametrize(("count", "matmul"), [(1, False), (3, False), (3, True)], ids=["solo", "grouped", "matmul"])
 @pytest.mark.parametrize("activation", ["relu", "fluid", "prelu"])
 @pytest.mark.usefixtures("form")
-def test_bf16_is_for_convolutions_and_the_linear_layer_alone(activation: str, count: int, dataset: Dataset) -> None:
+def test_bf16_is_only_for_convolutions_and_the_linear_layer(activation: str, count: int, dataset: Dataset) -> None:
     def run(precision: str) -> tuple[list[tuple[Epoch, ...]], dict[str, set[torch.dtype]]]:
-        trained = Training(seeds(activation, replace(PROTOCOL, precision=precision))[:count], dataset, CPU)
+        trained = make_training(seeds(activation, replace(PROTOCOL, precision=precision))[:count], dataset)
         with Products() as products:
             logits = trained._ensemble.logits(torch.rand(count, 2, 1, 28, 28))
         records = list(trained.epochs())
@@ -383,7 +386,7 @@ def test_batch_normalisation_of_a_stack_in_bf16(dataset: Dataset) -> None:
     protocol = replace(PROTOCOL, model="resnet20", epochs=1, precision="bf16")
     trials = seeds("fluid", protocol)[:2]
     small = dataset.first(60, 20)
-    [together] = Training(trials, small, CPU).epochs()
+    [together] = make_training(trials, small).epochs()
     for trial, found in zip(trials, together, strict=True):
-        [(alone,)] = Training([trial], small, CPU).epochs()
+        [(alone,)] = make_training([trial], small).epochs()
         assert found.train_loss == pytest.approx(alone.train_loss, rel=0.05)

@@ -1,7 +1,8 @@
-"""What a run's provenance says about its source and its machine."""
+"""Which device is picked, and what a run's provenance records of its source and its machine."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import platform
@@ -13,22 +14,25 @@ from pathlib import Path
 import pytest
 import torch
 
+import fluidrelu_cli
 from fluidrelu_cli import __version__
-from fluidrelu_cli.training.machine import conditions, cpu_model, source_revision
+from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.run import Provenance
+from fluidrelu_cli.training.machine import find_revision, pick_device, read_cpu_model, record_machine
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
 @pytest.fixture(autouse=True)
 def _without_memory_or_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test asks git anew, and git knows nothing of a checkout around the temporary folder."""
+    """Every test asks git again, and git finds no checkout around the temporary folder."""
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(name)  # set where the tests are run by a commit hook
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    source_revision.cache_clear()
+    find_revision.cache_clear()
     yield
-    source_revision.cache_clear()
+    find_revision.cache_clear()
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -51,48 +55,65 @@ def package(tmp_path: Path) -> Path:
 @needs_git
 def test_clean_checkout(package: Path) -> None:
     (package.parent / "notes.txt").touch()  # beside the package: no part of its source
-    assert source_revision(package) == {"commit": git(package, "rev-parse", "HEAD"), "modified": False}
+    assert find_revision(package) == {"commit": git(package, "rev-parse", "HEAD"), "modified": False}
 
 
 @needs_git
 @pytest.mark.parametrize("name", ["__init__.py", "new.py"])
 def test_modified_checkout(name: str, package: Path) -> None:
     (package / name).write_text("two = 2\n")
-    assert source_revision(package) == {"commit": git(package, "rev-parse", "HEAD"), "modified": True}
+    assert find_revision(package) == {"commit": git(package, "rev-parse", "HEAD"), "modified": True}
 
 
 @needs_git
 def test_package_that_somebody_elses_checkout_does_not_track(package: Path) -> None:
     installed = package.parent / ".venv" / "package"
     shutil.copytree(package, installed)
-    assert source_revision(installed) is None
+    assert find_revision(installed) is None
 
 
 def test_package_outside_a_checkout(tmp_path: Path) -> None:
     (tmp_path / "__init__.py").touch()
-    assert source_revision(tmp_path) is None
+    assert find_revision(tmp_path) is None
 
 
 @needs_git
 def test_checkout_without_git(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert source_revision(package) is None
+    assert find_revision(package) is None
 
 
-def test_conditions_of_this_process() -> None:
-    found = conditions(torch.device("cpu"))
-    assert list(found) == [
-        *("versions", "source", "system", "cpu", "cpu_capability", "device", "gpu", "threads"),
-    ]
-    assert list(found["versions"]) == ["fluidrelu-cli", "python", "torch", "torchvision", "cuda"]
-    assert found["versions"]["fluidrelu-cli"] == __version__
-    assert found["versions"]["python"] == platform.python_version()
-    assert found["versions"]["torch"] == torch.__version__
-    assert found["system"] == f"{platform.system()} {platform.machine()}"
-    assert (found["device"], found["gpu"], found["threads"]) == ("cpu", None, torch.get_num_threads())
-    assert json.loads(json.dumps(found)) == found
+def test_this_process_is_recorded() -> None:
+    recorded = record_machine(torch.device("cpu"))
+    assert recorded.versions == {
+        "fluidrelu-cli": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": importlib.metadata.version("torchvision"),
+        "cuda": None,
+    }
+    assert recorded.source == find_revision(Path(fluidrelu_cli.__file__).parent)
+    assert recorded.system == f"{platform.system()} {platform.machine()}"
+    assert recorded.cpu == read_cpu_model()
+    assert recorded.cpu_capability == torch.backends.cpu.get_cpu_capability()
+    assert (recorded.device, recorded.gpu, recorded.threads) == ("cpu", None, torch.get_num_threads())
+    assert Provenance.from_dict(json.loads(json.dumps(recorded.to_dict()))) == recorded
 
 
 def test_processor_has_a_name() -> None:
-    assert cpu_model().strip()
-    assert "\n" not in cpu_model()
+    assert read_cpu_model().strip()
+    assert "\n" not in read_cpu_model()
+
+
+def test_auto_takes_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not MPS: its runs cannot be repeated to the last digit."""
+    for cuda, mps, expected in ((True, True, "cuda"), (False, True, "cpu"), (False, False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
+        assert pick_device("auto").type == expected
+        assert not mps or pick_device("mps").type == "mps"
+    assert pick_device("cpu").type == "cpu"
+    with pytest.raises(UsageError, match="no cuda device on this machine; use --device auto"):
+        pick_device("cuda")
+    with pytest.raises(UsageError, match="There is no device 'gpu'"):
+        pick_device("gpu")

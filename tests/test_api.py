@@ -1,0 +1,158 @@
+"""The Python API: a comparison from a script or a notebook, with classes defined on the spot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command_line import assert_same_numbers
+from factories import make_study
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+import fluidrelu_cli
+from fluidrelu_cli import compare, read_study
+from fluidrelu_cli.errors import FluidReluError, UsageError
+
+TINY = {"train_images": 200, "test_images": 100, "epochs": 1, "batch_size": 50}
+
+
+class Cubic(nn.Module):
+    def forward(self, v: Tensor) -> Tensor:
+        return torch.where(v < 0, 0.1 * v**3, v)
+
+
+class Raises(nn.Module):
+    def forward(self, v: Tensor) -> Tensor:
+        if len(v) > 2:  # not in the check before the training
+            raise ArithmeticError("too many images")
+        return v
+
+
+def test_a_class_of_a_function_is_compared_in_this_process(
+    tmp_path: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Local(nn.ReLU):
+        pass
+
+    options: dict[str, Any] = {"results": tmp_path, "study": "mine", "data_dir": data_dir, **TINY}
+    result = compare(["relu", Local], seeds=2, **options)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "4/4 " in printed.err
+    assert [run.trial.name for run in result.runs if run.trial.activation == "relu"] == ["relu-seed0", "relu-seed1"]
+    assert len(result.runs) == 4
+    [row] = result.comparisons.to_dict("records")
+    assert (row["baseline"], row["n"], row["ties"], row["mean_difference"]) == ("relu", 2, 2, 0.0)  # it is ReLU
+    assert "2 seeds cannot tell" in result.answer
+    assert isinstance(result.figure("differences"), Figure)
+    assert result.question in result.html()
+    assert result.notes == []
+    again = compare(["relu", Local], seeds=2, **options)  # nothing is trained twice
+    assert again.runs == result.runs
+    assert read_study(tmp_path / "mine").answer == result.answer
+
+
+def test_names_are_trained_as_on_the_command_line(tmp_path: Path, data_dir: Path, undisturbed: Path) -> None:
+    fields = {"train_images": 300, "test_images": 100, "epochs": 2, "batch_size": 50}
+    result = compare(["fluid", "relu"], seeds=2, results=tmp_path, data_dir=data_dir, device="cpu", **fields)
+    assert_same_numbers(tmp_path / "local" / "runs", undisturbed)
+    assert result.comparisons["baseline"].tolist() == ["fluid"]  # the first one
+    assert result.summary["activation"].tolist() == ["fluid", "relu"]
+
+
+def test_a_trial_that_fails_is_an_error_that_names_its_traceback(tmp_path: Path, data_dir: Path) -> None:
+    with pytest.raises(
+        FluidReluError, match=r"^1 of 2 trials failed \(ArithmeticError: too many images\): see "
+    ) as error:
+        compare(["relu", Raises], seeds=1, workers=1, results=tmp_path, data_dir=data_dir, **TINY)
+    [failure] = tmp_path.rglob("*.failed.txt")
+    assert str(failure) in str(error.value)
+    assert "ArithmeticError" in failure.read_text()
+    assert [run.trial.activation for run in read_study(tmp_path / "local").runs] == ["relu"]
+
+
+@pytest.mark.parametrize(
+    ("activations", "options", "words"),
+    [
+        ([], {}, "at least one activation and one seed"),
+        (["relu"], {"seeds": 0}, "at least one activation and one seed"),
+        (["relu"], {"learning_rate": 0.1}, "A protocol has no learning_rate: its fields are dataset, model, epochs"),
+        (["relu"], {"dataset": "mnits"}, "There is no data set 'mnits'"),
+        (["relu", "fluide"], {}, "There is no activation 'fluide'"),
+        (["relu", "ReLU"], {}, "Two activations have the same name"),
+        (["relu", nn.ReLU()], {}, "An activation is a name, a class or a function"),
+        (["relu"], {"device": "tpu"}, "There is no device 'tpu'"),
+        (["relu"], {"workers": 0}, "workers must be a whole number from 1, not 0"),
+    ],
+)
+def test_what_is_refused(
+    activations: list[Any], options: dict[str, Any], words: str, tmp_path: Path, data_dir: Path
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        compare(activations, results=tmp_path, data_dir=data_dir, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_cannot_be_asked_for_where_they_cannot_import(tmp_path: Path, data_dir: Path) -> None:
+    class Local(nn.ReLU):
+        pass
+
+    with pytest.raises(UsageError, match=r"A worker process cannot import .*Local: put it in a module of its own"):
+        compare(["relu", Local], workers=2, results=tmp_path, data_dir=data_dir, **TINY)
+
+
+SCRIPT = """
+import torch
+from torch import nn
+from fluidrelu_cli import compare
+
+class Shifted(nn.Module):
+    def forward(self, v):
+        return torch.relu(v + 0.1)
+
+options = dict(results="results", train_images=200, test_images=100, epochs=1, batch_size=50)
+print(compare(["relu", "elu"], seeds=1, study="names", **options).answer)  # in workers, without a guard
+print(compare(["relu", Shifted], seeds=1, study="classes", **options).answer)
+"""
+
+
+def test_a_script_without_a_guard(tmp_path: Path, data_dir: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1]),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "fluidrelu").symlink_to(data_dir)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert "elu" in first
+    assert "__main__:Shifted" in second
+    assert "Traceback" not in done.stderr
+
+
+def test_a_study_without_relu_is_compared_with_its_first(tmp_path: Path) -> None:
+    make_study(tmp_path, {"elu": [(0.5,)] * 6, "fluid": [(0.75,)] * 6})
+    assert read_study(tmp_path).comparisons["baseline"].tolist() == ["elu"]
+    assert read_study(tmp_path, baseline="fluid").comparisons["baseline"].tolist() == ["fluid"]
+    with pytest.raises(UsageError, match="prelu"):
+        read_study(tmp_path, baseline="prelu")
+    with pytest.raises(UsageError, match="There is no study"):
+        read_study(tmp_path / "nosuch")
+
+
+def test_unknown_names_of_the_package_are_attribute_errors() -> None:
+    assert set(fluidrelu_cli.__all__) <= set(dir(fluidrelu_cli))
+    assert all(getattr(fluidrelu_cli, name) for name in fluidrelu_cli.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = fluidrelu_cli.nothing
