@@ -28,7 +28,8 @@ from fluidrelu_cli.report.compose import illustrate
 from fluidrelu_cli.report.page import render_page
 
 NAVIGATION = {
-    "README.md": "Studies",
+    "README.md": "fluidrelu",
+    "README.md#studies": "Studies",
     "docs/findings.md": "Findings",
     "docs/how-to/activation.md": "Your activation",
     "docs/how-to/data.md": "Your data",
@@ -49,7 +50,7 @@ ENVIRONMENT = Environment(
 
 @dataclass(frozen=True)
 class Study:
-    """A study's line in the index."""
+    """A study's entry in the index."""
 
     name: str
     question: str
@@ -137,11 +138,10 @@ def render_document(source: str, site: Site, studies: Iterable[Study] = ()) -> s
     """A document's page; the README's, which is the index, has the studies before its instructions."""
     text = (ROOT / source).read_text(encoding="utf-8")
     before, heading, after = text.partition("\n## Run it\n") if studies else (text, "", "")
-    page = site.page(source) or ""
     title = re.search(r"^# (.*)", text, flags=re.MULTILINE)
     return ENVIRONMENT.get_template("website.html").render(
         title=title[1].replace("`", "") if title else source,
-        links=[(name, relative(site.page(each) or "", page)) for each, name in NAVIGATION.items()],
+        links=[(name, site.link(relative(target, source), source)) for target, name in NAVIGATION.items()],
         body=render_markdown(before, source, site),
         studies=list(studies),
         rest=render_markdown(heading + after, source, site),
@@ -166,7 +166,7 @@ def date_runs(name: str) -> str:
 def build(folder: Path) -> None:
     """Write the site into an empty folder."""
     site = Site()
-    studies = []
+    studies: list[Study] = []
     for name in site.studies:
         page = f"results/{name}/index.html"
         try:
@@ -176,6 +176,7 @@ def build(folder: Path) -> None:
             continue
         document = illustrate(findings.report(name), ("svg",))
         write(folder / page, render_page(document, home=relative("index.html", page)))
+    studies.sort(key=lambda study: not len(findings.evidence(study.name).comparisons))  # those with a verdict first
     for source in sorted(site.documents):
         write(folder / str(site.page(source)), render_document(source, site, studies if source == "README.md" else ()))
     shutil.copytree(DOCS / "figures", folder / "docs" / "figures")
