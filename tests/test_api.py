@@ -19,7 +19,7 @@ import fluidrelu_cli
 from fluidrelu_cli import compare, read_study
 from fluidrelu_cli.errors import FluidReluError, UsageError
 
-TINY = {"train_images": 200, "test_images": 100, "epochs": 1, "batch_size": 50}
+TINY: dict[str, Any] = {"train_images": 200, "test_images": 100, "epochs": 1, "batch_size": 50}
 
 
 class Cubic(nn.Module):
@@ -59,7 +59,7 @@ def test_a_class_of_a_function_is_compared_in_this_process(
 
 
 def test_names_are_trained_as_on_the_command_line(tmp_path: Path, data_dir: Path, undisturbed: Path) -> None:
-    fields = {"train_images": 300, "test_images": 100, "epochs": 2, "batch_size": 50}
+    fields: dict[str, Any] = {"train_images": 300, "test_images": 100, "epochs": 2, "batch_size": 50}
     result = compare(["fluid", "relu"], seeds=2, results=tmp_path, data_dir=data_dir, device="cpu", **fields)
     assert_same_numbers(tmp_path / "local" / "runs", undisturbed)
     assert result.comparisons["baseline"].tolist() == ["fluid"]  # the first one

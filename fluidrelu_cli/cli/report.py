@@ -106,8 +106,6 @@ def plan(
     from fluidrelu_cli.cli import wording
     from fluidrelu_cli.workers.local import default_workers
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be a whole number from 1, not {workers}.")
     opened = load_study(study_folder(results, study))
     contents = opened.read()
     names = {name.lower(): name for name in opened.asked}
