@@ -22,6 +22,9 @@ FIGURES = {
 }
 """By the file's name, which study's report has the figure, and under what name."""
 
+NAMES = (*FIGURES, "learning-rate")
+"""Of all files."""
+
 
 def draw_rates() -> Figure:
     """Accuracy by learning rate, each seed and the mean with its interval."""
@@ -57,5 +60,5 @@ def draw(name: str) -> bytes:
 
 
 if __name__ == "__main__":
-    for name in (*FIGURES, "learning-rate"):
+    for name in NAMES:
         write_whole(DOCS / "figures" / f"{name}.svg", draw(name))

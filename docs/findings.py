@@ -41,6 +41,9 @@ RATES = ("0.0005", "0.001", "0.002", "0.005", "0.01")
 CIFAR10_RATES = ("0.001", "0.003", "0.01", "0.03")
 CALIBRATED = ("batch-10", "batch-20", "batch-50", "batch-100")
 
+STUDIES = tuple(sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.rglob("study.json")))
+"""All studies in results/."""
+
 COMPARED = ("paper", MAIN, *(f"learning-rate/{rate}" for rate in RATES), "longer", FASHION, CIFAR10)
 """The committed studies of more than one activation."""
 
@@ -268,11 +271,15 @@ def render(template: str) -> str:
     return environment.get_template(template).render().strip() + "\n"
 
 
+def calibrate() -> pd.DataFrame:
+    """calibration.calibration of the committed studies."""
+    studies = [evidence(f"calibration/{name}") for name in CALIBRATED]
+    return calibration({study.protocol.batch_size: study.run_table for study in studies}, PAPER)
+
+
 def render_calibration() -> str:
     """The table of docs/paper.md, in Markdown."""
-    studies = [evidence(f"calibration/{name}") for name in CALIBRATED]
-    runs = {study.protocol.batch_size: study.run_table for study in studies}
-    return tables.markdown(*tables.calibration_cells(calibration(runs, PAPER)))
+    return tables.markdown(*tables.calibration_cells(calibrate()))
 
 
 def render_reference() -> str:

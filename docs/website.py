@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 
 import findings
-from findings import DOCS, RESULTS, ROOT
+from findings import DOCS, RESULTS, ROOT, STUDIES
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -71,14 +71,13 @@ class Site:
             for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md")
             for path in ROOT.glob(pattern)
         }
-        self.studies = sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.rglob("study.json"))
 
     def page(self, source: str) -> str | None:
         """The page that a source file or a study's folder becomes; an image stays itself; None: it has no place."""
         if source in self.documents:
             path = PurePosixPath(source)
             return str(path.with_name("index.html") if path.name == "README.md" else path.with_suffix(".html"))
-        if source.removeprefix("results/") in self.studies:
+        if source.removeprefix("results/") in STUDIES:
             return f"{source}/index.html"
         return source if source.endswith(".svg") else None
 
@@ -167,7 +166,7 @@ def build(folder: Path) -> None:
     """Write the site into an empty folder."""
     site = Site()
     studies: list[Study] = []
-    for name in site.studies:
+    for name in STUDIES:
         page = f"results/{name}/index.html"
         try:
             studies.append(describe_study(name, page))
