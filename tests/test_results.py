@@ -17,8 +17,8 @@ EARLIER = {"relu": [0.9753, 0.9772, 0.9775], "fluid": [0.9758, 0.9755, 0.9755]}
 
 def after_two_epochs(study: str, activation: str) -> list[float]:
     """Test accuracies by seed."""
-    runs = load_study(RESULTS / study).read().runs
-    return [run.epochs[1].test_accuracy for run in runs if run.trial.activation == activation]
+    runs = [run for run in load_study(RESULTS / study).read().runs if run.trial.activation == activation]
+    return [run.epochs[1].test_accuracy for run in runs]
 
 
 @pytest.mark.parametrize("activation", ["relu", "fluid"])
