@@ -173,7 +173,13 @@ print(sorted(run.trial.activation for run in experiment.contents.runs))
 """
 
 
-@pytest.mark.parametrize("command", [["scripts/script.py"], ["-m", "scripts.script"]], ids=["script", "module"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["scripts/script.py"], id="script"),
+        pytest.param(["-m", "scripts.script"], id="module", marks=pytest.mark.slow),
+    ],
+)
 def test_a_script_without_a_guard_runs_once(command: list[str], folder: Path, data_dir: Path) -> None:
     """Workers do not run it again, though they import from its folder, and not from a random.py of the current one."""
     (folder / "scripts").mkdir()
