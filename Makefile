@@ -16,8 +16,12 @@ CIFAR10 := --dataset cifar10 --model cnn3 --epochs 15 --batch-size 64
 CIFAR10_RATES := 0.001 0.003 0.01 0.03
 CIFAR10_RATE := 0.01
 
+# what cog writes parts of
+GENERATED := README.md docs/cli.md docs/findings.md docs/paper.md
+COG := $(BIN)/cog -I docs -p 'import findings' --verbosity 1
+
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint format results calibration studies gpu-studies findings benchmarks reference clean
+.PHONY: help setup reproduce test check lint format docs site results calibration studies gpu-studies benchmarks clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,20 +39,33 @@ reproduce: $(READY)  ## Train the paper's six trials and print its Table 2 besid
 	$(BIN)/fluidrelu repeat -n 3
 	$(BIN)/fluidrelu report --against results/paper
 
-test: lint  ## Run linters, type check and tests
+test: lint  ## Run linters, type check and all tests
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n $(TEST_PROCESSES) --dist loadfile
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-lint: $(READY)  ## Run linters and type check alone
+check: lint  ## Run linters, type check and fast tests, while you work
+	$(BIN)/python -m pytest -q -m 'not slow' -n 2
+
+lint: $(READY)  ## Run linters and type check; check what is generated
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(COG) --check --check-fail-msg 'Run make docs.' $(GENERATED)
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## Write everything that is generated: findings, README's numbers, docs/cli.md and docs/figures
+	$(BIN)/python docs/drawings.py
+	$(COG) -r $(GENERATED)
+
+site: $(READY)  ## Build a static site of all studies and documents in site/
+	rm -rf site
+	$(BIN)/python docs/website.py site
 
 results: $(READY)  ## For maintainers: make the committed study again (STUDY=paper N=3)
 	rm -rf results/$(STUDY)/runs
@@ -84,17 +101,11 @@ gpu-studies: $(READY)  ## For maintainers: the studies of docs/plans.md that nee
 		--epochs 100 --batch-size 128 --lr 0.1 --schedule step --weight-decay 0.0001 --augment flip-crop
 	$(BIN)/fluidrelu repeat -n 1000 --study mnist-1000 --device cuda
 
-findings: $(READY)  ## For maintainers: recompute all numbers and figures of docs/findings.md and README.md from the runs
-	$(BIN)/python docs/findings.py
-
 benchmarks: $(READY)  ## Measure step, peer script and study (half an hour, on a quiet machine)
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/peer.py --study
 
-reference: $(READY)  ## Write docs/cli.md, the reference of commands and options
-	$(BIN)/typer fluidrelu_cli.cli utils docs --name fluidrelu | sed "s/&#x27;/'/g" > docs/cli.md
-
 clean:  ## Remove the environment and all that tools left; results stay
-	rm -rf $(VENV) build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

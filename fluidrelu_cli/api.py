@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluidrelu_cli.analysis import DEFAULT_BASELINE
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import SETTINGS
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.result import Result
-from fluidrelu_cli.study import DEFAULT_STUDY, load_study, open_study
+from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, open_study
 
 if TYPE_CHECKING:
     from torch import nn

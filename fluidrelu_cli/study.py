@@ -18,6 +18,12 @@ from fluidrelu_cli.run import Run, RunFiles
 
 DEFAULT_STUDY = "local"
 
+DEFAULT_BASELINE = "relu"
+"""The activation that others are compared with unless another is named: the paper's."""
+
+DEFAULT_ACTIVATIONS = (DEFAULT_BASELINE, "fluid")
+"""The paper's two: what is trained when nobody names any."""
+
 
 @dataclass(frozen=True)
 class Contents:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fluidrelu_cli.analysis.inference import final_accuracies
 from fluidrelu_cli.study import load_study
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -18,9 +17,8 @@ EARLIER = {"relu": [0.9753, 0.9772, 0.9775], "fluid": [0.9758, 0.9755, 0.9755]}
 
 def after_two_epochs(study: str, activation: str) -> list[float]:
     """Test accuracies by seed."""
-    runs, _ = load_study(RESULTS / study).read_runs()
-    finals = final_accuracies(runs[(runs["activation"] == activation) & (runs["epoch"] <= 2)])
-    return [float(accuracy) for accuracy in finals.sort_values("seed")["test_accuracy"]]
+    runs = [run for run in load_study(RESULTS / study).read().runs if run.trial.activation == activation]
+    return [run.epochs[1].test_accuracy for run in runs]
 
 
 @pytest.mark.parametrize("activation", ["relu", "fluid"])

@@ -13,9 +13,6 @@ import typer
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, WHERE_RESULTS_GO, replace_signature, typed_parameters
 from fluidrelu_cli.protocol import SETTINGS, Protocol, Setting
 
-DEFAULT_ACTIVATIONS = ("relu", "fluid")
-"""The paper's two, its baseline first: what is trained when nobody names any."""
-
 DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda", "mps"],
     typer.Option(help="Where to train; auto: cuda if there is one, else cpu.", rich_help_panel=WHERE_IT_RUNS),

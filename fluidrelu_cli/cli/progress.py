@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -36,7 +37,7 @@ class _Shown(Generic[Drawn]):
 
     def __init__(self, console: Console, draw: Callable[[], Drawn]) -> None:
         self._console = console
-        self._live: Drawn | None = draw() if console.is_terminal and not console.is_dumb_terminal else None
+        self._live: Drawn | None = draw() if _can_draw(console) else None
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -52,6 +53,13 @@ class _Shown(Generic[Drawn]):
     def _say(self, line: str) -> None:
         # soft_wrap: a line of a log file is one line
         self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _can_draw(console: Console) -> bool:
+    """Whether lines can be drawn over: on a terminal, and in Jupyter where its widgets are installed."""
+    if console.is_jupyter:
+        return importlib.util.find_spec("ipywidgets") is not None
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 class TrialsProgress(_Shown[Progress]):

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fluidrelu_cli.analysis import DEFAULT_BASELINE
 from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, WorkersOption
 from fluidrelu_cli.cli.terminal import say, show
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.study import DEFAULT_STUDY, load_study, study_folder
+from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, study_folder
 
 if TYPE_CHECKING:
     from fluidrelu_cli.report.evidence import Evidence
@@ -106,8 +105,6 @@ def plan(
     from fluidrelu_cli.cli import wording
     from fluidrelu_cli.workers.local import default_workers
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers must be a whole number from 1, not {workers}.")
     opened = load_study(study_folder(results, study))
     contents = opened.read()
     names = {name.lower(): name for name in opened.asked}

@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 
 from fluidrelu_cli.cli.options import (
-    DEFAULT_ACTIVATIONS,
     DataDirOption,
     DeviceOption,
     OfflineOption,
@@ -23,7 +22,7 @@ from fluidrelu_cli.cli.options import (
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, say, show
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT
-from fluidrelu_cli.study import DEFAULT_STUDY, open_study
+from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, open_study
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Experiment, Work

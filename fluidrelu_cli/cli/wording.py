@@ -66,7 +66,8 @@ def verified_run(verified: Verification, csv: Path) -> list[str]:
     )
     return [
         f"{csv}: made again, and the numbers differ: {largest}.",
-        f"The test accuracy after the last epoch is {accuracy(verified.again.test_accuracy)} here, {accuracy(recorded)} there.",
+        f"The test accuracy after the last epoch is {accuracy(verified.again.test_accuracy)} here,"
+        f" {accuracy(recorded)} there.",
         reason,
     ]
 

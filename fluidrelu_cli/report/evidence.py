@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from fluidrelu_cli.analysis import DEFAULT_BASELINE, inference, published
+from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.audit import describe_mixtures
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.run import Provenance, Run, tabulate_parameters, tabulate_runs
-from fluidrelu_cli.study import Contents, Study
+from fluidrelu_cli.study import DEFAULT_BASELINE, Contents, Study
 
 
 class Evidence:

@@ -8,8 +8,13 @@ from fluidrelu_cli.report import wording
 from fluidrelu_cli.report.document import Document
 
 
-def render_page(document: Document) -> str:
-    """The page: question, answer, tables, figures (embedded as SVG), protocol and provenance."""
+def render_page(document: Document, home: str | None = None) -> str:
+    """The page: question, answer, tables, figures (embedded as SVG), protocol and provenance.
+
+    Args:
+        document: the report, illustrated.
+        home: where the list of all studies is, for a page that is part of a site.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -21,6 +26,7 @@ def render_page(document: Document) -> str:
     )
     return environment.get_template("report.html").render(
         document=document,
+        home=home,
         where=wording.where(document.facts),
         result_explained=wording.RESULT_EXPLAINED,
         figures=[(drawing, base64.b64encode(drawing.contents["svg"]).decode()) for drawing in document.drawings],

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import make_run
 
 from fluidrelu_cli.analysis.planning import Plan
 from fluidrelu_cli.cli import wording
-from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.verification import Recorded, Verification
+from fluidrelu_cli.verification import Verification
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_seeds_that_a_plan_leaves_out() -> None:
 
 
 def verification(differences: dict[str, float], conditions: dict[str, tuple[str, str]]) -> Verification:
-    recorded = Recorded(Trial(Protocol(), "relu", 0), {"test_accuracy": [0.5, 0.9752]}, None, {})
-    return Verification(recorded, 0.9753, differences, conditions)
+    recorded, again = (make_run("relu", accuracies=(0.5, accuracy)) for accuracy in (0.9752, 0.9753))
+    return Verification(recorded, again, differences, conditions)
 
 
 def test_verified_run_in_sentences() -> None:

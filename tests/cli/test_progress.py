@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from fluidrelu_cli.cli.progress import EpochLines, TransferProgress, TrialsProgress
@@ -101,3 +102,10 @@ def test_a_download_shows_its_bytes_on_a_terminal_and_its_end_elsewhere() -> Non
     assert shown[False] == "images.gz: 3.0 MB\n"
     assert re.search(r"images\.gz .* 1\.5/3\.0 MB", shown[True])
     assert "labels.gz" in shown[True]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_jupyter_draws_bars_only_with_its_widgets(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: object() if installed else None)
+    progress = TrialsProgress(Console(file=io.StringIO(), force_jupyter=True), trials=1)
+    assert (progress._live is not None) == installed

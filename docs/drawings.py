@@ -1,0 +1,64 @@
+"""The figures that documents show, drawn anew from the committed runs into docs/figures: `make docs`."""
+
+from __future__ import annotations
+
+import findings
+from findings import CIFAR10, DOCS, FASHION, MAIN, RATES
+from matplotlib.figure import Figure
+
+from fluidrelu_cli.files import write_whole
+from fluidrelu_cli.report import plots, tables
+
+FIGURES = {
+    **{
+        name: (MAIN, name)
+        for name in ("forest", "differences", "accuracies", "best-of-three", "functions-fluid", "learned-fluid")
+    },
+    "learning-curves-longer": ("longer", "learning-curves"),
+    **{
+        f"{name}-{study}": (study, name)
+        for study, name in ((FASHION, "differences"), (CIFAR10, "differences"), (CIFAR10, "learning-curves"))
+    },
+}
+"""By the file's name, which study's report has the figure, and under what name."""
+
+NAMES = (*FIGURES, "learning-rate")
+"""Of all files."""
+
+
+def draw_rates() -> Figure:
+    """Accuracy by learning rate, each seed and the mean with its interval."""
+    figure = Figure(figsize=(plots.WIDTH, 3.6), layout="constrained")
+    ax = figure.subplots()
+    rates = findings.rates()
+    for colour, shift, activation in (("C0", 0.97, "relu"), ("C1", 1.03, "fluid")):  # side by side
+        places = [float(rate) * shift for rate in RATES]
+        for place, rate in zip(places, RATES, strict=True):
+            seeds = findings.finals(f"learning-rate/{rate}", activation, activation)["test_accuracy"]
+            ax.plot([place] * len(seeds), seeds, "o", color=colour, markersize=3, alpha=0.5, mew=0)
+        means = [rate[activation]["mean"] for rate in rates]
+        halves = [(rate[activation]["ci_high"] - rate[activation]["ci_low"]) / 2 for rate in rates]
+        ax.errorbar(places, means, halves, fmt="D", color=colour, markersize=4, capsize=4)
+        ax.plot(places, means, color=colour, label=tables.label(activation))
+    ax.set_xscale("log")
+    ax.set_xticks([float(rate) for rate in RATES], RATES)
+    ax.minorticks_off()
+    ax.set(xlabel="learning rate ε", ylabel="test accuracy", title="Each seed, mean and 95 % interval")
+    ax.legend()
+    return figure
+
+
+def draw(name: str) -> bytes:
+    """The figure of this name, as SVG."""
+    with plots.style():
+        if name == "learning-rate":
+            figure = draw_rates()
+        else:
+            study, picture = FIGURES[name]
+            figure = {each.name: each for each in findings.report(study).pictures}[picture].draw()
+        return plots.render(figure, ("svg",))["svg"]
+
+
+if __name__ == "__main__":
+    for name in NAMES:
+        write_whole(DOCS / "figures" / f"{name}.svg", draw(name))

@@ -1,0 +1,190 @@
+"""A static site of all studies and documents: `make site`.
+
+It mirrors the repository: docs/findings.md becomes docs/findings.html, a README the index of its folder, and the study
+in results/NAME the page results/NAME/index.html.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path, PurePosixPath
+
+import findings
+from findings import DOCS, RESULTS, ROOT, STUDIES
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from fluidrelu_cli.errors import FluidReluError
+from fluidrelu_cli.report.compose import illustrate
+from fluidrelu_cli.report.page import render_page
+
+NAVIGATION = {
+    "README.md": "fluidrelu",
+    "README.md#studies": "Studies",
+    "docs/findings.md": "Findings",
+    "docs/how-to/activation.md": "Your activation",
+    "docs/how-to/data.md": "Your data",
+    "docs/how-to/network.md": "Your network",
+    "docs/how-to/python.md": "Python",
+    "docs/cli.md": "Commands",
+}
+"""What every page links to, by its source."""
+
+ENVIRONMENT = Environment(
+    loader=ChoiceLoader([FileSystemLoader(DOCS), PackageLoader("fluidrelu_cli.report")]),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's entry in the index."""
+
+    name: str
+    question: str
+    answer: str
+    n: int
+    """Pairs of its first comparison, or runs where there is nothing to compare."""
+    date: str
+    """Of its latest run."""
+    page: str
+
+
+class Site:
+    """Which pages there are, and how one leads to another. All paths are relative to the top folder."""
+
+    def __init__(self) -> None:
+        self.documents = {
+            path.relative_to(ROOT).as_posix()
+            for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md")
+            for path in ROOT.glob(pattern)
+        }
+
+    def page(self, source: str) -> str | None:
+        """The page that a source file or a study's folder becomes; an image stays itself; None: it has no place."""
+        if source in self.documents:
+            path = PurePosixPath(source)
+            return str(path.with_name("index.html") if path.name == "README.md" else path.with_suffix(".html"))
+        if source.removeprefix("results/") in STUDIES:
+            return f"{source}/index.html"
+        return source if source.endswith(".svg") else None
+
+    def link(self, target: str, source: str) -> str | None:
+        """A link in a document as it has to be in its page; None if it leads to nothing on the site."""
+        if re.match(r"\w+:|#", target):
+            return target
+        path, hash_mark, anchor = target.partition("#")
+        page = self.page(os.path.normpath(PurePosixPath(source).parent / path))
+        return page and relative(page, self.page(source) or "") + hash_mark + anchor
+
+
+def relative(target: str, page: str) -> str:
+    """The path from one page to another."""
+    return os.path.relpath(target, PurePosixPath(page).parent)
+
+
+def render_markdown(text: str, source: str, site: Site) -> Markup:
+    """A document, or a part of one, as HTML: headings with GitHub's anchors, links within the site."""
+    parser = MarkdownIt("commonmark").enable("table")
+    parser.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    parser.add_render_rule("html_block", lambda *_: "")  # the markers of what is generated
+    tokens = parser.parse(text)
+    anchors: dict[str, int] = {}
+    for index, token in enumerate(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", make_anchor(tokens[index + 1].children or [], anchors))
+        if token.children is not None:
+            token.children = list(lead_within(token.children, source, site))
+    return Markup(parser.renderer.render(tokens, parser.options, {}))
+
+
+def make_anchor(heading: Iterable[Token], used: dict[str, int]) -> str:
+    """A heading's anchor, as GitHub makes it."""
+    words = "".join(token.content for token in heading).lower()
+    anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+    used[anchor] = used.get(anchor, -1) + 1
+    return f"{anchor}-{used[anchor]}" if used[anchor] else anchor
+
+
+def lead_within(tokens: Iterable[Token], source: str, site: Site) -> Iterator[Token]:
+    """A paragraph with its links as the site has them; one that leads to nothing on the site is none."""
+    linked = True
+    for token in tokens:
+        name = {"link_open": "href", "image": "src"}.get(token.type)
+        if name is not None:
+            target = site.link(str(token.attrs[name]), source)
+            token.attrs[name] = target or ""
+            linked = target is not None
+        if linked or token.type not in ("link_open", "link_close"):
+            yield token
+        linked = linked or token.type == "link_close"
+
+
+def render_document(source: str, site: Site, studies: Iterable[Study] = ()) -> str:
+    """A document's page; the README's, which is the index, has the studies before its instructions."""
+    text = (ROOT / source).read_text(encoding="utf-8")
+    before, heading, after = text.partition("\n## Run it\n") if studies else (text, "", "")
+    title = re.search(r"^# (.*)", text, flags=re.MULTILINE)
+    return ENVIRONMENT.get_template("website.html").render(
+        title=title[1].replace("`", "") if title else source,
+        links=[(name, site.link(relative(target, source), source)) for target, name in NAVIGATION.items()],
+        body=render_markdown(before, source, site),
+        studies=list(studies),
+        rest=render_markdown(heading + after, source, site),
+    )
+
+
+def describe_study(name: str, page: str) -> Study:
+    """Raises FluidReluError if the study has no readable run."""
+    evidence, report = findings.evidence(name), findings.report(name)
+    counts = evidence.comparisons if len(evidence.comparisons) else evidence.summary
+    return Study(name, report.question, report.answer, int(counts["n"].iloc[0]), date_runs(name), page)
+
+
+def date_runs(name: str) -> str:
+    """When a study's latest run was committed; where git does not know it, when it was written."""
+    runs = RESULTS / name / "runs"
+    command = ["git", "log", "-1", "--format=%cs", "--", str(runs)]
+    committed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return committed or date.fromtimestamp(max(path.stat().st_mtime for path in runs.iterdir())).isoformat()
+
+
+def build(folder: Path) -> None:
+    """Write the site into an empty folder."""
+    site = Site()
+    studies: list[Study] = []
+    for name in STUDIES:
+        page = f"results/{name}/index.html"
+        try:
+            studies.append(describe_study(name, page))
+        except FluidReluError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)  # noqa: T201
+            continue
+        document = illustrate(findings.report(name), ("svg",))
+        write(folder / page, render_page(document, home=relative("index.html", page)))
+    studies.sort(key=lambda study: not len(findings.evidence(study.name).comparisons))  # those with a verdict first
+    for source in sorted(site.documents):
+        write(folder / str(site.page(source)), render_document(source, site, studies if source == "README.md" else ()))
+    shutil.copytree(DOCS / "figures", folder / "docs" / "figures")
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
