@@ -50,12 +50,14 @@ def test_a_step_is_set_against_its_floor() -> None:
         assert text in output
 
 
+@pytest.mark.slow
 def test_a_study_is_trained_from_its_start() -> None:
     output = invoke(study.main, "--workers=1", "-n1", "--epochs=1", "--train-images=100", "--rounds=1")
     assert re.search(r"1 +1.00 \(1.00–1.00\) +1.00 \(1.00–1.00\) +\d\.\d\d GB", output)
     assert "resident memory of the largest process" in output
 
 
+@pytest.mark.slow
 def test_one_trial_is_compared_with_the_peers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(peer, "PAIR", ("relu",))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -72,9 +72,10 @@ needs_fork_server = pytest.mark.skipif(
 
 
 @pytest.fixture
-def own(folder: Path) -> None:
+def own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module of activations in the current folder, where worker processes find it, too."""
-    (folder / "spoilt.py").write_text(textwrap.dedent(ACTIVATIONS))
+    monkeypatch.delitem(sys.modules, "worker_acts", raising=False)  # that of another test's folder
+    (folder / "worker_acts.py").write_text(textwrap.dedent(ACTIVATIONS))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_workers_give_the_runs_of_this_process(data_dir: Path, monkeypatch: pyte
     """They have its folder and its environment, even if the fork server was started with others."""
     local.start_fork_server()
     monkeypatch.setenv("SCALE", "0.5")
-    jobs = [make_job("fluid", 2), make_job("RReLU", [3]), make_job("spoilt:Scaled")]
+    jobs = [make_job("fluid", 2), make_job("RReLU", [3]), make_job("worker_acts:Scaled")]
     events = list(run_on_this_machine(jobs, 2, data_dir, "cpu"))
     assert failures_in(events) == []
     assert sum(isinstance(event, EpochDone) for event in events) == PROTOCOL.epochs * len(jobs)
@@ -126,7 +127,7 @@ def test_workers_give_the_runs_of_this_process(data_dir: Path, monkeypatch: pyte
 @pytest.mark.parametrize("culprit", [0, 1])
 def test_of_a_job_that_kills_its_worker_only_the_culprit_fails(culprit: int, data_dir: Path) -> None:
     """Seed 0 is made to kill the process in which its job has raised, where the other half waits."""
-    job = make_job(f"spoilt:KillsFor{culprit}", 2)
+    job = make_job(f"worker_acts:KillsFor{culprit}", 2)
     events = list(run_on_this_machine([job], 1, data_dir, "cpu"))
     assert splits_in(events) == [2]
     [failed] = failures_in(events)
@@ -136,7 +137,7 @@ def test_of_a_job_that_kills_its_worker_only_the_culprit_fails(culprit: int, dat
 
 @pytest.mark.usefixtures("own")
 def test_closing_the_iterator_ends_the_workers(data_dir: Path) -> None:
-    with contextlib.closing(run_on_this_machine([make_job("spoilt:Slow", [0])], 1, data_dir, "cpu")) as events:
+    with contextlib.closing(run_on_this_machine([make_job("worker_acts:Slow", [0])], 1, data_dir, "cpu")) as events:
         next(events)
         assert len(multiprocessing.active_children()) == 1
     assert multiprocessing.active_children() == []
@@ -173,7 +174,13 @@ print(sorted(run.trial.activation for run in experiment.contents.runs))
 """
 
 
-@pytest.mark.parametrize("command", [["scripts/script.py"], ["-m", "scripts.script"]], ids=["script", "module"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["scripts/script.py"], id="script"),
+        pytest.param(["-m", "scripts.script"], id="module", marks=pytest.mark.slow),
+    ],
+)
 def test_a_script_without_a_guard_runs_once(command: list[str], folder: Path, data_dir: Path) -> None:
     """Workers do not run it again, though they import from its folder, and not from a random.py of the current one."""
     (folder / "scripts").mkdir()
