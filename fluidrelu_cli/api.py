@@ -63,6 +63,7 @@ def compare(
     from fluidrelu_cli.experiment import conduct, prepare
     from fluidrelu_cli.networks.named import resolve, resolve_class
     from fluidrelu_cli.workers.events import Failed
+    from fluidrelu_cli.workers.local import start_fork_server
 
     if seeds < 1 or not activations:
         raise UsageError("compare needs at least one activation and one seed.")
@@ -78,6 +79,8 @@ def compare(
     names = [activation.name for activation in resolved]
     if len(set(names)) < len(names):
         raise UsageError(f"Two activations have the same name ({', '.join(names)}): rename one, or leave it out.")
+    if all(activation.travels for activation in resolved):
+        start_fork_server()  # it imports torch while this process checks what is to be trained
     with show_downloads() as callbacks:
         experiment = prepare(
             opened, resolved, data_dir=Path(data_dir) if data_dir else None, device=device, offline=offline, **callbacks
