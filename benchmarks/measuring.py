@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import os
+import json
 import statistics
 import subprocess
 import sys
@@ -30,10 +30,12 @@ console.width = max(console.width, 140)  # a table's line is not broken
 
 CORES = default_workers("cpu")
 """The cores that this process may use."""
+PAIR = ("relu", "fluid")
+"""The activations that the paper compares."""
 
 
 def show_machine() -> None:
-    """Without these a figure means nothing elsewhere."""
+    """Print the processor, its cores, torch's version and the date. A measurement means nothing without them."""
     console.print(
         f"{read_cpu_model()} ({torch.backends.cpu.get_cpu_capability()}), {CORES} cores;"
         f" torch {torch.__version__}; {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"
@@ -41,7 +43,7 @@ def show_machine() -> None:
 
 
 def timed(step: Callable[[], object], steps: int) -> Iterator[float]:
-    """Seconds a step, again and again; the first step of a turn is not counted, for it finds other data cached."""
+    """Seconds per step, again and again. The first step of a turn is not counted, because the caches are cold then."""
     while True:
         step()
         start = time.perf_counter()
@@ -51,10 +53,10 @@ def timed(step: Callable[[], object], steps: int) -> Iterator[float]:
 
 
 def in_turn(contenders: Mapping[Key, Iterator[Measured]], rounds: int) -> dict[Key, list[Measured]]:
-    """What is measured of every contender, round by round.
+    """Measure all contenders round by round.
 
-    All have one turn in each round, so that a machine that is busy for a while slows all of them, and what a round
-    gives is the ratio of two of its times.
+    Each has one turn per round, so that a machine that is busy for a while slows all of them. What counts is the ratio
+    of two times of the same round.
     """
     measured: dict[Key, list[Measured]] = {name: [] for name in contenders}
     for _ in range(rounds):
@@ -64,7 +66,7 @@ def in_turn(contenders: Mapping[Key, Iterator[Measured]], rounds: int) -> dict[K
 
 
 def ratios(numerators: Iterable[float], denominators: Iterable[float]) -> list[float]:
-    """Round by round."""
+    """The ratio in each round."""
     return [a / b for a, b in zip(numerators, denominators, strict=True)]
 
 
@@ -76,7 +78,7 @@ def spread(values: Sequence[float]) -> str:
 
 @dataclass(frozen=True)
 class Goal:
-    """Something measured, and the limit that it should keep."""
+    """A measurement, and its limit."""
 
     name: str
     reached: float
@@ -100,9 +102,10 @@ def judge(goals: Sequence[Goal], check: bool) -> None:
 
 
 def convolution_flops(batch_size: int) -> int:
-    """Multiplications and additions of one step in Table 1's convolutions.
+    """The multiplications and additions that Table 1's convolutions take per step.
 
-    Forward, and backward for weights and inputs, each take as many; nobody needs the gradient of the images.
+    The forward pass, and the backward passes to the weights and to the inputs, take the same number each. The gradient
+    of the images is not needed.
     """
     network = build_model(Protocol(), resolve("relu"), 0, (1, 28, 28), 10).module
     weights = [network.get_parameter(f"conv{layer}.weight") for layer in (1, 2)]
@@ -112,23 +115,18 @@ def convolution_flops(batch_size: int) -> int:
 
 @dataclass(frozen=True)
 class Command:
-    """How a Python command went."""
+    """What a Python command took and printed."""
 
     seconds: float
     peak_bytes: int
-    """Resident memory of the largest process, be it the command itself or one of its workers."""
+    """The resident memory of the largest process: the command, or one that it has waited for."""
+    output: str
 
 
 def run(*arguments: str | Path | float) -> Command:
-    """Run `python ARGUMENTS` from start to end, start-up and all."""
-    command = [sys.executable, *map(str, arguments)]
-    start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        errors = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)  # the one call that tells the memory of this command's processes
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(errors)
-    return Command(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    """Run `python ARGUMENTS` and measure it as a whole, start-up included. If it fails, exit with its error output."""
+    watch = Path(__file__).with_name("watch.py")
+    watched = subprocess.run([sys.executable, watch, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if watched.returncode:
+        sys.exit(watched.stderr)
+    return Command(**json.loads(watched.stdout))

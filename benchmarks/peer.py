@@ -1,24 +1,25 @@
-"""fluidrelu against the trial as it is usually written: torchvision, DataLoader, eager autograd."""
+"""fluidrelu beside the script that most people would write: torchvision, DataLoader, eager autograd."""
 
 from __future__ import annotations
 
 import importlib.resources
+import json
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
 import torch
+import train
 import typer
-from measuring import CORES, Goal, console, in_turn, judge, ratios, run, show_machine, spread
+from measuring import CORES, PAIR, Goal, console, in_turn, judge, ratios, run, show_machine, spread
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.data.catalogue import default_data_dir
 from fluidrelu_cli.data.load import load
 from fluidrelu_cli.protocol import Protocol
@@ -34,7 +35,7 @@ class Fluid(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         a = self.a.view(-1, 1, 1)
-        # Without the clamp the branch that is not taken could divide by zero, and its gradient be no number.
+        # Without the clamp, the branch that is not taken could divide by zero, and its gradient would be nan.
         return torch.where(v >= 0, v, v / (1 - v.clamp(max=0) / (2 * torch.exp(a))))
 
 
@@ -60,7 +61,7 @@ class PeerCNN(nn.Module):
 def peer_optimizer(
     network: nn.Module, lr: float = Protocol.lr, momentum: float = Protocol.momentum, beta: float = Protocol.beta
 ) -> torch.optim.SGD:
-    """Momentum SGD; the a's learn beta times as fast."""
+    """Momentum SGD in which every a learns beta times as fast."""
     learned = [value for name, value in network.named_parameters() if name.endswith(".a")]
     others = [value for name, value in network.named_parameters() if not name.endswith(".a")]
     groups: list[dict[str, Any]] = [{"params": others}, {"params": learned, "lr": lr * beta}]
@@ -68,14 +69,14 @@ def peer_optimizer(
 
 
 def unpack(folder: Path) -> None:
-    """Let torchvision unpack the package's archives where it looks for MNIST; nothing is downloaded."""
+    """Let torchvision unpack the package's archives where it looks for MNIST. Nothing is downloaded."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     package = importlib.resources.files("fluidrelu_cli") / "data" / "mnist"
     for name, _ in MNIST.resources:
         with importlib.resources.as_file(package / name) as archive:
             shutil.copyfile(archive, raw / name)
-    MNIST(folder, download=True)  # it finds the archives, and asks nobody for them
+    MNIST(folder, download=True)  # it finds the archives and downloads nothing
 
 
 def train_peer(
@@ -88,10 +89,10 @@ def train_peer(
     test_images: int | None = None,
     data_dir: Path | None = None,
 ) -> float:
-    """One trial; its accuracy on the test images after the last epoch."""
+    """Train one trial, and return its accuracy on the test images after the last epoch."""
     root = data_dir or default_data_dir()
-    train, test = (MNIST(root, train=train, transform=ToTensor()) for train in (True, False))
-    train_loader = DataLoader(Subset(train, range(train_images or len(train))), batch_size, shuffle=True)
+    training, test = (MNIST(root, train=part, transform=ToTensor()) for part in (True, False))
+    train_loader = DataLoader(Subset(training, range(train_images or len(training))), batch_size, shuffle=True)
     test_loader = DataLoader(Subset(test, range(test_images or len(test))), 1000)
     network = PeerCNN(activation)
     optimizer = peer_optimizer(network, lr, beta=beta)
@@ -102,11 +103,11 @@ def train_peer(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        accuracy = _accuracy(network, test_loader)
+        accuracy = _test(network, test_loader)
     return accuracy
 
 
-def _accuracy(network: nn.Module, loader: DataLoader[tuple[Tensor, Tensor]]) -> float:
+def _test(network: nn.Module, loader: DataLoader[tuple[Tensor, Tensor]]) -> float:
     network.eval()
     correct = total = 0
     with torch.no_grad():
@@ -118,26 +119,24 @@ def _accuracy(network: nn.Module, loader: DataLoader[tuple[Tensor, Tensor]]) -> 
 
 def main(
     study: Annotated[
-        bool, typer.Option("--study", help="Whole trials with all cores, as a user would run either.")
+        bool, typer.Option("--study", help="Compare whole trials on all cores, as a user would run either.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(help="Epochs (left out: 1, or 8 with --study).")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 100,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 100,
     train_images: Annotated[
         int | None, typer.Option(help="Training images (left out: 30,000, or all with --study).")
     ] = None,
-    n: Annotated[int, typer.Option("-n", help="With --study: seeds that fluidrelu trains in each round.")] = CORES,
+    n: Annotated[int, typer.Option("-n", help="With --study: seeds that fluidrelu trains per round.")] = CORES,
     rounds: Annotated[int | None, typer.Option(help="Rounds (left out: 5, or 2 with --study).")] = None,
     check: Annotated[bool, typer.Option("--check", help="With --study: exit with 1 if the goal is missed.")] = False,
-    trial: Annotated[
-        str | None, typer.Option(help="Train the peer's trial of this activation, and compare nothing.")
-    ] = None,
+    trial: Annotated[str | None, typer.Option(help="Only train the peer's trial of this activation.")] = None,
     threads: Annotated[int | None, typer.Option(help="With --trial: torch's threads (left out: its default).")] = None,
 ) -> None:
-    """Set fluidrelu's trials beside those of a script as it is usually written: same network, data, steps and tests.
+    """Compare fluidrelu's trials with those of a usual script: same network, data, steps and tests.
 
-    By default both have one thread and one trial, so that the ratio is that of the work. With --study each uses the
-    machine as it does by itself: the script's trials one after another with torch's own threads, fluidrelu's with
-    `repeat`. Start-up counts everywhere.
+    By default both train one trial on one thread, so that the ratio compares the work. With --study each uses the
+    machine in its own way: the script trains trial after trial with torch's default threads, fluidrelu with one worker
+    per core. Start-up is always included.
     """
     epochs = epochs or (8 if study or trial else 1)
     if trial is not None:
@@ -147,49 +146,51 @@ def main(
         console.print(f"test accuracy {accuracy:.4f}")
         return
     if check and not study:
-        raise typer.BadParameter("the goal is for whole trials: add --study.", param_hint="--check")
+        raise typer.BadParameter("the goal is one for whole trials: add --study.", param_hint="--check")
     show_machine()
-    load("mnist", default_data_dir())  # both unpacked before anybody's time counts
+    load("mnist", default_data_dir())  # both unpack it before anything is timed
     unpack(default_data_dir())
-    options: list[str | float] = ["--epochs", epochs, "--batch-size", batch_size]
+    protocol = {"epochs": epochs, "batch_size": batch_size}
     if train_images or not study:
-        options += ["--train-images", train_images or 30_000]
+        protocol["train_images"] = train_images or 30_000
     if study:
-        _compare_studies(options, n, rounds or 2, check)
+        _compare_studies(protocol, n, rounds or 2, check)
     else:
-        _compare_trials(options, rounds or 5)
+        _compare_trials(protocol, rounds or 5)
 
 
-def _compare_trials(options: list[str | float], rounds: int) -> None:
+def _compare_trials(protocol: Mapping[str, int], rounds: int) -> None:
     contenders = {}
-    for name in PAPER_PAIR:
-        contenders[f"peer {name}"] = _peer(name, "--threads", 1, *options)
-        contenders[f"fluidrelu {name}"] = _fluidrelu("train", "--act", name, *options)
+    for name in PAIR:
+        contenders[f"peer {name}"] = _time_peer(name, protocol, "--threads", 1)
+        contenders[f"fluidrelu {name}"] = _time_fluidrelu(train.Settings([name], protocol))
     seconds = in_turn(contenders, rounds)
-    rows = [[name, spread(ratios(seconds[f"peer {name}"], seconds[f"fluidrelu {name}"]))] for name in PAPER_PAIR]
+    rows = [[name, spread(ratios(seconds[f"peer {name}"], seconds[f"fluidrelu {name}"]))] for name in PAIR]
     console.print(rich_table("One trial on one thread", ["activation", "wall time: peer / fluidrelu"], rows))
 
 
-def _compare_studies(options: list[str | float], n: int, rounds: int, check: bool) -> None:
-    peers = {name: _peer(name, *options) for name in PAPER_PAIR}
-    seconds = in_turn({**peers, "fluidrelu": _fluidrelu("repeat", "-n", n, *options)}, rounds)
-    per_trial = [sum(both) / len(both) for both in zip(*(seconds[name] for name in PAPER_PAIR), strict=True)]
-    trials = n * len(PAPER_PAIR)
+def _compare_studies(protocol: Mapping[str, int], n: int, rounds: int, check: bool) -> None:
+    peers = {name: _time_peer(name, protocol) for name in PAIR}
+    seconds = in_turn({**peers, "fluidrelu": _time_fluidrelu(train.Settings(PAIR, protocol, n, CORES))}, rounds)
+    per_trial = [sum(both) / len(both) for both in zip(*(seconds[name] for name in PAIR), strict=True)]
+    trials = n * len(PAIR)
     faster = ratios(per_trial, [time / trials for time in seconds["fluidrelu"]])
-    head = ["fluidrelu's study", "trials an hour: fluidrelu / peer"]
+    head = ["fluidrelu's study", "trials per hour: fluidrelu / peer"]
     console.print(rich_table("All cores", head, [[f"{trials} trials, {CORES} workers", spread(faster)]]))
-    judge([Goal("trials an hour over the peer's", median(faster), 6, at_least=True)], check)
+    judge([Goal("trials per hour over the peer's", median(faster), 6, at_least=True)], check)
 
 
-def _peer(activation: str, *options: str | float) -> Iterator[float]:
+def _time_peer(activation: str, protocol: Mapping[str, int], *options: str | float) -> Iterator[float]:
+    """Seconds of the peer's trial, from the start of its process."""
+    settings = [part for name, value in protocol.items() for part in (f"--{name.replace('_', '-')}", value)]
     while True:
-        yield run(__file__, "--trial", activation, *options).seconds
+        yield run(__file__, "--trial", activation, *settings, *options).seconds
 
 
-def _fluidrelu(*arguments: str | float) -> Iterator[float]:
+def _time_fluidrelu(settings: train.Settings) -> Iterator[float]:
+    """Seconds of a study, from the start of its process."""
     while True:
-        with tempfile.TemporaryDirectory() as folder:  # where no trial is finished yet
-            yield run("-m", "fluidrelu_cli", *arguments, "--device", "cpu", "--results", folder).seconds
+        yield run(train.__file__, json.dumps(asdict(settings))).seconds
 
 
 if __name__ == "__main__":

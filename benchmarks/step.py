@@ -1,4 +1,4 @@
-"""A training step against its convolutions alone, against ReLU's, and against the step as it is usually written."""
+"""The time of a training step, relative to its convolutions alone, to ReLU's, and to the step as usually written."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Annotated
 
 import torch
 import typer
-from measuring import Goal, console, convolution_flops, in_turn, judge, ratios, show_machine, spread, timed
+from measuring import PAIR, Goal, console, convolution_flops, in_turn, judge, ratios, show_machine, spread, timed
 from peer import PeerCNN, peer_optimizer
 from torch import nn
 
-from fluidrelu_cli.analysis.published import PAPER_PAIR
 from fluidrelu_cli.data.catalogue import default_data_dir
 from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.data.load import load_dataset
-from fluidrelu_cli.networks.named import ACTIVATIONS
+from fluidrelu_cli.networks.named import ACTIVATIONS, resolve
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.report.tables import rich_table
 from fluidrelu_cli.seeding import make_deterministic
-from fluidrelu_cli.training.loop import Training, keep_freed_memory
+from fluidrelu_cli.training.loop import Training
+from fluidrelu_cli.training.machine import keep_freed_memory
 
 CPU = torch.device("cpu")
 FLOOR, STRICT_FLOOR = "floor, default layout", "floor, channels last"
@@ -31,7 +31,7 @@ PROFILED_STEPS = 100
 
 
 def convolutions(batch_size: int, memory_format: torch.memory_format) -> Callable[[], object]:
-    """Table 1's two convolutions, forward and backward: what no implementation on the same library can leave out."""
+    """Table 1's two convolutions, forward and backward. Every implementation on the same library needs them."""
     conv1 = nn.Conv2d(1, 16, 5).to(memory_format=memory_format)  # type: ignore[call-overload,unused-ignore]
     conv2 = nn.Conv2d(16, 32, 5).to(memory_format=memory_format)  # type: ignore[call-overload,unused-ignore]
 
@@ -49,7 +49,7 @@ def convolutions(batch_size: int, memory_format: torch.memory_format) -> Callabl
 
 
 def naive(activation: str, dataset: Dataset, batch_size: int) -> Callable[[], object]:
-    """The eager step as it is usually written, on a batch that is there already."""
+    """The eager step as it is usually written, on a batch that is ready in memory."""
     network = PeerCNN(activation)
     optimizer = peer_optimizer(network)
     images, labels = dataset.train_images[:batch_size] / 255, dataset.train_labels[:batch_size]
@@ -64,28 +64,31 @@ def naive(activation: str, dataset: Dataset, batch_size: int) -> Callable[[], ob
 
 
 def training(protocol: Protocol, activation: str, dataset: Dataset, steps: int) -> Iterator[float]:
-    """Seconds a step of fluidrelu's own training, taking the batch out of the data included: a turn is an epoch."""
+    """Seconds per step of fluidrelu's own training, which takes its batches out of the data. A turn is an epoch."""
     stamps: list[float] = []
-    epochs = Training([Trial(protocol, activation, 0)], dataset, CPU).epochs(lambda: stamps.append(time.perf_counter()))
-    for _ in epochs:
+    for _ in make_training(protocol, activation, dataset).epochs(lambda: stamps.append(time.perf_counter())):
         yield (stamps[-1] - stamps[0]) / steps
         stamps.clear()
 
 
+def make_training(protocol: Protocol, activation: str, dataset: Dataset) -> Training:
+    return Training(resolve(activation), [Trial(protocol, activation, 0)], dataset, CPU)
+
+
 def main(
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 100,
-    rounds: Annotated[int, typer.Option(help="How often every contender has its turn.")] = 50,
-    steps: Annotated[int, typer.Option(help="Steps a turn.")] = 5,
-    precision: Annotated[str, typer.Option(help="fluidrelu's precision: fp32 or bf16.")] = "fp32",
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 100,
+    rounds: Annotated[int, typer.Option(help="Turns of every contender.")] = 50,
+    steps: Annotated[int, typer.Option(help="Steps per turn.")] = 5,
+    precision: Annotated[str, typer.Option(help="Precision of fluidrelu's steps: fp32 or bf16.")] = "fp32",
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a goal is missed.")] = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help=f"Show instead where the time goes in {PROFILED_STEPS} steps.")
+        bool, typer.Option("--profile", help=f"Only show which operators take the time of {PROFILED_STEPS} steps.")
     ] = False,
 ) -> None:
-    """Time the training step of every built-in activation, on one thread, against what bounds it.
+    """Time the training step of every built-in activation on one thread, and compare it with what bounds it.
 
-    All contenders have a turn in each round; what counts is the ratio of two of a round's times. Shown are median and
-    quartiles.
+    Every contender has one turn per round. The table shows median and quartiles of the ratios of two times of the same
+    round.
     """
     steps = PROFILED_STEPS if profile else steps
     protocol = Protocol(
@@ -96,12 +99,12 @@ def main(
         precision=precision,
     )
     show_machine()
-    # The conditions that trials are trained under, for all contenders.
+    # All contenders run under the conditions of a trial.
     make_deterministic(CPU)
     keep_freed_memory()
     dataset = load_dataset(protocol, default_data_dir())
     if profile:
-        for activation in PAPER_PAIR:
+        for activation in PAIR:
             show_profile(protocol, activation, dataset)
         return
     matrix = torch.rand(GEMM_SIZE, GEMM_SIZE)
@@ -111,7 +114,7 @@ def main(
             "gemm": timed(lambda: torch.mm(matrix, matrix), 1),
             **{name: timed(convolutions(batch_size, layout), steps) for name, layout in floors.items()},
             **{name: training(protocol, name, dataset, steps) for name in ACTIVATIONS},
-            **{f"naive {name}": timed(naive(name, dataset, batch_size), steps) for name in PAPER_PAIR},
+            **{f"naive {name}": timed(naive(name, dataset, batch_size), steps) for name in PAIR},
         },
         rounds,
     )
@@ -125,8 +128,8 @@ def main(
     head = ["step", *(f"/ {base}".replace(", ", ",\n") for base in bases), "at best, of\nGEMM peak"]
     console.print(rich_table(f"Batch size {batch_size}, {precision}, {rounds} rounds", head, rows))
     console.print(
-        "The last column counts the convolutions' operations alone, in the best round; the peak is that of the best"
-        f" float32 product of {GEMM_SIZE} x {GEMM_SIZE}: {peak / 1e9:.0f} GFLOP/s."
+        "The last column counts only the convolutions' operations, in the best round. The peak is the best float32"
+        f" product of {GEMM_SIZE} x {GEMM_SIZE}: {peak / 1e9:.0f} GFLOP/s."
     )
 
     def ratio(name: str, base: str) -> float:
@@ -135,15 +138,15 @@ def main(
     judge(
         [
             Goal("fluid's step / ReLU's", ratio("fluid", "relu"), 1.10),
-            *(Goal(f"{name}'s step / {STRICT_FLOOR}", ratio(name, STRICT_FLOOR), 1.30) for name in PAPER_PAIR),
+            *(Goal(f"{name}'s step / {STRICT_FLOOR}", ratio(name, STRICT_FLOOR), 1.30) for name in PAIR),
         ],
         check,
     )
 
 
 def show_profile(protocol: Protocol, activation: str, dataset: Dataset, most: int = 14) -> None:
-    """The time that each operator takes itself, in the second epoch."""
-    epochs = Training([Trial(protocol, activation, 0)], dataset, CPU).epochs()
+    """Show the operators that take most of the second epoch, without those that they call."""
+    epochs = make_training(protocol, activation, dataset).epochs()
     next(epochs)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         next(epochs)

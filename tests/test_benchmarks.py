@@ -1,4 +1,4 @@
-"""The benchmarks start, and set like beside like. What they measure is tested nowhere: it belongs to a machine."""
+"""The benchmarks start, and compare like with like. What they measure depends on the machine and is not tested."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 import step
 import study
 import torch
+import train
 import typer
 from typer.testing import CliRunner
 
@@ -55,6 +56,13 @@ def test_a_study_is_trained_from_its_start() -> None:
     assert "resident memory of the largest process" in output
 
 
+def test_one_trial_is_compared_with_the_peers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(peer, "PAIR", ("relu",))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    output = invoke(peer.main, "--train-images=100", "--rounds=1")
+    assert re.search(r"relu +\d+\.\d\d \(", output)
+
+
 @pytest.mark.parametrize("activation", ["relu", "fluid"])
 def test_the_peer_computes_the_same_network(activation: str) -> None:
     ours = build_model(Protocol(), resolve(activation), 0, (1, 28, 28), 10).module
@@ -91,4 +99,19 @@ def test_a_missed_goal_is_named_and_only_checked_if_asked_for(capsys: pytest.Cap
 def test_a_command_that_fails_ends_the_benchmark_with_its_words() -> None:
     with pytest.raises(SystemExit, match="no good"):
         measuring.run("-c", "import sys; sys.exit('no good')")
-    assert measuring.run("-c", "").peak_bytes > 10**6
+
+
+def test_a_command_is_measured_with_the_processes_that_it_waits_for() -> None:
+    large = "bytearray(300_000_000)"
+    alone = measuring.run("-c", f"print('done'); {large}")
+    assert alone.output == "done\n"
+    assert alone.peak_bytes > 300_000_000
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{large}'], check=True)"
+    assert measuring.run("-c", parent).peak_bytes > 300_000_000
+    assert measuring.run("-c", "").peak_bytes < 100_000_000  # this process, which has torch, does not count
+
+
+def test_a_study_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
+    settings = train.Settings(["relu"], {"dataset": str(tmp_path / "none.npz")})
+    with pytest.raises(SystemExit, match=r"none\.npz"):
+        next(study.train_again(settings))

@@ -1,4 +1,4 @@
-"""The command line on a real Dask cluster: a scheduler and two workers on this machine, each in a folder of its own."""
+"""The command line on a Dask cluster, mostly a real one: a scheduler and two workers, each in a folder of its own."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ from command_line import (
     words,
 )
 from distributed import Client
+from small_trials import make_job, runs_in, train, without_timings
 
 import fluidrelu_cli
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import Epoch
-from fluidrelu_cli.training.loop import run_together
 from fluidrelu_cli.workers import cluster
 from fluidrelu_cli.workers.cluster import DaskPool, _work
-from fluidrelu_cli.workers.local import Event, Finished, follow, jobs_of
+from fluidrelu_cli.workers.events import Event
+from fluidrelu_cli.workers.pool import follow
+
+pytestmark = pytest.mark.usefixtures("folder")
+real_cluster = pytest.mark.slow
 
 ROOT = Path(fluidrelu_cli.__file__).parents[1]
 PROTOCOL = Protocol(epochs=2, batch_size=50, train_images=300, test_images=100)
@@ -98,8 +101,12 @@ class Cluster:
             )
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
+PATIENCE = 120
+"""Seconds after which something will not happen any more, even on a busy machine."""
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
@@ -132,7 +139,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def address(running: Cluster) -> str:
     with connected(running.address) as client:
-        client.wait_for_workers(2, timeout=30)
+        client.wait_for_workers(2, timeout=PATIENCE)
     return running.address
 
 
@@ -148,49 +155,41 @@ def trains_nothing(client: Client) -> bool:
     return not any(client.processing().values()) and not any(busy.values())
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test works in its own empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def runs(folder: Path) -> Path:
+def runs_folder(folder: Path) -> Path:
     return folder / "results" / "local" / "runs"
 
 
+@real_cluster
 def test_a_cluster_gives_the_numbers_of_this_machine(address: str, undisturbed: Path, folder: Path) -> None:
     output = words(fluidrelu("repeat", "-n", 2, "--dask", address, *ON_A_CPU))
     assert f"{address}: 2 workers. 1/4" in output
-    assert_same_numbers(runs(folder), undisturbed)
-    assert {path.name for path in runs(folder).iterdir()} == {path.name for path in undisturbed.iterdir()}
+    assert_same_numbers(runs_folder(folder), undisturbed)
+    assert {path.name for path in runs_folder(folder).iterdir()} == {path.name for path in undisturbed.iterdir()}
     assert "0 to train" in fluidrelu("repeat", "-n", 2, "--dask", address, *ON_A_CPU)
 
 
+@real_cluster
 def test_seeds_together_on_a_cluster(address: str, undisturbed: Path, folder: Path) -> None:
     output = fluidrelu("repeat", "-n", 2, "--act", "relu", "--batch-seeds", 2, "--dask", address, *ON_A_CPU)
     assert output.count("2 seeds together") == 2
-    for name, table in numbers(runs(folder)).items():
+    for name, table in numbers(runs_folder(folder)).items():
         expected = numbers(undisturbed)[name]["test_loss"].astype(float).to_list()
         assert table["test_loss"].astype(float).to_list() == pytest.approx(expected, rel=1e-3)
-    assert len(numbers(runs(folder))) == 2
+    assert len(numbers(runs_folder(folder))) == 2
 
 
+@real_cluster
 def test_of_a_workers_threads_one_trains_at_a_time(address: str, data_dir: Path) -> None:
     """RReLU draws from the random numbers of the whole process."""
-    jobs = jobs_of([Trial(PROTOCOL, "RReLU", seed) for seed in range(6)], 1)
-    events = list(follow(DaskPool(address, None, "cpu"), jobs))
-    results = [result for event in events if isinstance(event, Finished) for result in event.results]
-    assert sorted(result.trial.seed for result in results) == list(range(6))
-    for result in results:
-        [here] = run_together([result.trial], data_dir, "cpu", lambda _records: None)
-        assert losses(result.epochs) == losses(here.epochs)
+    jobs = [make_job("RReLU", [seed]) for seed in range(6)]
+    runs = runs_in(follow(DaskPool(address, None, "cpu"), jobs))
+    assert sorted(run.trial.seed for run in runs) == list(range(6))
+    for run in runs:
+        [here] = train([run.trial], data_dir)
+        assert without_timings(run).epochs == without_timings(here).epochs
 
 
-def losses(epochs: tuple[Epoch, ...]) -> list[tuple[float, float, float]]:
-    return [(record.train_loss, record.test_loss, record.test_accuracy) for record in epochs]
-
-
+@real_cluster
 @pytest.mark.parametrize(("device", "expected"), [("cuda", {"two"}), ("cpu", {"one", "two"})])
 def test_where_workers_declare_gpus_jobs_for_one_go_there(device: str, expected: set[str], address: str) -> None:
     def place() -> str:
@@ -202,11 +201,12 @@ def test_where_workers_declare_gpus_jobs_for_one_go_there(device: str, expected:
     pool = DaskPool(address, None, device)
     try:
         jobs = [pool._executor.submit(place) for _ in range(12)]
-        assert {job.result(timeout=20) for job in jobs} == expected
+        assert {job.result(timeout=PATIENCE) for job in jobs} == expected
     finally:
         pool.close(abandon=True)
 
 
+@real_cluster
 def test_an_activation_that_workers_cannot_import_is_named_and_the_others_go_on(address: str, folder: Path) -> None:
     (folder / "only_here.py").write_text(ONLY_ON_TWO)
     acts = ("--act", "only_here:Act", "--act", "relu")
@@ -214,36 +214,38 @@ def test_an_activation_that_workers_cannot_import_is_named_and_the_others_go_on(
     assert output.count("UsageError: The activation 'only_here:Act' cannot be imported (ModuleNotFoundError") == 3
     assert "cannot be trained together" in output
     assert "Error: 2 of 4 trials failed" in output
-    assert numbers(runs(folder)).keys() == {"relu-seed0.csv", "relu-seed1.csv"}
+    assert numbers(runs_folder(folder)).keys() == {"relu-seed0.csv", "relu-seed1.csv"}
 
 
+@real_cluster
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_a_command_that_is_stopped_leaves_no_task_running(
     end: signal.Signals, address: str, undisturbed: Path, folder: Path
 ) -> None:
-    process = start_repeat(folder, "--dask", address, "--epochs", 10)
+    process = start_repeat(folder, "--dask", address, "--epochs", 100)  # it would take minutes
     with connected(address) as client:
         wait_for_first_run(process)
         assert not trains_nothing(client)
         os.kill(process.pid, end)
-        output, errors = process.communicate(timeout=30)
-        wait_until(lambda: trains_nothing(client), seconds=5)
+        output, errors = process.communicate(timeout=PATIENCE)
+        wait_until(lambda: trains_nothing(client))
     if end == signal.SIGINT:
         assert process.returncode == 130
         assert "Go on with: python3 -m fluidrelu_cli repeat -n 1 --act relu --act mine:Slow" in errors
         assert f"--dask {address}" in errors
         assert "Traceback" not in output + errors
-    [(name, kept)] = numbers(runs(folder)).items()
+    [(name, kept)] = numbers(runs_folder(folder)).items()
     assert name == "relu-seed0.csv"
     assert kept.head(2).equals(numbers(undisturbed)[name])  # the same but for the number of epochs
 
 
+@real_cluster
 def test_a_worker_that_is_killed_costs_nothing_but_time(
     address: str, running: Cluster, data_dir: Path, folder: Path
 ) -> None:
     (folder / "mine.py").write_text(ACTIVATIONS)
     protocol = replace(PROTOCOL, epochs=1, train_images=100)
-    jobs = jobs_of([Trial(protocol, "mine:Slow", seed) for seed in range(3)], 1)
+    jobs = [make_job("mine:Slow", [seed], protocol) for seed in range(3)]
     events: list[Event] = []
 
     def threads_of_one() -> int:
@@ -257,14 +259,14 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(
         running.kill("one")
         events.extend(following)
     running.add_worker("one", "--nthreads", 1)
-    results = [result for event in events if isinstance(event, Finished) for result in event.results]
-    assert sorted(result.trial.seed for result in results) == [0, 1, 2]
-    for result in results:
-        same = Trial(protocol, "relu", result.trial.seed)
-        [here] = run_together([same], data_dir, "cpu", lambda _records: None)
-        assert losses(result.epochs)[0] == pytest.approx(losses(here.epochs)[0], rel=1e-5)
+    runs = runs_in(events)
+    assert sorted(run.trial.seed for run in runs) == [0, 1, 2]
+    for run in runs:
+        [here] = train([Trial(protocol, "relu", run.trial.seed)], data_dir)  # Slow computes the same
+        assert run.epochs[0].test_loss == pytest.approx(here.epochs[0].test_loss, rel=1e-5)
 
 
+@real_cluster
 def test_a_scheduler_that_is_lost_is_named_and_what_is_finished_is_kept(data_dir: Path, folder: Path) -> None:
     (folder / "worker").mkdir()
     (folder / "worker" / "mine.py").write_text(ACTIVATIONS)
@@ -273,7 +275,7 @@ def test_a_scheduler_that_is_lost_is_named_and_what_is_finished_is_kept(data_dir
         process = start_repeat(folder, "--dask", cluster.address, "--data-dir", data_dir)
         wait_for_first_run(process)
         cluster.kill("scheduler")
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=PATIENCE)
         cluster.kill("worker")
     assert process.returncode == 1
     [sentence] = errors.splitlines()
@@ -281,7 +283,7 @@ def test_a_scheduler_that_is_lost_is_named_and_what_is_finished_is_kept(data_dir
         "Error: The workers can no longer be reached; what is finished is kept: the same command goes on."
     )
     assert "Traceback" not in output
-    assert numbers(runs(folder)).keys() == {"relu-seed0.csv"}
+    assert numbers(runs_folder(folder)).keys() == {"relu-seed0.csv"}
 
 
 @contextlib.contextmanager
@@ -302,34 +304,40 @@ def listening(answer: bytes) -> Iterator[str]:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def refused(address: str, code: int, monkeypatch: pytest.MonkeyPatch) -> str:
+def refused(address: str, code: int) -> str:
     """The one sentence in answer to an address."""
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
-    start = time.monotonic()
     output = fluidrelu("repeat", "-n", 1, "--dask", address, *ON_A_CPU, code=code)
-    assert time.monotonic() - start < 12
     [sentence] = [line for line in output.splitlines() if "to train." not in line]
     assert sentence.startswith("Error: ")
     return sentence
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody will answer there is no need to wait."""
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+
+
 @pytest.mark.parametrize(
     "answer", [b"", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"], ids=["closed", "http"]
 )
-def test_an_address_of_something_else_is_refused(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_an_address_of_something_else_is_refused(answer: bytes) -> None:
     with listening(answer) as address:
-        sentence = refused(address, 1, monkeypatch)
+        sentence = refused(address, 1)
     assert f"No Dask scheduler of this version answers at {address} (" in sentence
 
 
-def test_an_address_where_nobody_listens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    sentence = refused("tcp://127.0.0.1:1", 1, monkeypatch)
+@pytest.mark.usefixtures("impatient")
+def test_an_address_where_nobody_listens_is_refused() -> None:
+    sentence = refused("tcp://127.0.0.1:1", 1)
     assert "No Dask scheduler of this version answers at tcp://127.0.0.1:1 (OSError: Timed out" in sentence
     assert "start one with `dask scheduler`, or correct the address of --dask." in sentence
 
 
+@real_cluster
 def test_the_address_of_a_worker_is_refused(address: str) -> None:
-    """In a process of its own: what a client that is left behind says, it says at exit."""
+    """In a process of its own, because a client that is left behind complains when its process exits."""
     script = (
         "import sys\n"
         "from fluidrelu_cli.workers.cluster import DaskPool, FluidReluError\n"
@@ -337,7 +345,6 @@ def test_the_address_of_a_worker_is_refused(address: str) -> None:
     )
     with connected(address) as client:
         worker = next(iter(client.scheduler_info()["workers"]))
-    start = time.monotonic()
     finished = subprocess.run(
         [sys.executable, "-c", script, worker],
         capture_output=True,
@@ -345,33 +352,28 @@ def test_the_address_of_a_worker_is_refused(address: str) -> None:
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert time.monotonic() - start < 9
     assert finished.stdout.startswith(f"No Dask scheduler of this version answers at {worker} (")
     assert finished.stderr == ""
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://localhost", "foo://localhost:8786", ""])
-def test_a_malformed_address_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sentence = refused(address, 2, monkeypatch)
+def test_a_malformed_address_is_refused(address: str) -> None:
+    sentence = refused(address, 2)
     assert f"--dask needs the address of a scheduler, as tcp://host:8786, not '{address}'" in sentence
 
 
+@real_cluster
 def test_another_version_on_the_workers_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     there = fluidrelu_cli.__version__
     monkeypatch.setattr(fluidrelu_cli, "__version__", "0.0.1")
-    sentence = refused(address, 1, monkeypatch)
+    sentence = refused(address, 1)
     assert f"The Dask cluster at {address} does not fit: tcp://127.0.0.1:" in sentence
     assert f"has fluidrelu-cli {there}, this machine 0.0.1. Install the same on both." in sentence
 
 
 def test_a_worker_of_another_version_that_comes_later_refuses(data_dir: Path) -> None:
     with pytest.raises(FluidReluError, match=r"this worker has fluidrelu-cli .*, not 0\.0\.1: install"):
-        _work("0.0.1", (), data_dir, "cpu", "topic")
-
-
-def test_a_device_that_nobody_has_is_refused_before_anything_is_sent() -> None:
-    output = words(fluidrelu("repeat", "--device", "gpu", "--dask", "tcp://127.0.0.1:8786", code=2))
-    assert "There is no device 'gpu'" in output
+        _work("0.0.1", make_job("relu"), data_dir, "cpu", "topic")
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
