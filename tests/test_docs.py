@@ -71,7 +71,7 @@ def find_code(text: str) -> Iterator[str]:
     yield from re.findall(r"`([^`\n]+)`", text)
 
 
-@pytest.mark.parametrize("document", TEXTS.keys() - {"CHANGELOG.md", "docs/cli.md"})
+@pytest.mark.parametrize("document", sorted(TEXTS.keys() - {"CHANGELOG.md", "docs/cli.md"}))
 def test_every_command_in_a_document_is_one_and_has_its_options(document: str) -> None:
     for line in find_code(TEXTS[document]):
         for command, rest in re.findall(r"(?:^|\$ |do )fluidrelu (data \w+|[a-z]+)\b([^#;]*)", line):
