@@ -41,8 +41,16 @@ RATES = ("0.0005", "0.001", "0.002", "0.005", "0.01")
 CIFAR10_RATES = ("0.001", "0.003", "0.01", "0.03")
 CALIBRATED = ("batch-10", "batch-20", "batch-50", "batch-100")
 
-STUDIES = tuple(sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.rglob("study.json")))
-"""All studies in results/."""
+
+def find_studies() -> tuple[str, ...]:
+    """The committed studies; outside a clone of the repository, all that are in results/."""
+    command = ["git", "ls-files", "results/**/study.json"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    paths = [ROOT / path for path in listed] or sorted(RESULTS.rglob("study.json"))
+    return tuple(path.parent.relative_to(RESULTS).as_posix() for path in paths)
+
+
+STUDIES = find_studies()
 
 COMPARED = ("paper", MAIN, *(f"learning-rate/{rate}" for rate in RATES), "longer", FASHION, CIFAR10)
 """The committed studies of more than one activation."""

@@ -23,9 +23,14 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.report.compose import illustrate
 from fluidrelu_cli.report.page import render_page
+
+DOCUMENTS = tuple(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md")
+    for path in sorted(ROOT.glob(pattern))
+)
 
 NAVIGATION = {
     "README.md": "fluidrelu",
@@ -50,7 +55,7 @@ ENVIRONMENT = Environment(
 
 @dataclass(frozen=True)
 class Study:
-    """A study's entry in the index."""
+    """What the index says of a study."""
 
     name: str
     question: str
@@ -62,32 +67,26 @@ class Study:
     page: str
 
 
-class Site:
-    """Which pages there are, and how one leads to another. All paths are relative to the top folder."""
+def place(source: str) -> str | None:
+    """The page that a document or a study's folder becomes; a figure stays itself; None: it has no place on the site.
 
-    def __init__(self) -> None:
-        self.documents = {
-            path.relative_to(ROOT).as_posix()
-            for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md")
-            for path in ROOT.glob(pattern)
-        }
+    All paths are relative to the top folder.
+    """
+    if source in DOCUMENTS:
+        path = PurePosixPath(source)
+        return str(path.with_name("index.html") if path.name == "README.md" else path.with_suffix(".html"))
+    if source.removeprefix("results/") in STUDIES:
+        return f"{source}/index.html"
+    return source if source.endswith(".svg") else None
 
-    def page(self, source: str) -> str | None:
-        """The page that a source file or a study's folder becomes; an image stays itself; None: it has no place."""
-        if source in self.documents:
-            path = PurePosixPath(source)
-            return str(path.with_name("index.html") if path.name == "README.md" else path.with_suffix(".html"))
-        if source.removeprefix("results/") in STUDIES:
-            return f"{source}/index.html"
-        return source if source.endswith(".svg") else None
 
-    def link(self, target: str, source: str) -> str | None:
-        """A link in a document as it has to be in its page; None if it leads to nothing on the site."""
-        if re.match(r"\w+:|#", target):
-            return target
-        path, hash_mark, anchor = target.partition("#")
-        page = self.page(os.path.normpath(PurePosixPath(source).parent / path))
-        return page and relative(page, self.page(source) or "") + hash_mark + anchor
+def lead(target: str, source: str) -> str | None:
+    """A link in a document as it has to be in its page; None if it leads to nothing on the site."""
+    if re.match(r"\w+:|#", target):
+        return target
+    path, hash_mark, anchor = target.partition("#")
+    page = place(os.path.normpath(PurePosixPath(source).parent / path))
+    return page and relative(page, str(place(source))) + hash_mark + anchor
 
 
 def relative(target: str, page: str) -> str:
@@ -95,7 +94,7 @@ def relative(target: str, page: str) -> str:
     return os.path.relpath(target, PurePosixPath(page).parent)
 
 
-def render_markdown(text: str, source: str, site: Site) -> Markup:
+def render_markdown(text: str, source: str) -> Markup:
     """A document, or a part of one, as HTML: headings with GitHub's anchors, links within the site."""
     parser = MarkdownIt("commonmark").enable("table")
     parser.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
@@ -107,7 +106,7 @@ def render_markdown(text: str, source: str, site: Site) -> Markup:
         if token.type == "heading_open":
             token.attrSet("id", make_anchor(tokens[index + 1].children or [], anchors))
         if token.children is not None:
-            token.children = list(lead_within(token.children, source, site))
+            token.children = list(lead_within(token.children, source))
     return Markup(parser.renderer.render(tokens, parser.options, {}))
 
 
@@ -119,13 +118,13 @@ def make_anchor(heading: Iterable[Token], used: dict[str, int]) -> str:
     return f"{anchor}-{used[anchor]}" if used[anchor] else anchor
 
 
-def lead_within(tokens: Iterable[Token], source: str, site: Site) -> Iterator[Token]:
+def lead_within(tokens: Iterable[Token], source: str) -> Iterator[Token]:
     """A paragraph with its links as the site has them; one that leads to nothing on the site is none."""
     linked = True
     for token in tokens:
         name = {"link_open": "href", "image": "src"}.get(token.type)
         if name is not None:
-            target = site.link(str(token.attrs[name]), source)
+            target = lead(str(token.attrs[name]), source)
             token.attrs[name] = target or ""
             linked = target is not None
         if linked or token.type not in ("link_open", "link_close"):
@@ -133,25 +132,27 @@ def lead_within(tokens: Iterable[Token], source: str, site: Site) -> Iterator[To
         linked = linked or token.type == "link_close"
 
 
-def render_document(source: str, site: Site, studies: Iterable[Study] = ()) -> str:
+def render_document(source: str, studies: Iterable[Study] = ()) -> str:
     """A document's page; the README's, which is the index, has the studies before its instructions."""
     text = (ROOT / source).read_text(encoding="utf-8")
     before, heading, after = text.partition("\n## Run it\n") if studies else (text, "", "")
     title = re.search(r"^# (.*)", text, flags=re.MULTILINE)
     return ENVIRONMENT.get_template("website.html").render(
         title=title[1].replace("`", "") if title else source,
-        links=[(name, site.link(relative(target, source), source)) for target, name in NAVIGATION.items()],
-        body=render_markdown(before, source, site),
+        links=[(name, lead(relative(target, source), source)) for target, name in NAVIGATION.items()],
+        body=render_markdown(before, source),
         studies=list(studies),
-        rest=render_markdown(heading + after, source, site),
+        rest=render_markdown(heading + after, source),
     )
 
 
-def describe_study(name: str, page: str) -> Study:
-    """Raises FluidReluError if the study has no readable run."""
+def describe_study(name: str) -> Study:
+    """A study's entry in the index."""
     evidence, report = findings.evidence(name), findings.report(name)
     counts = evidence.comparisons if len(evidence.comparisons) else evidence.summary
-    return Study(name, report.question, report.answer, int(counts["n"].iloc[0]), date_runs(name), page)
+    return Study(
+        name, report.question, report.answer, int(counts["n"].iloc[0]), date_runs(name), f"results/{name}/index.html"
+    )
 
 
 def date_runs(name: str) -> str:
@@ -164,20 +165,13 @@ def date_runs(name: str) -> str:
 
 def build(folder: Path) -> None:
     """Write the site into an empty folder."""
-    site = Site()
-    studies: list[Study] = []
-    for name in STUDIES:
-        page = f"results/{name}/index.html"
-        try:
-            studies.append(describe_study(name, page))
-        except FluidReluError as error:
-            print(f"{name} is left out: {error}", file=sys.stderr)  # noqa: T201
-            continue
-        document = illustrate(findings.report(name), ("svg",))
-        write(folder / page, render_page(document, home=relative("index.html", page)))
-    studies.sort(key=lambda study: not len(findings.evidence(study.name).comparisons))  # those with a verdict first
-    for source in sorted(site.documents):
-        write(folder / str(site.page(source)), render_document(source, site, studies if source == "README.md" else ()))
+    studies = [describe_study(name) for name in STUDIES]
+    studies.sort(key=lambda study: not len(findings.evidence(study.name).comparisons))  # those with an answer first
+    for study in studies:
+        document = illustrate(findings.report(study.name), ("svg",))
+        write(folder / study.page, render_page(document, home=relative("index.html", study.page)))
+    for source in DOCUMENTS:
+        write(folder / str(place(source)), render_document(source, studies if source == "README.md" else ()))
     shutil.copytree(DOCS / "figures", folder / "docs" / "figures")
 
 

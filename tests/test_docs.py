@@ -213,6 +213,7 @@ def test_every_run_that_was_asked_for_is_there(study: str) -> None:
     evidence = findings.evidence(study)
     assert evidence.notes == []
     assert (evidence.summary["n"] == evidence.summary["asked"]).all()
+    assert (study in findings.COMPARED) == (not evidence.comparisons.empty)
 
 
 def test_the_committed_runs_start_as_runs_start_today(data_dir: Path) -> None:
