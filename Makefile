@@ -53,7 +53,9 @@ lint: $(READY)  ## Run linters and type check; check what is generated
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(COG) --check --check-fail-msg 'Run make docs.' $(GENERATED)
+	@# Python 3.10 has other versions of what the documents are made with
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 11))' || \
+		$(COG) --check --check-fail-msg 'Run make docs.' $(GENERATED)
 
 format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -122,6 +122,7 @@ print(compare(["relu", Shifted], seeds=1, study="classes", **options).answer)
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard(tmp_path: Path, data_dir: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {

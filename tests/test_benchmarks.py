@@ -74,6 +74,7 @@ def test_the_peer_computes_the_same_network(activation: str) -> None:
     torch.testing.assert_close(theirs(images), ours(images))
 
 
+@pytest.mark.slow
 def test_the_peer_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise AssertionError("the package has all that is needed")
@@ -113,6 +114,7 @@ def test_a_command_is_measured_with_the_processes_that_it_waits_for() -> None:
     assert measuring.run("-c", "").peak_bytes < 100_000_000  # this process, which has torch, does not count
 
 
+@pytest.mark.slow
 def test_a_study_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
     settings = train.Settings(["relu"], {"dataset": str(tmp_path / "none.npz")})
     with pytest.raises(SystemExit, match=r"none\.npz"):

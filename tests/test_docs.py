@@ -133,6 +133,7 @@ def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 150
 
 
+@pytest.mark.slow
 def test_the_readme_shows_real_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [block] = re.findall(r"```console\n\$ fluidrelu (.*?)\n(.*?)```", README, flags=re.DOTALL)
     shutil.copytree(findings.RESULTS / findings.MAIN, tmp_path / "results" / findings.MAIN)

@@ -98,6 +98,7 @@ def check_comparison(folder: Path, printed: str) -> None:
     assert result.question in (folder / "cubic.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_page_on_python_as_a_script(cells: list[str], tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("\n".join(cells), encoding="utf-8")
     done = subprocess.run([sys.executable, "-W", "error", "script.py"], capture_output=True, text=True, check=False)

@@ -72,6 +72,7 @@ def test_data_sets_are_listed_fetched_and_verified(
     assert "mnist: as published; 60,000 + 10,000 images" in words(fluidrelu("data", "verify", *here))
 
 
+@pytest.mark.slow
 def test_waiting_for_another_process_is_said(folder: Path) -> None:
     command = [sys.executable, "-m", "fluidrelu_cli", "data", "fetch", "kmnist", "--data-dir", str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])}

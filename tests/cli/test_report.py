@@ -36,6 +36,7 @@ def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     assert "All 4 runs in common with" in output
 
 
+@pytest.mark.slow
 def test_report_in_a_format_prints_that_alone(undisturbed: Path) -> None:
     results = undisturbed.parent.parent
     command = [sys.executable, "-m", "fluidrelu_cli", "report", "--results", str(results), "--format", "json"]
@@ -108,6 +109,7 @@ def test_report_prints_json_with_the_notes_on_figures(tmp_path: Path, capsys: py
     assert note in output.err
 
 
+@pytest.mark.slow
 def test_report_with_studies_beside_and_another_to_compare_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,6 +184,7 @@ def test_calibrate_needs_runs_and_studies_that_belong_together(tmp_path: Path) -
         calibrate(["one"], tmp_path)
 
 
+@pytest.mark.slow
 def test_commands_that_read_do_not_import_torch(tmp_path: Path) -> None:
     """Nor what takes longer to import than a report: pyplot and scipy.stats."""
     names = ("relu", "fluid", "fluid-exp", "fluid-coth")

@@ -100,6 +100,7 @@ def test_a_trial_that_raises_is_reported_and_the_others_go_on(small: tuple[objec
     assert "ArithmeticError" in failure.read_text()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_only_its_own_trial(small: tuple[object, ...], folder: Path) -> None:
     """One that dies once is run again, one that always dies is given up; their neighbours are not touched."""
     (folder / "mine.py").write_text(ACTIVATIONS)
@@ -137,6 +138,7 @@ def test_another_protocol_is_refused_with_both_ways_on(undisturbed: Path) -> Non
     assert "--study NAME" in output
 
 
+@pytest.mark.slow
 def test_seeds_in_batches_are_runs_like_others(undisturbed: Path, small: tuple[object, ...], folder: Path) -> None:
     """Two seeds together, then the third, which is left over."""
     output = words(fluidrelu("repeat", "-n", 3, "--batch-seeds", 2, "--workers", 1, *small))

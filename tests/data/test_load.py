@@ -143,6 +143,7 @@ print(loading.load("mnist", pathlib.Path(sys.argv[1]), lambda title: print("wait
 """
 
 
+@pytest.mark.slow
 def test_a_process_waits_for_another_that_makes_the_data_set(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])}
     command = [sys.executable, "-c", WAIT, str(tmp_path)]

@@ -263,6 +263,7 @@ def test_autocast_keeps_the_type_of_v_and_float32_gradients_of_a() -> None:
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "c++", "clang++")))
     or not Path(sysconfig.get_path("include"), "Python.h").exists(),

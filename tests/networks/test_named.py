@@ -242,6 +242,7 @@ def run(script: str, folder: Path) -> str:
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_module")
 def test_an_activation_travels_by_name_and_meets_the_same_file(tmp_path: Path) -> None:
     (tmp_path / "activation.pickle").write_bytes(pickle.dumps(resolve("own_activations:Outer.Inner")))

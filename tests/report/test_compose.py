@@ -116,6 +116,7 @@ def test_the_folder_is_replaced_whole_and_can_be_made_again(illustrated: Documen
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_file_when_they_are_drawn_again(tmp_path: Path) -> None:
     document = documented(tmp_path)
     once, again = (illustrate(document, ("png", "svg", "pdf")).drawings for _ in range(2))

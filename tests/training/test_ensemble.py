@@ -106,6 +106,7 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
+@pytest.mark.slow
 @both_forms
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.usefixtures("form", "double")
@@ -141,6 +142,7 @@ def colours(side: int, train: int = 70, test: int = 30) -> Dataset:
     return Dataset(images[:train], labels[:train], images[train:], labels[train:], 4)
 
 
+@pytest.mark.slow
 @both_forms
 @larger_networks
 @pytest.mark.usefixtures("form", "double")
@@ -149,6 +151,7 @@ def test_a_stack_of_larger_networks_takes_the_steps_of_its_seeds(model: str, sid
     assert_takes_the_steps(seeds("fluid", replace(EVERYTHING, model=model)), colours(side))
 
 
+@pytest.mark.slow
 @both_forms
 @larger_networks
 @pytest.mark.usefixtures("form", "double")
@@ -357,6 +360,7 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "matmul"), [(1, False), (3, False), (3, True)], ids=["solo", "grouped", "matmul"])
 @pytest.mark.parametrize("activation", ["relu", "fluid", "prelu"])
 @pytest.mark.usefixtures("form")
@@ -381,6 +385,7 @@ def test_bf16_is_only_for_convolutions_and_the_linear_layer(activation: str, cou
         assert found.test_loss == pytest.approx(expected.test_loss, rel=0.03)
 
 
+@pytest.mark.slow
 def test_batch_normalisation_of_a_stack_in_bf16(dataset: Dataset) -> None:
     """Stacked, torch's own refuses values of another type than its weights'."""
     protocol = replace(PROTOCOL, model="resnet20", epochs=1, precision="bf16")

@@ -437,6 +437,7 @@ def test_a_call_after_every_step_may_stop_the_training(seeds: int, data_dir: Pat
     assert len(epochs) == 1
 
 
+@pytest.mark.slow
 def test_training_leaves_torchvision_alone(data_dir: Path) -> None:
     """It would take a worker a second and 150 MB."""
     script = (

@@ -123,6 +123,7 @@ def test_workers_give_the_runs_of_this_process(data_dir: Path, monkeypatch: pyte
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own")
 @pytest.mark.parametrize("culprit", [0, 1])
 def test_of_a_job_that_kills_its_worker_only_the_culprit_fails(culprit: int, data_dir: Path) -> None:
@@ -143,6 +144,7 @@ def test_closing_the_iterator_ends_the_workers(data_dir: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 @needs_fork_server
 def test_a_fork_server_that_was_killed_is_started_again(data_dir: Path) -> None:
     local.start_fork_server()
