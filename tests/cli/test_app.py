@@ -171,14 +171,15 @@ def test_version_and_help() -> None:
         (["acts"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
         (["models"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
         (["data", "list"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
-        (["report"], {"torch", "torchvision"}),
+        (["report"], {"torch", "torchvision", "matplotlib.pyplot", "scipy.stats"}),
         (["plan", "--effect", "0.5"], {"torch", "torchvision", "matplotlib"}),
         (["calibrate", "local"], {"torch", "torchvision", "matplotlib"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_commands_that_do_not_train_import_no_torch(arguments: list[str], modules: set[str], folder: Path) -> None:
-    make_study(folder / "results" / "local", {"relu": [(0.5,), (0.75,)], "fluid": [(0.5,), (0.5,)]})
+    names = ("relu", "fluid", "fluid-exp", "fluid-coth")
+    make_study(folder / "results" / "local", {name: [(0.5,), (0.5 + len(name) / 100,)] for name in names})
     script = (
         "import sys\nfrom fluidrelu_cli.cli.app import app\n"
         f"try:\n    app({arguments})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
@@ -188,6 +189,7 @@ def test_commands_that_do_not_train_import_no_torch(arguments: list[str], module
     environment = {**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
+    assert "not drawn" not in done.stderr
 
 
 def test_an_output_that_nobody_reads_is_no_error() -> None:

@@ -182,24 +182,3 @@ def test_calibrate_needs_runs_and_studies_that_belong_together(tmp_path: Path) -
         path.unlink()
     with pytest.raises(FluidReluError, match="has no finished run"):
         calibrate(["one"], tmp_path)
-
-
-@pytest.mark.slow
-def test_commands_that_read_do_not_import_torch(tmp_path: Path) -> None:
-    """Nor what takes longer to import than a report: pyplot and scipy.stats."""
-    names = ("relu", "fluid", "fluid-exp", "fluid-coth")
-    make_study(tmp_path / "mine", {name: BOTH["fluid" if "fluid" in name else "relu"] for name in names})
-    script = f"""
-import sys
-from pathlib import Path
-from fluidrelu_cli.cli.report import calibrate, plan, report
-results = Path({str(tmp_path)!r})
-report(results, "mine")
-plan(0.01, results=results, study="mine")
-calibrate(["mine"], results)
-heavy = [name for name in ("torch", "matplotlib.pyplot", "scipy.stats") if name in sys.modules]
-assert not heavy, heavy
-"""
-    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
-    assert "not drawn" not in finished.stderr
