@@ -21,7 +21,7 @@ def build_document(evidence: Evidence) -> Document:
     sections = (write_section(evidence) for write_section in SECTIONS)
     return Document(
         question=wording.question(evidence.comparisons, trained),
-        answer=wording.answer(evidence.comparisons, trained, evidence.baseline),
+        answer=wording.answer(evidence.comparisons, evidence.summary, evidence.baseline),
         where=str(evidence.study.folder),
         protocol=evidence.protocol,
         test_images=evidence.test_images,

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
-from fluidrelu_cli.report.tables import difference, label, p_value, percent
+from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
 
 COMPARISONS_EXPLAINED = (
     "p: exact, two-sided, by flipping the signs of the paired differences. p (Holm): adjusted for all comparisons in"
@@ -38,14 +38,18 @@ def question(comparisons: pd.DataFrame, activations: Iterable[str]) -> str:
     return f"How good {'is' if len(names) == 1 else 'are'} {_join(names)}?"
 
 
-def answer(comparisons: pd.DataFrame, activations: Sequence[str], baseline: str) -> str:
+def answer(comparisons: pd.DataFrame, summary: pd.DataFrame, baseline: str) -> str:
     """The answer: the first comparison's verdict, and where there are more, all of them in short."""
+    activations = summary["activation"].tolist()
     for row in comparisons.to_dict("records"):
         sentence = verdict(row, int(comparisons["p"].notna().sum()))
         return sentence if len(comparisons) == 1 else f"{sentence} {tally(comparisons)}"
     if len(activations) > 1:
         return f"No run has the baseline {baseline}: name one with --baseline ({', '.join(activations)})."
-    return "With a single activation there is nothing to compare."
+    [row] = summary.to_dict("records")
+    mean = plus_minus(accuracy(row["mean"], 5), row)
+    over = f"{row['n']} seed{'' if row['n'] == 1 else 's'}"
+    return f"Its mean accuracy is {mean} over {over}. With a single activation there is nothing to compare."
 
 
 def verdict(row: Mapping[Any, Any], comparisons: int) -> str:

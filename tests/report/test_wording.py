@@ -147,20 +147,29 @@ def test_three_run_rankings() -> None:
 ROWS = pd.DataFrame([comparison("elu", p=0.01), comparison("fluid", verdict="undecided", p=0.5)])
 
 
+def summary(*activations: str, n: int = 10) -> pd.DataFrame:
+    row = {"n": n, "mean": 0.97585, "ci_low": 0.975, "ci_high": 0.9767}
+    table: pd.DataFrame = pd.DataFrame([{"activation": name, **row} for name in activations])
+    return table
+
+
 def test_question_and_answer_of_the_first_comparison() -> None:
     assert wording.question(ROWS, ["relu", "elu", "fluid"]) == "Is elu better than ReLU?"
-    assert wording.answer(ROWS, ["relu", "elu", "fluid"], "relu") == (
+    assert wording.answer(ROWS, summary("relu", "elu", "fluid"), "relu") == (
         f"{wording.verdict(ROWS.to_dict('records')[0], 2)} Against ReLU, after adjustment: elu (worse); FluidReLU"
         " (undecided)."
     )
-    assert wording.answer(ROWS[:1], ["relu", "elu"], "relu") == wording.verdict(ROWS.to_dict("records")[0], 1)
+    assert wording.answer(ROWS[:1], summary("relu", "elu"), "relu") == wording.verdict(ROWS.to_dict("records")[0], 1)
 
 
 def test_question_and_answer_where_nothing_is_compared() -> None:
     assert wording.question(ROWS[:0], ["relu"]) == "How good is ReLU?"
     assert wording.question(ROWS[:0], ["fluid", "elu", "tanh"]) == "How good are FluidReLU, elu and tanh?"
-    assert wording.answer(ROWS[:0], ["relu"], "relu") == "With a single activation there is nothing to compare."
-    assert wording.answer(ROWS[:0], ["fluid", "elu"], "relu") == (
+    assert wording.answer(ROWS[:0], summary("relu"), "relu") == (
+        "Its mean accuracy is 0.97585 ± 0.00085 over 10 seeds. With a single activation there is nothing to compare."
+    )
+    assert "over 1 seed. " in wording.answer(ROWS[:0], summary("relu", n=1), "relu")
+    assert wording.answer(ROWS[:0], summary("fluid", "elu"), "relu") == (
         "No run has the baseline relu: name one with --baseline (fluid, elu)."
     )
 
