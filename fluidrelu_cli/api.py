@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fluidrelu_cli.experiment import Experiment, RunJobs
+    from fluidrelu_cli.networks.named import Activation
 
 
 def compare(
@@ -55,53 +56,78 @@ def compare(
         FluidReluError: if a trial failed (the message names its traceback; the same call tries it again), or another
             process is at work in the study.
     """
-    from rich.console import Console
-
     from fluidrelu_cli.cli.data import show_downloads
-    from fluidrelu_cli.cli.progress import TrialsProgress
-    from fluidrelu_cli.data.catalogue import canonical
-    from fluidrelu_cli.experiment import conduct, prepare
-    from fluidrelu_cli.networks.named import resolve, resolve_class
-    from fluidrelu_cli.workers.events import Failed
+    from fluidrelu_cli.experiment import prepare
     from fluidrelu_cli.workers.local import start_fork_server
 
-    if seeds < 1 or not activations:
-        raise UsageError("compare needs at least one activation and one seed.")
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers must be a whole number from 1, not {workers}.")
+    _check_counts(seeds, workers)
+    opened = open_study(Path(results), study, _check_fields(protocol))
+    resolved = _resolve(activations)
+    if all(activation.travels for activation in resolved):
+        start_fork_server()  # it imports torch while this process checks what is to be trained
+    folder = Path(data_dir) if data_dir else None
+    with show_downloads() as callbacks:
+        experiment = prepare(opened, resolved, data_dir=folder, device=device, offline=offline, **callbacks)
+    notes = _train(experiment, seeds, workers)
+    return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name), notes)
+
+
+def _check_counts(seeds: int, workers: int | None) -> None:
+    for name, value in (("seeds", seeds), ("workers", 1 if workers is None else workers)):
+        if not isinstance(value, int) or value < 1:
+            raise UsageError(f"{name} must be a whole number from 1, not {value}.")
+
+
+def _check_fields(protocol: dict[str, Any]) -> dict[str, Any]:
+    from fluidrelu_cli.data.catalogue import canonical
+
     unknown = sorted(protocol.keys() - SETTINGS.keys())
     if unknown:
         raise UsageError(f"A protocol has no {', '.join(unknown)}: its fields are {', '.join(SETTINGS)}.")
-    if "dataset" in protocol:
-        protocol["dataset"] = canonical(str(protocol["dataset"]))
-    opened = open_study(Path(results), study, protocol)
+    return {name: canonical(str(value)) if name == "dataset" else value for name, value in protocol.items()}
+
+
+def _resolve(activations: Sequence[str | type[nn.Module]]) -> list[Activation]:
+    from fluidrelu_cli.networks.named import resolve, resolve_class
+
+    if isinstance(activations, str) or not activations:
+        raise UsageError('compare needs a list of activations, such as ["relu", "elu"].')
     resolved = [resolve(one) if isinstance(one, str) else resolve_class(one) for one in activations]
     names = [activation.name for activation in resolved]
     if len(set(names)) < len(names):
         raise UsageError(f"Two activations have the same name ({', '.join(names)}): rename one, or leave it out.")
-    if all(activation.travels for activation in resolved):
-        start_fork_server()  # it imports torch while this process checks what is to be trained
-    with show_downloads() as callbacks:
-        experiment = prepare(
-            opened, resolved, data_dir=Path(data_dir) if data_dir else None, device=device, offline=offline, **callbacks
-        )
+    return resolved
+
+
+def _train(experiment: Experiment, seeds: int, workers: int | None) -> tuple[str, ...]:
+    """Train what is missing and show how it goes; what is to be known of it. FluidReluError if a trial failed."""
+    from rich.console import Console
+
+    from fluidrelu_cli.cli.progress import TrialsProgress
+    from fluidrelu_cli.cli.terminal import say
+    from fluidrelu_cli.experiment import conduct
+    from fluidrelu_cli.workers.events import Failed
+    from fluidrelu_cli.workers.local import default_batch_seeds
+
+    run_jobs, together = _choose_runner(experiment, workers), default_batch_seeds(experiment.device_name)
     failed: list[Failed] = []
-    run_jobs = _choose_runner(experiment, workers)
     with (
-        conduct(experiment, range(seeds), run_jobs) as (work, events),
+        conduct(experiment, range(seeds), run_jobs, batch_seeds=together) as (work, events),
         TrialsProgress(Console(stderr=True), len(work.missing)) as progress,
     ):
+        for note in work.notes:
+            say(note)
         for event in events:
             progress.show(event)
             if isinstance(event, Failed):
                 failed.append(event)
     if failed:
-        path = opened.files(failed[0].trial.name).failure
+        path = experiment.study.files(failed[0].trial.name).failure
         raise FluidReluError(
             f"{len(failed)} of {len(work.missing)} trials failed ({failed[0].error}): see {path}; the same call tries"
             " again."
         )
-    return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name))
+    return work.notes
 
 
 def _choose_runner(experiment: Experiment, workers: int | None) -> RunJobs:

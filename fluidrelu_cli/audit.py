@@ -46,9 +46,9 @@ def _conditions_that_matter(activation: str, provenance: Provenance) -> Iterator
 
 
 def describe_mixtures(runs: Sequence[Run], folder: Path) -> list[str]:
-    """A sentence on each seed of a study's folder whose runs are no pairs, and on each condition that differs."""
+    """A sentence on each seed of a study's folder whose runs cannot be paired, and on each condition that differs."""
     unpaired = [
-        f"The runs of seed {seed} in {folder} are no pairs, because they differ in {' and '.join(differing)}:"
+        f"The runs of seed {seed} in {folder} cannot be paired, because they differ in {' and '.join(differing)}:"
         " the network or an activation draws random numbers elsewhere than from torch."
         for seed, differing in find_unpaired(runs).items()
     ]

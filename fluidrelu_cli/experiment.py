@@ -123,11 +123,11 @@ def conduct(
     names = [activation.name for activation in experiment.activations]
     trials = [Trial(study.protocol, name, seed) for seed in seeds for name in names]
     with study.locked():
-        if remember:
-            study.ask(names, max(seeds) + 1)
         contents = study.read()
         check_data(contents.runs, experiment.data_sha256, study.folder)
         missing = study.missing(trials, contents)
+        if remember:
+            study.ask(names, max(seeds) + 1)
         sources = {activation.name: activation.sha256 for activation in experiment.activations}
         damaged = [trial.name for trial in missing if trial.name in contents.problems]
         notes = describe_changed_sources(contents.runs, sources, experiment.model_sha256)

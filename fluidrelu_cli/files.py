@@ -50,23 +50,31 @@ def replace_folder(folder: Path, contents: Mapping[str, str | bytes]) -> None:
         contents: each file's content by its path in the folder.
 
     Raises:
-        StorageError: if it cannot be written; then the folder is as it was.
+        StorageError: if it cannot be written, or holds a study; then the folder is as it was.
     """
-    scratch, aside = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("tmp", "old.tmp"))
+    from filelock import FileLock
+
+    if (folder / "study.json").exists() or (folder / "runs").exists():
+        raise StorageError(f"{folder} holds a study, not what is derived from one: move it to another name first.")
     try:
-        try:
-            for name, content in contents.items():
-                path = scratch / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.encode() if isinstance(content, str) else content)
-            if folder.exists():
-                folder.rename(aside)
-            scratch.rename(folder)
-        finally:
-            if aside.exists() and not folder.exists():
-                aside.rename(folder)
-            for leftover in (scratch, aside):
-                shutil.rmtree(leftover, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a process that was killed
+                shutil.rmtree(leftover)
+            scratch, aside = (folder.with_name(f".{folder.name}.{end}.tmp") for end in ("new", "old"))
+            try:
+                for name, content in contents.items():
+                    path = scratch / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content.encode() if isinstance(content, str) else content)
+                if folder.exists():
+                    folder.rename(aside)
+                scratch.rename(folder)
+            finally:
+                if aside.exists() and not folder.exists():
+                    aside.rename(folder)
+                for leftover in (scratch, aside):
+                    shutil.rmtree(leftover, ignore_errors=True)
     except OSError as error:
         raise _cannot_write(folder, error) from error
 

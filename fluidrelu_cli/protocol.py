@@ -9,12 +9,16 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from fluidrelu_cli.errors import UsageError
 
 WHAT, HOW = "What is trained", "How it is trained"
 """The two parts of a protocol, and the panels of the help."""
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+DEVICES: tuple[str, ...] = get_args(Device)
+"""Where a trial can be trained; `auto` is CUDA where there is one, else the CPU."""
 
 RECORDED = object()
 """Stands for a field that every release recorded."""

@@ -312,6 +312,6 @@ def _check_trial(path: Path, table: Columns, name: str) -> tuple[str, int]:
     if len(trials) > 1:
         raise DamagedFileError(f"{path} mixes activations or seeds")
     activation, seed = trials.pop()
-    if trial_name(activation, seed) != name:
+    if seed < 0 or trial_name(activation, seed) != name:
         raise DamagedFileError(f"{path} holds the run of another activation or seed than its name says")
     return activation, seed

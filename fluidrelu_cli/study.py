@@ -116,11 +116,19 @@ class Study:
     def missing(self, trials: Sequence[Trial], contents: Contents) -> list[Trial]:
         """Those of the trials that have no usable run among the contents.
 
-        Raises OtherProtocolError, or StorageError, if one has a run that is not damaged and yet cannot be used.
+        Raises OtherProtocolError, or StorageError, if one has a run that is not damaged and yet cannot be used, and
+        UsageError if its files are those of another activation.
         """
         finished = {made.trial for made in contents.runs}
         missing = [trial for trial in trials if trial not in finished]
+        names = {made.trial.name.casefold(): made.trial for made in contents.runs}
         for trial in missing:
+            other = names.get(trial.name.casefold())
+            if other is not None:
+                raise UsageError(
+                    f"{trial.activation} would share its files with {other.activation}, which {self.folder} has: rename"
+                    " it, or name another --study."
+                )
             problem = contents.problems.get(trial.name)
             if problem is not None and not isinstance(problem, DamagedFileError):
                 raise problem
@@ -222,6 +230,8 @@ def open_study(results: Path, name: str, requested: Mapping[str, Any]) -> Study:
 
 def study_folder(results: Path, name: str) -> Path:
     """The folder of the study called ``name``; UsageError if that is no name for a study."""
+    if {"runs", "report"} & set(name.split("/")):
+        raise UsageError(f"--study '{name}' is not a valid name: `runs` and `report` are folders of a study.")
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", name):
         raise UsageError(f"--study '{name}' is not a valid name: use letters, digits, '.', '_', '-' and '/'.")
     return results / name
@@ -232,7 +242,7 @@ def load_study(folder: Path) -> Study:
     path = folder / "study.json"
     if not path.exists():
         raise UsageError(
-            f"There is no study in {folder} (no study.json): run `fluidrelu repeat` first, or name one that is there"
+            f"There is no study in {folder} (no study.json): run `fluidrelu repeat` first, or name an existing one"
             f" in {folder.parent} ({', '.join(_studies_in(folder.parent)) or 'none so far'})."
         )
     try:

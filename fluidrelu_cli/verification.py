@@ -39,11 +39,11 @@ def read_record(csv: Path) -> Run:
         UsageError: if it is no run CSV's path.
         StorageError, DamagedFileError: if one of the files cannot be read.
     """
-    example = "such as results/local/runs/relu-seed0.csv"
+    example = "one of the CSVs in a study's folder runs"
     if not csv.exists():
-        raise UsageError(f"There is no file {csv}: name a run CSV, {example}.")
+        raise UsageError(f"There is no file {csv}: name {example}.")
     if not csv.is_file() or csv.suffix != ".csv" or csv.name.endswith(".parameters.csv"):
-        raise UsageError(f"{csv} is not a run CSV: name one, {example}.")
+        raise UsageError(f"{csv} is not a run CSV: name {example}.")
     try:
         return read(RunFiles(csv.parent, csv.stem))
     except DamagedFileError as error:

@@ -80,8 +80,10 @@ def test_a_trial_that_fails_is_an_error_that_names_its_traceback(tmp_path: Path,
 @pytest.mark.parametrize(
     ("activations", "options", "words"),
     [
-        ([], {}, "at least one activation and one seed"),
-        (["relu"], {"seeds": 0}, "at least one activation and one seed"),
+        ([], {}, "needs a list of activations"),
+        ("relu", {}, "needs a list of activations"),
+        (["relu"], {"seeds": 0}, "seeds must be a whole number from 1, not 0"),
+        (["relu"], {"seeds": [1, 2]}, "seeds must be a whole number from 1, not \\[1, 2\\]"),
         (["relu"], {"learning_rate": 0.1}, "A protocol has no learning_rate: its fields are dataset, model, epochs"),
         (["relu"], {"dataset": "mnits"}, "There is no data set 'mnits'"),
         (["relu", "fluide"], {}, "There is no activation 'fluide'"),
@@ -91,9 +93,7 @@ def test_a_trial_that_fails_is_an_error_that_names_its_traceback(tmp_path: Path,
         (["relu"], {"workers": 0}, "workers must be a whole number from 1, not 0"),
     ],
 )
-def test_what_is_refused(
-    activations: list[Any], options: dict[str, Any], words: str, tmp_path: Path, data_dir: Path
-) -> None:
+def test_what_is_refused(activations: Any, options: dict[str, Any], words: str, tmp_path: Path, data_dir: Path) -> None:
     with pytest.raises(UsageError, match=words):
         compare(activations, results=tmp_path, data_dir=data_dir, **options)
     assert list(tmp_path.iterdir()) == []
@@ -138,7 +138,7 @@ def test_a_script_without_a_guard(tmp_path: Path, data_dir: Path) -> None:
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert "elu" in first
-    assert "__main__:Shifted" in second
+    assert second.startswith("One seed cannot tell Shifted from ReLU")
     assert "Traceback" not in done.stderr
 
 
@@ -157,3 +157,34 @@ def test_unknown_names_of_the_package_are_attribute_errors() -> None:
     assert all(getattr(fluidrelu_cli, name) for name in fluidrelu_cli.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = fluidrelu_cli.nothing
+
+
+def test_a_class_that_was_changed_is_noted(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The finished runs stay what they are."""
+    options: dict[str, Any] = {"seeds": 1, "results": tmp_path, "data_dir": data_dir, **TINY}
+    assert compare(["relu", Cubic], **options).notes == []
+    monkeypatch.setattr("fluidrelu_cli.networks.named.hash_source", lambda _code: "0" * 64)
+    capsys.readouterr()
+    [note] = compare(["relu", Cubic], **options).notes
+    assert "Cubic" in note
+    assert note in capsys.readouterr().err
+
+
+def test_the_caller_s_torch_is_left_as_it_was(tmp_path: Path, data_dir: Path) -> None:
+    class Local(nn.ReLU):
+        pass
+
+    torch.set_default_dtype(torch.float64)  # which the training does not see
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    try:
+        result = compare([Local], seeds=1, results=tmp_path, data_dir=data_dir, **TINY)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.equal(torch.get_rng_state(), state)
+    again = compare([Local], seeds=1, study="again", results=tmp_path, data_dir=data_dir, **TINY)
+    assert [epoch.test_loss for epoch in again.runs[0].epochs] == [epoch.test_loss for epoch in result.runs[0].epochs]

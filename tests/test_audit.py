@@ -68,7 +68,7 @@ def test_runs_that_are_no_pairs_are_noted(name: str) -> None:
     what = name.replace("_", " ")
     assert find_unpaired(runs) == {1: [what]}
     [note] = describe_mixtures(runs, FOLDER)
-    assert note.startswith(f"The runs of seed 1 in results/mine are no pairs, because they differ in {what}: ")
+    assert note.startswith(f"The runs of seed 1 in results/mine cannot be paired, because they differ in {what}: ")
 
 
 def test_data_that_was_changed_since_the_first_run_is_refused() -> None:

@@ -6,6 +6,7 @@ That generated text is what would be generated now, `cog --check` holds in `make
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ import pytest
 import torch
 import typer.main
 from command_line import fluidrelu, words
+from factories import make_study
 from scipy import stats
 
 from fluidrelu_cli.cli.app import app
@@ -246,3 +248,23 @@ def test_cifar10_was_trained_at_the_rate_that_the_rule_chooses() -> None:
     assert findings.evidence(findings.CIFAR10).protocol.lr == float(rate)
     assert f"CIFAR10_RATE := {rate}\n" in MAKEFILE
     assert f"CIFAR10_RATES := {' '.join(summary['rate'] for summary in tried)}\n" in MAKEFILE
+
+
+@pytest.mark.slow
+def test_the_changes_in_contributing_apply_and_show(tmp_path: Path) -> None:
+    """A protocol field, a table and a figure, each added as the page says."""
+    shutil.copytree(ROOT / "fluidrelu_cli", tmp_path / "fluidrelu_cli", ignore=shutil.ignore_patterns("__pycache__"))
+    for diff in re.findall(r"```diff\n(.*?)```", TEXTS["CONTRIBUTING.md"], flags=re.DOTALL):
+        subprocess.run(["git", "apply", "-"], input=diff, cwd=tmp_path, text=True, check=True)
+    make_study(tmp_path / "results" / "local", {"relu": [(0.5,), (0.75,)], "fluid": [(0.5,), (0.5,)]})
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "fluidrelu_cli", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert "--label-smoothing" in run("train", "-h")
+    output = run("report")
+    assert "label smoothing 0.0" in output
+    assert "Seeds, the hardest first" in output
+    assert (tmp_path / "results" / "local" / "report" / "figures" / "histogram.svg").exists()

@@ -99,9 +99,11 @@ def test_a_damaged_run_is_set_aside_and_trained_again(tmp_path: Path) -> None:
 def test_runs_on_other_data_or_of_another_protocol_stop_it_before_anything_is_written(tmp_path: Path) -> None:
     study = Study(tmp_path, Protocol(epochs=2))
     study.write(dataclasses.replace(make_run("relu"), provenance=Provenance(data_sha256="other")))
-    before = names(study)
+    study.save()
+    before, recorded = names(study), (tmp_path / "study.json").read_bytes()
     with pytest.raises(UsageError, match="were trained on other data"):
-        conduct(make_experiment(study), [0], pretend).__enter__()
+        conduct(make_experiment(study), range(100), pretend).__enter__()
+    assert (tmp_path / "study.json").read_bytes() == recorded
     edited = Study(tmp_path, Protocol(epochs=2, lr=0.1), study.asked)
     edited.save()
     with pytest.raises(OtherProtocolError):
@@ -142,3 +144,11 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
     with pytest.raises(UsageError, match=words):
         prepare(open_study(tmp_path, "mine", fields), PAIR, data_dir=data_dir, device=device)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_activation_that_would_share_files_with_another_is_refused(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"leaky-relu": [(0.5, 0.75)]})
+    other = dataclasses.replace(ACTIVATIONS["relu"], name="leaky:ReLU")
+    experiment = dataclasses.replace(make_experiment(study), activations=(other,))
+    with pytest.raises(UsageError, match="leaky:ReLU would share its files with leaky-relu"):
+        conduct(experiment, [0], pretend).__enter__()

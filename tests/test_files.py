@@ -63,28 +63,38 @@ def test_folder_is_replaced_whole(tmp_path: Path) -> None:
     folder = tmp_path / "study" / "report"
     replace_folder(folder, {"a.csv": "one", "figures/b.svg": b"two"})
     assert read_folder(folder) == {"a.csv": b"one", "figures/b.svg": b"two"}
+    for leftover in (".report.new.tmp", ".report.old.tmp"):  # of a process that was killed
+        (folder.parent / leftover).mkdir()
+        (folder.parent / leftover / "stale.csv").touch()
     replace_folder(folder, {"c.csv": "three"})
     assert read_folder(folder) == {"c.csv": b"three"}
-    assert list(folder.parent.iterdir()) == [folder]
+    assert {path.name for path in folder.parent.iterdir()} == {"report", ".report.lock"}
 
 
-@pytest.mark.parametrize("renames", [0, 1])
-def test_folder_that_cannot_be_replaced_stays(renames: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("source", ["report", ".report.new.tmp"])
+def test_folder_that_cannot_be_replaced_stays(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it cannot be moved aside, or the new one cannot be moved into its place."""
     folder = tmp_path / "report"
     replace_folder(folder, {"a.csv": "one"})
-    rename, left = Path.rename, [None] * renames
+    rename = Path.rename
 
-    def rename_while_there_is_room(self: Path, target: Path) -> Path:
-        if not left and folder not in (self, target):
-            return rename(self, target)
-        if not left and self != folder.with_name(f".report.{os.getpid()}.old.tmp"):
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == source:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if left:
-            left.pop()
         return rename(self, target)
 
-    monkeypatch.setattr(Path, "rename", rename_while_there_is_room)
+    monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(StorageError, match=r"report cannot be written \(No space left on device\)"):
         replace_folder(folder, {"b.csv": "two"})
     assert read_folder(folder) == {"a.csv": b"one"}
-    assert list(tmp_path.iterdir()) == [folder]
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["study.json", "runs/relu-seed0.csv"])
+def test_folder_that_is_a_study_is_never_replaced(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "report" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("years of work")
+    with pytest.raises(StorageError, match="holds a study"):
+        replace_folder(tmp_path / "report", {"b.csv": "two"})
+    assert path.read_text() == "years of work"

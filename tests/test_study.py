@@ -103,9 +103,12 @@ def test_protocol_of_a_study_is_kept(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "/abs", "a//b", "a/", "../x", "a/../b", ".hidden", "a/.b", "a b", "ä"])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "/abs", "a//b", "a/", "../x", "a/../b", ".hidden", "a/.b", "a b", "ä", "runs", "mine/report"],
+)
 def test_what_is_no_name_for_a_study(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not a valid name: use letters"):
+    with pytest.raises(UsageError, match="is not a valid name: "):
         study_folder(tmp_path, name)
 
 
@@ -205,7 +208,7 @@ def test_study_that_is_not_there_names_those_near(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         load_study(tmp_path / "locl")
     there = "calibration/batch-10, local, paper"
-    assert str(error.value).endswith(f"or name one that is there in {tmp_path} ({there}).")
+    assert str(error.value).endswith(f"or name an existing one in {tmp_path} ({there}).")
 
 
 def test_runs_are_read_in_order_and_damaged_ones_named(tmp_path: Path) -> None:

@@ -88,10 +88,10 @@ def test_damaged_record_is_refused_with_a_way_on(copied: Path) -> None:
 
 
 def test_what_is_no_record_is_refused(copied: Path) -> None:
-    with pytest.raises(UsageError, match=r"There is no file .*nosuch\.csv: name a run CSV"):
+    with pytest.raises(UsageError, match=r"There is no file .*nosuch\.csv: name one of the CSVs"):
         read_record(copied.with_name("nosuch.csv"))
     for path in (copied.with_suffix(".parameters.csv"), copied.with_suffix(".json"), copied.parent):
-        with pytest.raises(UsageError, match=r"is not a run CSV: name one, such as results/local/runs/relu-seed0\.csv"):
+        with pytest.raises(UsageError, match=r"is not a run CSV: name one of the CSVs in a study's folder runs"):
             read_record(path)
     provenance = copied.with_suffix(".json")
     content = json.loads(provenance.read_text())

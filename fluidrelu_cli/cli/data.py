@@ -65,7 +65,7 @@ def verify_data(
     data_dir: DataDirOption = None,
 ) -> None:
     """Check that data sets are intact, and that files of your own fit; exit code 1 if one is not."""
-    from fluidrelu_cli.cli.wording import verified_data
+    from fluidrelu_cli.cli.wording import describe_dataset
     from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, default_data_dir, path_of
     from fluidrelu_cli.data.dataset import read_npz
     from fluidrelu_cli.data.store import read_named
@@ -83,7 +83,7 @@ def verify_data(
             wrong += 1
             say(f"Error: {error}")
         else:
-            show(verified_data(name, dataset, known=named is not None and named.sha256 is not None))
+            show(describe_dataset(name, dataset, known=named is not None and named.sha256 is not None))
     if wrong:
         raise typer.Exit(1)
 

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, WHERE_RESULTS_GO, replace_signature, typed_parameters
-from fluidrelu_cli.protocol import SETTINGS, Protocol, Setting
+from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
+from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, WHERE_RESULTS_GO
+from fluidrelu_cli.protocol import SETTINGS, Device, Protocol, Setting
 
 DeviceOption = Annotated[
-    Literal["auto", "cpu", "cuda", "mps"],
+    Device,
     typer.Option(help="Where to train; auto: cuda if there is one, else cpu.", rich_help_panel=WHERE_IT_RUNS),
 ]
 DataDirOption = Annotated[
@@ -57,7 +58,7 @@ def with_protocol(function: Callable[..., None]) -> Callable[..., None]:
 
     hints = get_type_hints(Protocol)
     parameters: list[inspect.Parameter] = []
-    for parameter in typed_parameters(function):
+    for parameter in list_parameters(function):
         if parameter.name == "requested":
             parameters += [_make_option(name, known, hints[name]) for name, known in SETTINGS.items()]
         else:

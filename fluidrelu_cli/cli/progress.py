@@ -79,7 +79,7 @@ class TrialsProgress(_Shown[Progress]):
     def show(self, event: Event) -> None:
         if isinstance(event, Finished):
             for run in event.runs:
-                self._end(finished_line(run))
+                self._end(describe_run(run))
         elif isinstance(event, Failed):
             self._end(f"{trial_label(event.trial)} failed: {event.error}")
         elif isinstance(event, Split):
@@ -142,7 +142,7 @@ def job_label(job: Job) -> str:
     return f"{first.activation}, {len(job.trials)} seeds from {first.seed}" if others else trial_label(first)
 
 
-def finished_line(run: Run) -> str:
+def describe_run(run: Run) -> str:
     seconds, together = run.provenance.wall_seconds, run.provenance.batched_seeds
     epochs = f"{len(run.epochs)} epoch{'s' if len(run.epochs) > 1 else ''}"
     diverged = "; it diverged (its loss is not finite)" if run.diverged else ""

@@ -107,16 +107,17 @@ def plan(
 
     opened = load_study(study_folder(results, study))
     contents = opened.read()
-    names = {name.lower(): name for name in opened.asked}
-    act, baseline = (name if name in opened.asked else names.get(name.lower(), name) for name in (act, baseline))
+    trained = {run.trial.activation for run in contents.runs}
+    names = {name.lower(): name for name in trained}
+    act, baseline = (name if name in trained else names.get(name.lower(), name) for name in (act, baseline))
     made = planning.plan(contents.runs, act, baseline, effect, power, alpha)
     mixtures = describe_mixtures(
         [run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder
     )
-    for note in (*contents.notes, *mixtures, *filter(None, [wording.unpaired(made)])):
+    for note in (*contents.notes, *mixtures, *filter(None, [wording.describe_left_out(made)])):
         say(note)
     where = shlex.join(["--study", study, "--results", str(results)])
-    for sentence in wording.planned(made, workers or default_workers(made.device), where):
+    for sentence in wording.describe_plan(made, workers or default_workers(made.device), where):
         show(sentence)
 
 

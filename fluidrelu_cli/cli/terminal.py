@@ -12,11 +12,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
 from fluidrelu_cli.errors import FluidReluError, one_line
 
 WHERE_IT_RUNS = "Where it runs"
@@ -49,23 +50,8 @@ def _with_debug(function: Callable[..., Any]) -> Callable[..., None]:
             sys.stdout.flush()
 
     debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
-    replace_signature(command, [*typed_parameters(function), debug])
+    replace_signature(command, [*list_parameters(function), debug])
     return command
-
-
-def typed_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """A function's parameters with their annotations evaluated."""
-    hints = get_type_hints(function, include_extras=True)
-    return [
-        parameter.replace(annotation=hints[name]) for name, parameter in inspect.signature(function).parameters.items()
-    ]
-
-
-def replace_signature(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
-    """Let Typer, which makes the options from it, see another signature."""
-    keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
-    function.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
-    function.__annotations__ = {each.name: each.annotation for each in keyword}
 
 
 class _Handler:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,7 +21,7 @@ from fluidrelu_cli.cli.options import (
 )
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, say, show
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
-from fluidrelu_cli.protocol import WHAT
+from fluidrelu_cli.protocol import WHAT, Device
 from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, open_study
 
 if TYPE_CHECKING:
@@ -110,13 +110,13 @@ def repeat(
 ) -> None:
     """Train n seeded trials of each activation: those that are not finished yet."""
     from fluidrelu_cli.experiment import conduct
-    from fluidrelu_cli.workers.local import default_workers, run_on_this_machine, start_fork_server
+    from fluidrelu_cli.workers.local import default_workers, run_on_this_machine
 
     if workers is not None and dask is not None:
         raise UsageError("--workers is for this machine; a Dask cluster has its own: leave one of the two out.")
-    if dask is None:
-        start_fork_server()  # it imports torch while this process checks what is to be trained
-    experiment = _prepare(results, study, requested, act, device, data_dir, offline, elsewhere=dask is not None)
+    experiment = _prepare(
+        results, study, requested, act, device, data_dir, offline, elsewhere=dask is not None, in_workers=dask is None
+    )
     device_name = experiment.device_name
     run_jobs = (
         functools.partial(
@@ -147,16 +147,20 @@ def _prepare(
     offline: bool,
     *,
     elsewhere: bool = False,
+    in_workers: bool = False,
 ) -> Experiment:
     """The study and the activations that were named, checked, with their data."""
     from fluidrelu_cli.cli.data import show_downloads
     from fluidrelu_cli.data.catalogue import canonical
     from fluidrelu_cli.experiment import prepare
     from fluidrelu_cli.networks.named import resolve
+    from fluidrelu_cli.workers.local import start_fork_server
 
     if "dataset" in requested:
         requested = {**requested, "dataset": canonical(requested["dataset"])}
     study = open_study(results, name, requested)
+    if in_workers:
+        start_fork_server()  # it imports torch while this process checks what is to be trained
     resolved = {made.name: made for made in map(resolve, activations)}
     with show_downloads() as callbacks:
         return prepare(
@@ -171,10 +175,10 @@ def _prepare(
 
 
 def _parse_batch_seeds(value: str, device_name: str) -> int:
-    from fluidrelu_cli.workers.local import BATCH_SEEDS_ON_CUDA
+    from fluidrelu_cli.workers.local import default_batch_seeds
 
     if value == "auto":
-        return BATCH_SEEDS_ON_CUDA if device_name == "cuda" else 1
+        return default_batch_seeds(device_name)
     if not value.isdecimal() or int(value) < 1:
         raise UsageError(f"--batch-seeds must be auto or a whole number from 1, not {value}.")
     return int(value)
@@ -228,7 +232,7 @@ def _show_summary(experiment: Experiment) -> None:
 def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN.csv", help="The run's CSV; its .json must lie beside it.")],
     device: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"] | None,
+        Device | None,
         typer.Option(help="Where to train (left out: on such a device as recorded).", show_default=False),
     ] = None,
     data_dir: DataDirOption = None,
@@ -238,7 +242,7 @@ def verify(
     from fluidrelu_cli import verification
     from fluidrelu_cli.cli.data import show_downloads
     from fluidrelu_cli.cli.progress import EpochLines
-    from fluidrelu_cli.cli.wording import verified_run
+    from fluidrelu_cli.cli.wording import describe_verification
     from fluidrelu_cli.data.catalogue import default_data_dir
     from fluidrelu_cli.data.load import get_dataset
     from fluidrelu_cli.networks.named import resolve
@@ -258,7 +262,7 @@ def verify(
             raise
         except Exception as error:  # most likely the user's own activation
             raise FluidReluError(f"{trial.name} failed: {one_line(error)}; --debug shows where.") from error
-    for sentence in verified_run(verified, run):
+    for sentence in describe_verification(verified, run):
         show(sentence)
     if not verified.agrees:
         raise typer.Exit(1)

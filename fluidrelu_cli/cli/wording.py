@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fluidrelu_cli.verification import Verification
 
 
-def planned(plan: Plan, workers: int, where: str) -> list[str]:
+def describe_plan(plan: Plan, workers: int, where: str) -> list[str]:
     """What a plan says; ``where`` are the options that name the study."""
     a, b = label(plan.activation), label(plan.baseline)
     said = [
@@ -39,7 +39,7 @@ def planned(plan: Plan, workers: int, where: str) -> list[str]:
     ]
 
 
-def unpaired(plan: Plan) -> str | None:
+def describe_left_out(plan: Plan) -> str | None:
     """Which seeds a plan leaves out; None if there are none."""
     return f"Only seeds that both have are pairs; left out: {plan.left_out}." if plan.left_out else None
 
@@ -51,7 +51,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def verified_run(verified: Verification, csv: Path) -> list[str]:
+def describe_verification(verified: Verification, csv: Path) -> list[str]:
     """Whether a run that was made again agrees with its record, and if not by how much and what differs."""
     if verified.agrees:
         return [f"{csv}: made again, and every number but the timings is equal to the last digit."]
@@ -60,9 +60,10 @@ def verified_run(verified: Verification, csv: Path) -> list[str]:
     largest = ", ".join(f"{name}{by}" for name, by in by_up_to.items())
     conditions = [f"{name} ({there} there, {here} here)" for name, (there, here) in verified.conditions.items()]
     reason = (
-        f"What differs in the making: {'; '.join(conditions)}."
+        f"These conditions differ: {'; '.join(conditions)}."
         if conditions
-        else "Nothing that is recorded of versions and hardware differs: the record was changed, or something untold."
+        else "Nothing that is recorded of versions and hardware differs: the record was changed, or something differs"
+        " that is not recorded."
     )
     return [
         f"{csv}: made again, and the numbers differ: {largest}.",
@@ -72,7 +73,7 @@ def verified_run(verified: Verification, csv: Path) -> list[str]:
     ]
 
 
-def verified_data(name: str, dataset: Dataset, *, known: bool) -> str:
+def describe_dataset(name: str, dataset: Dataset, *, known: bool) -> str:
     """What is in a data set that could be read; ``known``: its digest is the one that it should be."""
     images = f"{len(dataset.train_images):,} + {len(dataset.test_images):,} images"
     what = f"{images} of {' x '.join(map(str, dataset.image_shape))}, {dataset.classes} classes"

@@ -116,7 +116,9 @@ def read_npz(path: Path) -> Dataset:
         ) from error
     except MemoryError as error:
         raise DataError(f"{path} does not fit into memory. Save fewer images, or save them as uint8.") from error
-    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError) as error:
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadArraysError(f"{path} is damaged or incomplete ({one_line(error)}). Copy it again.") from error
+    except (ValueError, RuntimeError, pickle.UnpicklingError) as error:
         raise BadArraysError(
             f"{path} cannot be read as an npz file without pickle ({one_line(error)})."
             " Save plain arrays of numbers with numpy.savez."

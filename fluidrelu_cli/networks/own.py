@@ -31,6 +31,11 @@ def import_own(name: str, kind: str) -> Any:
     Raises:
         UsageError: if it cannot be imported.
     """
+    if name.startswith("__main__:") and not hasattr(sys.modules["__main__"], name.partition(":")[2].split(".")[0]):
+        raise UsageError(
+            f"The {kind} '{name}' was defined in a script or a notebook, where no other program finds it."
+            " Move it to a file of its own, and name it as module:Class."
+        )
     if os.getcwd() not in sys.path:  # a console script does not look into the user's folder by itself
         sys.path.insert(0, os.getcwd())
     try:
@@ -46,7 +51,9 @@ def import_own(name: str, kind: str) -> Any:
 
 
 def hash_source(code: Any) -> str | None:
-    """The SHA-256 of the file that defines a class or function; None if it was not written in a Python file.
+    """The SHA-256 of the file that defines a class or function; None if it was not written in Python.
+
+    In a notebook, which has no file, it is that of the class's own functions.
 
     Raises UsageError if the file was changed since this process first asked: the code in use is then the old one.
     """
@@ -56,7 +63,7 @@ def hash_source(code: Any) -> str | None:
         file = inspect.getsourcefile(inspect.unwrap(code))
         digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
     except (OSError, TypeError):
-        return None
+        return _hash_functions(code)
     if _digests.setdefault(file, digest) != digest:  # in a process that lives on: a cluster's worker, a notebook
         raise UsageError(
             f"{file} was changed after it was imported."
@@ -67,3 +74,12 @@ def hash_source(code: Any) -> str | None:
 
 _digests: dict[str | None, str | None] = {}
 """The digest of each user's file when it was first used in this process."""
+
+
+def _hash_functions(code: Any) -> str | None:
+    functions = [code, *vars(code).values()] if inspect.isclass(code) else [code]
+    sources = []
+    for function in filter(inspect.isfunction, functions):
+        with contextlib.suppress(OSError, TypeError):  # as typed at Python's prompt
+            sources.append(inspect.getsource(function))
+    return hashlib.sha256("".join(sources).encode()).hexdigest() if sources else None

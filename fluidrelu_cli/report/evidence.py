@@ -114,8 +114,10 @@ class Evidence:
 
     @cached_property
     def published(self) -> published.Published | None:
-        """What a paper published of this data set and network."""
-        return published.find_published(self.protocol)
+        """What a paper published of this data set and network, if its activations were trained."""
+        found = published.find_published(self.protocol)
+        trained = {run.trial.activation for run in self.runs}
+        return found if found is not None and set(found.activations) <= trained else None
 
     @cached_property
     def follows_published(self) -> bool:
@@ -171,7 +173,7 @@ class Evidence:
     def compare(self, activation: str) -> dict[str, Any]:
         """The study's comparison of an activation with the baseline, for a table of several studies.
 
-        Raises UsageError if there is none, or its accuracies are no results.
+        Raises UsageError if there is none, or its accuracies do not count as results.
         """
         found = self.comparisons[(self.comparisons["activation"] == activation) & (self.comparisons["n"] > 0)]
         if found.empty:
@@ -181,7 +183,8 @@ class Evidence:
             )
         if self.protocol.validation_images:
             raise UsageError(
-                f"{self.study.folder} was tested on held-out training images, which are no results: leave it out."
+                f"{self.study.folder} was tested on held-out training images, which do not count as results: leave it"
+                " out."
             )
         row = found.to_dict("records")[0]
         return {"study": self.study.name, "dataset": self.protocol.dataset, "model": self.protocol.model, **row}

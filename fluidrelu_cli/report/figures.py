@@ -7,7 +7,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from fluidrelu_cli.errors import one_line
+from fluidrelu_cli.errors import FluidReluError, one_line
 from fluidrelu_cli.networks.curves import CURVES
 from fluidrelu_cli.protocol import file_stem
 from fluidrelu_cli.report import learning_plots, plots, tables
@@ -133,8 +133,8 @@ def _module(evidence: Evidence, activation: str) -> KernelFunctions:
     recorded = {run.provenance.activation_sha256 for run in evidence.runs if run.trial.activation == activation}
     try:
         resolved = resolve(activation)
-    except Exception as error:
-        raise CannotDrawError(one_line(error)) from error
+    except FluidReluError as error:
+        raise CannotDrawError(str(error).rstrip(".")) from error
     if resolved.sha256 not in recorded:
         raise CannotDrawError("its source is not the one that was trained")
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
-from fluidrelu_cli.report.plots import WIDTH, pick_colours, wrapped
+from fluidrelu_cli.report.plots import WIDTH, pick_colours, wrap
 from fluidrelu_cli.report.tables import label
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -45,11 +45,11 @@ def learning_curves(
         for activation, colour in colours.items():
             seeds = errors[errors["activation"] == activation].groupby("epoch")[column]
             mean, sd = seeds.mean(), seeds.std().fillna(0)
-            name = wrapped(f"{label(activation)} (n = {seeds.size().max()})", 32)
+            name = wrap(f"{label(activation)} (n = {seeds.size().max()})", 32)
             ax.plot(mean, color=colour, linewidth=2, marker=".", label=name)
             ax.fill_between(mean.index, mean - sd, mean + sd, color=colour, alpha=0.2, linewidth=0)
         ax.set(ylabel=quantity)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         # Within a decade the ticks of a linear axis are the better ones.
         values = errors[column][np.isfinite(errors[column])]
         if not values.empty and 0 < 10 * values.min() <= values.max():
@@ -93,9 +93,9 @@ def learned_parameters(parameters: pd.DataFrame, of_seeds: int) -> Figure:
             extent = (values.columns[0] - 0.5, values.columns[-1] + 0.5, values.index[-1] + 0.5, -0.5)
             image = ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto", extent=extent)
             ax.grid(False)
-            ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+            ax.xaxis.set_major_locator(MaxNLocator(3, integer=True, min_n_ticks=1))
             if column == 0:
-                ax.set_ylabel(wrapped(f"kernel of {layer}", 22))
+                ax.set_ylabel(wrap(f"kernel of {layer}", 22))
             if row == 0:
                 ax.set_title(f"seed {seed}")
             if row == len(layers) - 1:
@@ -146,7 +146,7 @@ def learned_functions(parameters: pd.DataFrame, of_seeds: int, functions: Kernel
             ax.plot(v, np.maximum(v, 0), color="black", linestyle="--", linewidth=1)
             ax.plot(v, curves, color="C1", linewidth=0.8, alpha=0.6)
             if column == 0:
-                ax.set_ylabel(wrapped(f"{layer}, {curves.shape[1]} kernels", 32))
+                ax.set_ylabel(wrap(f"{layer}, {curves.shape[1]} kernels", 32))
             if row == 0:
                 ax.set_title(f"seed {seed}")
             if row == len(layers) - 1:

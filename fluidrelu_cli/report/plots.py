@@ -184,7 +184,7 @@ def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
     beyond = _axis_of_differences(ax, float(ends.max().max()))
     ax.axvspan(0, ax.get_xlim()[1], color="C2", alpha=0.08, linewidth=0)
     ax.set(
-        xlabel=wrapped(f"test accuracy of {activation} minus {baseline}'s at the same seed", 60) + beyond,
+        xlabel=wrap(f"test accuracy of {activation} minus {baseline}'s at the same seed", 60) + beyond,
         title=f"Mean differences and 95 % intervals, by study\n(shaded: {activation} is better)",
     )
     return ax
@@ -219,7 +219,7 @@ def _signed(value: float, _position: float) -> str:
     return f"{value:+.3g}".replace("-", "−") if round(value, 9) else "0"
 
 
-def wrapped(name: str, width: int) -> str:
+def wrap(name: str, width: int) -> str:
     """A name in lines of at most so many letters, for one that is too long leaves a figure no room."""
     return "\n".join(part for line in name.split("\n") for part in textwrap.wrap(line, width))
 
@@ -235,7 +235,7 @@ def _means(ax: Axes, rows: list[int], means: pd.Series[float], half_widths: pd.S
 
 def _rows(ax: Axes, names: list[str], width: int = 18) -> None:
     """One row per activation, the first above; a long name (mypackage.module:Class) takes several lines."""
-    ax.set_yticks(range(len(names)), [wrapped(name, width) for name in names])
+    ax.set_yticks(range(len(names)), [wrap(name, width) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
 

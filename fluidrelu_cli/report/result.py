@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from fluidrelu_cli.report.compose import build_document, illustrate
 from fluidrelu_cli.report.document import CannotDrawError, Document
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.page import render_page
-from fluidrelu_cli.report.plots import style
+from fluidrelu_cli.report.plots import render, style
 from fluidrelu_cli.report.wording import not_drawn
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 class Result:
     """What the runs of a study say: an answer in words, tables, figures and a page."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, notes: Sequence[str] = ()) -> None:
         self._evidence = evidence
+        self._notes = notes
 
     @cached_property
     def _document(self) -> Document:
@@ -61,7 +63,7 @@ class Result:
     @property
     def notes(self) -> list[str]:
         """What is left out or stands out, in sentences."""
-        return list(self._document.notes)
+        return [*self._notes, *self._document.notes]
 
     def figure(self, name: str) -> Figure:
         """The figure of this name, drawn anew at every call.
@@ -74,9 +76,12 @@ class Result:
             raise UsageError(f"There is no figure '{name}': name one of {', '.join(pictures)}.")
         try:
             with style():
-                return pictures[name].draw()
+                figure = pictures[name].draw()
         except CannotDrawError as error:
             raise UsageError(not_drawn(name, str(error))) from error
+        # A notebook shows figures of pyplot alone, which would keep all of them in memory.
+        setattr(figure, "_repr_png_", lambda: render(figure, ("png",))["png"])  # noqa: B010  (mypy knows no such name)
+        return figure
 
     def html(self) -> str:
         """The report as one page that needs no other file."""

@@ -21,7 +21,7 @@ def summarise(evidence: Evidence) -> Section:
         tables.summary_cells(evidence.summary),
         _said(
             wording.held_out(held_out) if held_out else None,
-            wording.noise(evidence.summary, evidence.test_images),
+            wording.noise(evidence.summary, evidence.test_images, held_out=held_out is not None),
             wording.diverged(diverged) if diverged else None,
             _compare_digits(evidence),
         ),

@@ -42,8 +42,8 @@ def percent(value: float) -> str:
 
 
 def label(activation: str) -> str:
-    """What texts and figures call an activation."""
-    return LABELS.get(activation, activation)
+    """What texts and figures call an activation; one of a script or a notebook goes by its class alone."""
+    return LABELS.get(activation, activation.removeprefix("__main__:"))
 
 
 def table2_cells(table: pd.DataFrame) -> Cells:
@@ -96,7 +96,7 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
 
 def side_by_side_cells(studies: pd.DataFrame) -> Cells:
     """inference.side_by_side, one row per study."""
-    head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p (Holm)"]
+    head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p (Holm,\nover studies)"]
     rows = [
         [
             row["study"],
@@ -193,6 +193,6 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def protocol_line(protocol: Mapping[str, object]) -> str:
-    """A protocol as one line: ``dataset mnist, model paper, ...``; fields that are not set are left out."""
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in protocol.items() if value is not None)
+def protocol_line(facts: Mapping[str, str]) -> str:
+    """Protocol.facts as one line: ``dataset mnist, model paper, ...``"""
+    return ", ".join(f"{name} {value}" for name, value in facts.items())

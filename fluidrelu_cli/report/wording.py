@@ -16,7 +16,7 @@ COMPARISONS_EXPLAINED = (
     " undecided. P(above): the share of seeds at which the activation's accuracy is higher; ties count as not above."
 )
 TABLE2_EXPLAINED = (
-    "The best of 60 runs beats the best of 3. To compare like with like, our numbers are the average best and the"
+    "The best of many runs beats the best of three. To compare like with like, our numbers are the average best and the"
     " average worst over every choice of three of our runs."
 )
 SIDE_BY_SIDE_EXPLAINED = (
@@ -44,8 +44,12 @@ def answer(comparisons: pd.DataFrame, summary: pd.DataFrame, baseline: str) -> s
     for row in comparisons.to_dict("records"):
         sentence = verdict(row, int(comparisons["p"].notna().sum()))
         return sentence if len(comparisons) == 1 else f"{sentence} {tally(comparisons)}"
+    trained = summary.loc[summary["n"] > 0, "activation"].tolist()
+    if baseline in trained and len(activations) > 1:
+        others = _join([label(name) for name in activations if name != baseline])
+        return f"No run of {others} is finished, so there is nothing to compare with {label(baseline)}."
     if len(activations) > 1:
-        return f"No run has the baseline {baseline}: name one with --baseline ({', '.join(activations)})."
+        return f"No run has the baseline {baseline}: name one with --baseline ({', '.join(trained)})."
     [row] = summary.to_dict("records")
     mean = plus_minus(accuracy(row["mean"], 5), row)
     over = f"{row['n']} seed{'' if row['n'] == 1 else 's'}"
@@ -88,12 +92,19 @@ def tally(comparisons: pd.DataFrame) -> str:
     return f"Against {label(comparisons['baseline'].iloc[0])}, after adjustment: {'; '.join(found)}."
 
 
-def noise(summary: pd.DataFrame, test_images: int) -> str:
-    """What the intervals cover, and what they do not."""
+def noise(summary: pd.DataFrame, images: int, *, held_out: bool = False) -> str:
+    """What the intervals cover, and what they do not.
+
+    Args:
+        summary: inference.summary.
+        images: how many images the accuracies are on.
+        held_out: whether these are training images that were held out.
+    """
     errors = sorted({f"{value:.4f}" for value in summary["image_se"].dropna()})
+    on = f"these {images:,} {'held-out' if held_out else 'test'} images"
     return (
-        "Intervals are over seeds: they cover the noise of training (initial weights, order of the data) on these"
-        f" {test_images:,} test images. Other images would move each accuracy too, by a standard error of"
+        f"Intervals are over seeds: they cover the noise of training (initial weights, order of the data) on {on}."
+        " Other images would move each accuracy too, by a standard error of"
         f" {' to '.join(dict.fromkeys((errors[0], errors[-1])))}. All activations were tested on the same ones."
     )
 
@@ -105,13 +116,20 @@ def left_out(comparisons: pd.DataFrame) -> str | None:
         return None
     baseline = some["baseline"].iloc[0]
     found = [
-        f"{_join(list(group['activation']))} against {baseline} without {str(seeds).replace('; ', ' and ')}"
+        f"{_join([*group['activation'], baseline])}: {_join([_only(alone) for alone in str(seeds).split('; ')])}"
         for seeds, group in some.groupby("left_out", sort=False)
     ]
     return (
         f"Each row uses only the seeds that both activations were trained with ({'; '.join(found)}). Do not compare"
         " rows with different seeds."
     )
+
+
+def _only(alone: str) -> str:
+    """``relu 20–59`` in words."""
+    activation, _, seeds = alone.partition(" ")
+    several = "–" in seeds or "," in seeds
+    return f"only {activation} has seed{'s' if several else ''} {seeds}"
 
 
 def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
@@ -152,7 +170,7 @@ def held_out(images: int) -> str:
     """That accuracies are not those of the test images."""
     return (
         f"All accuracies here are on {images:,} training images that were held out, not on the test images. They are"
-        " for choosing settings and are no results."
+        " for choosing settings, and do not count as results."
     )
 
 

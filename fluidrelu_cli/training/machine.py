@@ -15,9 +15,8 @@ import torch
 
 from fluidrelu_cli import __version__
 from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.protocol import DEVICES
 from fluidrelu_cli.run import Provenance
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def pick_device(name: str) -> torch.device:

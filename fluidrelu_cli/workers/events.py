@@ -12,6 +12,7 @@ from fluidrelu_cli.errors import one_line
 from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Epoch, Run
+from fluidrelu_cli.seeding import own_torch_settings
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,11 @@ def attempt(
 
 
 def run_in_this_process(jobs: Sequence[Job], data_dir: Path | None, device_name: str) -> Generator[Event, None, None]:
-    """Train jobs in this process, one after the other, and yield events as they happen."""
+    """Train jobs in this process, one after the other, and yield what happens; torch's settings are put back."""
     waiting = list(jobs)
-    while waiting:
-        for event in attempt(waiting.pop(0), data_dir, device_name):
-            yield event
-            if isinstance(event, Split):
-                waiting[:0] = event.job.halves()
+    with own_torch_settings():
+        while waiting:
+            for event in attempt(waiting.pop(0), data_dir, device_name):
+                yield event
+                if isinstance(event, Split):
+                    waiting[:0] = event.job.halves()

@@ -43,6 +43,11 @@ def default_workers(device_name: str) -> int:
     return max(1, min(cores, _container_cores()))
 
 
+def default_batch_seeds(device_name: str) -> int:
+    """How many seeds of an activation to train together."""
+    return BATCH_SEEDS_ON_CUDA if device_name == "cuda" else 1
+
+
 def _container_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """How many cores' time a container may use (`docker run --cpus`); a large number if there is no limit."""
     try:
@@ -67,9 +72,11 @@ def start_fork_server() -> None:
 def _context() -> BaseContext:
     """How worker processes are made: forked from a server that has imported torch, or else spawned.
 
-    macOS has fork servers, but its own libraries, which torch calls, may crash in a forked process.
+    macOS has fork servers, but its own libraries, which torch calls, may crash in a forked process. Before Python 3.11
+    a fork server imports from the current folder first, where a user's random.py would end it.
     """
-    if "forkserver" not in multiprocessing.get_all_start_methods() or sys.platform == "darwin":
+    unsafe = sys.platform == "darwin" or sys.version_info < (3, 11)
+    if unsafe or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)

@@ -13,8 +13,10 @@ from command_line import (
     words,
 )
 from factories import make_study
+from typer.testing import CliRunner
 
 import fluidrelu_cli
+from fluidrelu_cli.cli.app import app
 from fluidrelu_cli.protocol import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -72,10 +74,10 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("plan --effect 0.001", "There is no study in results/local"),
         ("plan --effect 0.001 --workers 0", "Invalid value for '--workers'"),
         ("plan", "Missing option '--effect'"),
-        ("verify .", ". is not a run CSV: name one, such as results/local/runs/relu-seed0.csv."),
+        ("verify .", ". is not a run CSV: name one of the CSVs in a study's folder runs."),
         (
             "verify nosuch.csv",
-            "There is no file nosuch.csv: name a run CSV, such as results/local/runs/relu-seed0.csv.",
+            "There is no file nosuch.csv: name one of the CSVs in a study's folder runs.",
         ),
         ("calibrate nosuch", "There is no study in results/nosuch"),
         ("train --epochs two", "--epochs"),
@@ -95,7 +97,7 @@ def test_a_wrong_request_is_answered_with_a_sentence_and_exit_code_2(
 @pytest.mark.parametrize(
     "option", ["--device", "--precision", "--schedule", "--standardise", "--augment", "--format", "--figures"]
 )
-def test_choices_are_checked_shown_and_completed(option: str) -> None:
+def test_choices_are_checked_shown_and_completed(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command = "report" if option in ("--format", "--figures") else "repeat"
     choices = {
         "--device": ("auto", "cpu", "cuda", "mps"),
@@ -106,6 +108,10 @@ def test_choices_are_checked_shown_and_completed(option: str) -> None:
     assert f"Invalid value for '{option}'" in output
     assert all(f"'{choice}'" in output for choice in choices)
     assert f"<{choices[0]}" in fluidrelu(command, "-h")
+    monkeypatch.setenv("COMP_WORDS", f"fluidrelu {command} {option} ")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    completed = CliRunner().invoke(app, env={"_FLUIDRELU_COMPLETE": "complete_bash"}, prog_name="fluidrelu")
+    assert completed.output.split() == list(choices)
 
 
 def test_help_has_panels() -> None:

@@ -46,12 +46,12 @@ def make_plan(**fields: Any) -> Plan:
     return Plan(**{**made, **fields})
 
 
-def planned(**fields: Any) -> list[str]:
-    return wording.planned(make_plan(**fields), 2, "--study mine")
+def describe(**fields: Any) -> list[str]:
+    return wording.describe_plan(make_plan(**fields), 2, "--study mine")
 
 
 def test_plan_in_sentences() -> None:
-    assert planned() == [
+    assert describe() == [
         "Over 60 pairs the differences between FluidReLU and ReLU have a sample SD of 0.00110 (95 % interval 0.00090 to"
         " 0.00130). The correlation within pairs is 0.85.",
         "To detect a true difference of 0.0005 with a power of 80 % at the 5 % level, one comparison by the paired"
@@ -61,15 +61,15 @@ def test_plan_in_sentences() -> None:
         " pair took on EPYC.",
         "fluidrelu repeat -n 40 --act relu --act fluid --study mine",
     ]
-    assert planned(missing=80)[2].startswith("That is 80 trials. The missing ones take 12 min with 2 workers")
-    assert planned(missing=0)[2:] == ["The study has them all. Compare them with: fluidrelu report --study mine"]
+    assert describe(missing=80)[2].startswith("That is 80 trials. The missing ones take 12 min with 2 workers")
+    assert describe(missing=0)[2:] == ["The study has them all. Compare them with: fluidrelu report --study mine"]
 
 
 def test_seeds_that_a_plan_leaves_out() -> None:
-    assert wording.unpaired(make_plan(left_out="fluid 1")) == (
+    assert wording.describe_left_out(make_plan(left_out="fluid 1")) == (
         "Only seeds that both have are pairs; left out: fluid 1."
     )
-    assert wording.unpaired(make_plan()) is None
+    assert wording.describe_left_out(make_plan()) is None
 
 
 def verification(differences: dict[str, float], conditions: dict[str, tuple[str, str]]) -> Verification:
@@ -79,15 +79,15 @@ def verification(differences: dict[str, float], conditions: dict[str, tuple[str,
 
 def test_verified_run_in_sentences() -> None:
     csv = Path("results/relu-seed0.csv")
-    [equal] = wording.verified_run(verification({}, {}), csv)
+    [equal] = wording.describe_verification(verification({}, {}), csv)
     assert equal == f"{csv}: made again, and every number but the timings is equal to the last digit."
-    differing, accuracies, reason = wording.verified_run(
+    differing, accuracies, reason = wording.describe_verification(
         verification({"test_loss": 0.00012, "test_accuracy": 0.0001}, {"versions torch": ("2.14", "2.15")}), csv
     )
     assert "test_loss by up to 0.00012, test_accuracy by up to 0.0001." in differing
     assert accuracies == "The test accuracy after the last epoch is 0.9753 here, 0.9752 there."
-    assert reason == "What differs in the making: versions torch (2.14 there, 2.15 here)."
-    *_, unknown = wording.verified_run(verification({"test_loss": 0.1}, {}), csv)
+    assert reason == "These conditions differ: versions torch (2.14 there, 2.15 here)."
+    *_, unknown = wording.describe_verification(verification({"test_loss": 0.1}, {}), csv)
     assert "Nothing that is recorded of versions and hardware differs" in unknown
-    altogether, *_ = wording.verified_run(verification({"learned parameters": math.inf}, {}), csv)
+    altogether, *_ = wording.describe_verification(verification({"learned parameters": math.inf}, {}), csv)
     assert altogether.endswith("the numbers differ: learned parameters.")

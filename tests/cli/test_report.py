@@ -85,7 +85,7 @@ def test_report_prints_and_writes_to_a_folder_of_its_own(tmp_path: Path, capsys:
     before = {path for path in study.folder.rglob("*") if path.is_file()}
     report(tmp_path, "mine")
     written = {path for path in study.folder.rglob("*") if path.is_file()} - before
-    assert {path.relative_to(study.folder).parts[0] for path in written} == {"report"}
+    assert {path.relative_to(study.folder).parts[0] for path in written} == {".report.lock", "report"}
     output = capsys.readouterr()
     assert "FluidReLU" in output.out
     assert str(study.folder / "report" / "report.html") in output.err

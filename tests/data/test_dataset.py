@@ -184,6 +184,7 @@ def write_changed_compressed_bytes(file: Path) -> None:
 
 ALL = "x_train, y_train, x_test, y_test"
 UNREADABLE = "{} cannot be read as an npz file without pickle ("
+DAMAGED = "{} is damaged or incomplete ("
 
 
 @pytest.mark.parametrize(
@@ -198,9 +199,9 @@ UNREADABLE = "{} cannot be read as an npz file without pickle ("
         (write_empty_archive, BadArraysError, f"{{}} lacks {ALL}. Save {ALL} (it has nothing)."),
         (write_no_arrays, BadArraysError, "{}: x_train is no array. Save plain arrays of numbers with numpy.savez."),
         (write_pickled_labels, BadArraysError, UNREADABLE + "ValueError: Object arrays cannot be loaded"),
-        (write_truncated, BadArraysError, UNREADABLE),
-        (write_changed_byte, BadArraysError, UNREADABLE + "BadZipFile: Bad CRC-32"),
-        (write_changed_compressed_bytes, BadArraysError, UNREADABLE),
+        (write_truncated, BadArraysError, DAMAGED),
+        (write_changed_byte, BadArraysError, DAMAGED + "BadZipFile: Bad CRC-32"),
+        (write_changed_compressed_bytes, BadArraysError, DAMAGED),
     ],
 )
 def test_messages(write: Callable[[Path], None], kind: type[FluidReluError], words: str, tmp_path: Path) -> None:

@@ -146,8 +146,8 @@ def test_runs_are_compared_with_those_of_another_study(tmp_path: Path) -> None:
 def test_the_other_study_may_have_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`report --against paper` in the folder of results: the study's name is also a column's."""
     monkeypatch.chdir(tmp_path)
-    theirs = Evidence(make_study(Path(name), {"relu": [(0.5, 0.625)] * 3}))
-    table = Evidence(make_study(tmp_path / "mine", {"relu": RELU}), against=theirs).table2
+    theirs = Evidence(make_study(Path(name), {"relu": [(0.5, 0.625)] * 3, "fluid": [(0.5, 0.75)]}))
+    table = Evidence(make_study(tmp_path / "mine", {"relu": RELU, "fluid": FLUID}), against=theirs).table2
     assert table is not None
     relu = table[table["activation"] == "relu"]
     assert relu["source"].tolist() == ["published", f"{name}/", "yours"] * 2
@@ -176,7 +176,9 @@ def test_a_study_without_the_comparison_cannot_stand_beside(
 
 def test_validation_accuracies_cannot_stand_beside(tmp_path: Path) -> None:
     tuning = Evidence(make_study(tmp_path / "tuning", BOTH, validation_images=100))
-    with pytest.raises(UsageError, match="tuning was tested on held-out training images, which are no results: leave"):
+    with pytest.raises(
+        UsageError, match="tuning was tested on held-out training images, which do not count as results: leave"
+    ):
         Evidence(make_study(tmp_path / "mine", BOTH), beside=[tuning])
 
 

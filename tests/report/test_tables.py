@@ -45,9 +45,7 @@ def test_names_are_those_of_the_paper() -> None:
 
 
 def test_protocol_in_one_line() -> None:
-    assert tables.protocol_line({"batch_size": 100, "beta": 10000.0, "train_images": None}) == (
-        "batch size 100, beta 10000.0"
-    )
+    assert tables.protocol_line({"batch size": "100", "beta": "10000.0"}) == "batch size 100, beta 10000.0"
 
 
 def summarised(runs: pd.DataFrame, n: int) -> pd.DataFrame:

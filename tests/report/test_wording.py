@@ -109,8 +109,9 @@ def test_left_out_names_the_seeds() -> None:
     left_out = {"fluid": "relu 20–59", "elu": "", "prelu": "prelu 3; relu 5", "tanh": "relu 20–59"}
     rows = [comparison(name, left_out=seeds) for name, seeds in left_out.items()]
     assert wording.left_out(pd.DataFrame(rows)) == (
-        "Each row uses only the seeds that both activations were trained with (fluid and tanh against relu without relu"
-        " 20–59; prelu against relu without prelu 3 and relu 5). Do not compare rows with different seeds."
+        "Each row uses only the seeds that both activations were trained with (fluid, tanh and relu: only relu has"
+        " seeds 20–59; prelu and relu: only prelu has seed 3 and only relu has seed 5). Do not compare rows with"
+        " different seeds."
     )
     assert wording.left_out(pd.DataFrame([comparison()])) is None
 
@@ -169,6 +170,10 @@ def test_question_and_answer_where_nothing_is_compared() -> None:
         "Its mean accuracy is 0.97585 ± 0.00085 over 10 seeds. With a single activation there is nothing to compare."
     )
     assert "over 1 seed. " in wording.answer(ROWS[:0], summary("relu", n=1), "relu")
+    unfinished = pd.concat([summary("relu"), summary("elu", n=0)])
+    assert wording.answer(ROWS[:0], unfinished, "relu") == (
+        "No run of elu is finished, so there is nothing to compare with ReLU."
+    )
     assert wording.answer(ROWS[:0], summary("fluid", "elu"), "relu") == (
         "No run has the baseline relu: name one with --baseline (fluid, elu)."
     )
