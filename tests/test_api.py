@@ -178,13 +178,14 @@ def test_the_caller_s_torch_is_left_as_it_was(tmp_path: Path, data_dir: Path) ->
 
     torch.set_default_dtype(torch.float64)  # which the training does not see
     threads, state = torch.get_num_threads(), torch.get_rng_state()
+    deterministic = torch.are_deterministic_algorithms_enabled()
     try:
         result = compare([Local], seeds=1, results=tmp_path, data_dir=data_dir, **TINY)
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
     assert torch.get_num_threads() == threads
-    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.are_deterministic_algorithms_enabled() == deterministic
     assert torch.equal(torch.get_rng_state(), state)
     again = compare([Local], seeds=1, study="again", results=tmp_path, data_dir=data_dir, **TINY)
     assert [epoch.test_loss for epoch in again.runs[0].epochs] == [epoch.test_loss for epoch in result.runs[0].epochs]

@@ -264,7 +264,7 @@ def test_the_changes_in_contributing_apply_and_show(tmp_path: Path) -> None:
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
 
     assert "--label-smoothing" in run("train", "-h")
-    output = run("report")
+    output = words(run("report"))
     assert "label smoothing 0.0" in output
     assert "Seeds, the hardest first" in output
     assert (tmp_path / "results" / "local" / "report" / "figures" / "histogram.svg").exists()
