@@ -41,7 +41,7 @@ reproduce: $(READY)  ## Train the paper's six trials and print its Table 2 besid
 
 test: lint  ## Run linters, type check and all tests
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m coverage run -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

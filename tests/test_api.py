@@ -117,13 +117,12 @@ class Shifted(nn.Module):
         return torch.relu(v + 0.1)
 
 options = dict(results="results", train_images=200, test_images=100, epochs=1, batch_size=50)
-print(compare(["relu", "elu"], seeds=1, study="names", **options).answer)  # in workers, without a guard
 print(compare(["relu", Shifted], seeds=1, study="classes", **options).answer)
 """
 
 
 @pytest.mark.slow
-def test_a_script_without_a_guard(tmp_path: Path, data_dir: Path) -> None:
+def test_a_class_of_a_script(tmp_path: Path, data_dir: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {
         **os.environ,
@@ -136,9 +135,7 @@ def test_a_script_without_a_guard(tmp_path: Path, data_dir: Path) -> None:
         [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
-    assert "elu" in first
-    assert second.startswith("One seed cannot tell Shifted from ReLU")
+    assert done.stdout.startswith("One seed cannot tell Shifted from ReLU")
     assert "Traceback" not in done.stderr
 
 

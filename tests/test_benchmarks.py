@@ -58,9 +58,8 @@ def test_a_study_is_trained_from_its_start() -> None:
 
 
 @pytest.mark.slow
-def test_one_trial_is_compared_with_the_peers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_one_trial_is_compared_with_the_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer, "PAIR", ("relu",))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     output = invoke(peer.main, "--train-images=100", "--rounds=1")
     assert re.search(r"relu +\d+\.\d\d \(", output)
 
