@@ -27,7 +27,7 @@ def build_document(evidence: Evidence) -> Document:
         test_images=evidence.test_images,
         sections=tuple(section for section in sections if section is not None),
         pictures=tuple(picture for find in FIGURES for picture in find(evidence)),
-        conditions=evidence.conditions(),
+        conditions=wording.count_conditions(evidence.runs),
         notes=tuple(evidence.notes),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.audit import describe_mixtures
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.protocol import Protocol
-from fluidrelu_cli.run import Provenance, Run, tabulate_parameters, tabulate_runs
+from fluidrelu_cli.run import Run, tabulate_parameters, tabulate_runs
 from fluidrelu_cli.study import DEFAULT_BASELINE, Contents, Study
 
 
@@ -203,27 +203,3 @@ class Evidence:
         """run.PARAMETER_COLUMNS of an activation's first so many seeds."""
         mine = sorted((run for run in self.runs if run.trial.activation == activation), key=lambda run: run.trial.seed)
         return tabulate_parameters(mine[:seeds])
-
-    def conditions(self) -> dict[str, dict[str, int]]:
-        """Under what conditions the runs were made: each one's values, with how many runs have them."""
-        found: dict[str, dict[str, int]] = {}
-        for run in self.runs:
-            for name, value in _conditions(run.provenance):
-                counts = found.setdefault(name, {})
-                counts[value] = counts.get(value, 0) + 1
-        return found
-
-
-def _conditions(provenance: Provenance) -> Iterator[tuple[str, str]]:
-    """What may change a run's numbers, or shows where they come from."""
-    for name, version in provenance.versions.items():
-        if version:
-            yield f"version of {name}", str(version)
-    source = provenance.source or {}
-    yield "source", f"{str(source.get('commit', 'not recorded'))[:12]}{', modified' if source.get('modified') else ''}"
-    yield "system", str(provenance.system)
-    yield "processor", f"{provenance.cpu}, {provenance.cpu_capability}"
-    yield "device", str(provenance.gpu or provenance.device)
-    yield "threads of a run", str(provenance.threads)
-    yield "seeds trained together", str(provenance.batched_seeds)
-    yield "data (sha256)", str(provenance.data_sha256)[:12]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
 from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
+from fluidrelu_cli.run import Provenance, Run
 
 COMPARISONS_EXPLAINED = (
     "p: exact, two-sided, by flipping the signs of the paired differences. p (Holm): adjusted for all comparisons in"
@@ -217,3 +219,27 @@ def where(facts: Mapping[str, str]) -> str:
 def _join(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def count_conditions(runs: Iterable[Run]) -> dict[str, dict[str, int]]:
+    """Under what conditions runs were made, in words: each one's values, with how many runs have them."""
+    counts: dict[str, Counter[str]] = {}
+    for run in runs:
+        for name, value in _describe_conditions(run.provenance):
+            counts.setdefault(name, Counter())[value] += 1
+    return {name: dict(values) for name, values in counts.items()}
+
+
+def _describe_conditions(provenance: Provenance) -> Iterator[tuple[str, str]]:
+    """What may change a run's numbers, or shows where they come from."""
+    for name, version in provenance.versions.items():
+        if version:
+            yield f"version of {name}", str(version)
+    source = provenance.source or {}
+    yield "source", f"{str(source.get('commit', 'not recorded'))[:12]}{', modified' if source.get('modified') else ''}"
+    yield "system", str(provenance.system)
+    yield "processor", f"{provenance.cpu}, {provenance.cpu_capability}"
+    yield "device", str(provenance.gpu or provenance.device)
+    yield "threads of a run", str(provenance.threads)
+    yield "seeds trained together", str(provenance.batched_seeds)
+    yield "data (sha256)", str(provenance.data_sha256)[:12]

@@ -90,19 +90,6 @@ def test_a_study_without_the_baseline_has_no_comparison(tmp_path: Path) -> None:
     assert Evidence(make_study(tmp_path, {"fluid": FLUID, "elu": RELU})).comparisons.empty
 
 
-def test_conditions_are_counted(tmp_path: Path) -> None:
-    recorded = Provenance(
-        versions={"torch": "2.9", "cuda": None}, source={"commit": "0123456789abcdef", "modified": True}, cpu="x"
-    )
-    runs = tuple(make_run("relu", seed) for seed in range(3))
-    runs = (runs[0], replace(runs[1], provenance=recorded), runs[2])
-    conditions = Evidence(Study(tmp_path, Protocol()), Contents(runs, {})).conditions()
-    assert conditions["version of torch"] == {"2.9": 1}
-    assert "version of cuda" not in conditions
-    assert conditions["source"] == {"not recorded": 2, "0123456789ab, modified": 1}
-    assert conditions["processor"] == {"None, None": 2, "x, None": 1}
-
-
 def test_parameters_are_those_of_the_first_seeds(tmp_path: Path) -> None:
     evidence = Evidence(make_study(tmp_path, {"relu": RELU, "fluid": FLUID}))
     assert evidence.learners == ["fluid"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
+from factories import make_run
 
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report import wording
+from fluidrelu_cli.run import Provenance
 
 COMPARED = ["activation", "seed", "identical", "accuracy_difference"]
 
@@ -195,3 +198,16 @@ def test_where_the_runs_are_from(epochs: int, words: str) -> None:
         f"Data set mnist, network paper, {words} and learning rate 0.001. Only the activation differs between the runs"
         " of a seed."
     )
+
+
+def test_conditions_are_counted() -> None:
+    recorded = Provenance(
+        versions={"torch": "2.9", "cuda": None}, source={"commit": "0123456789abcdef", "modified": True}, cpu="x"
+    )
+    runs = tuple(make_run("relu", seed) for seed in range(3))
+    runs = (runs[0], replace(runs[1], provenance=recorded), runs[2])
+    conditions = wording.count_conditions(runs)
+    assert conditions["version of torch"] == {"2.9": 1}
+    assert "version of cuda" not in conditions
+    assert conditions["source"] == {"not recorded": 2, "0123456789ab, modified": 1}
+    assert conditions["processor"] == {"None, None": 2, "x, None": 1}
