@@ -80,13 +80,11 @@ def svhn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
         labels = arrays[f"y_{part}"]
         url, name, _ = split_list[part]
         file = _write(folder / name, b"")
-        scipy.io.savemat(
-            file,
-            {
-                "X": np.moveaxis(arrays[f"x_{part}"], 0, 3),
-                "y": np.where(labels == 0, 10, labels).astype(np.uint8)[:, np.newaxis],
-            },
-        )
+        content: dict[str, Any] = {
+            "X": np.moveaxis(arrays[f"x_{part}"], 0, 3),
+            "y": np.where(labels == 0, 10, labels).astype(np.uint8)[:, np.newaxis],
+        }
+        scipy.io.savemat(file, content)
         files.append(file)
         split_list[part] = [url, name, _md5(file.read_bytes())]
     monkeypatch.setattr(dataset, "split_list", split_list)

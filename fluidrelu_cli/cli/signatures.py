@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any
 
 
 def list_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """A function's parameters with their annotations evaluated."""
-    hints = get_type_hints(function, include_extras=True)
-    return [
-        parameter.replace(annotation=hints[name]) for name, parameter in inspect.signature(function).parameters.items()
-    ]
+    # get_type_hints would hide what Annotated says of a parameter that is None by default, on Python 3.10
+    return list(inspect.signature(function, eval_str=True).parameters.values())
 
 
 def replace_signature(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:

@@ -26,13 +26,15 @@ LANGEVIN_SERIES = (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555, -1382 / 638512
 def fluid(v: ArrayLike, a: ArrayLike) -> Array:
     """The paper's activation, equation (4): ``v`` for v >= 0, ``v / (1 - gamma)`` for v < 0."""
     v, minus_gamma = _split(v, a)
-    return v / (1 + minus_gamma)
+    values: Array = v / (1 + minus_gamma)
+    return values
 
 
 def fluid_exp(v: ArrayLike, a: ArrayLike) -> Array:
     """Rival reconstruction: ``v`` for v >= 0, ``v exp(gamma)`` for v < 0."""
     v, minus_gamma = _split(v, a)
-    return v * np.exp(-minus_gamma)
+    values: Array = v * np.exp(-minus_gamma)
+    return values
 
 
 def fluid_coth(v: ArrayLike, a: ArrayLike) -> Array:

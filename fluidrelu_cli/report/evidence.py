@@ -186,7 +186,7 @@ class Evidence:
                 f"{self.study.folder} was tested on held-out training images, which do not count as results: leave it"
                 " out."
             )
-        row = found.to_dict("records")[0]
+        row = {str(name): value for name, value in found.to_dict("records")[0].items()}
         return {"study": self.study.name, "dataset": self.protocol.dataset, "model": self.protocol.model, **row}
 
     @cached_property

@@ -137,7 +137,7 @@ def learned_functions(parameters: pd.DataFrame, of_seeds: int, functions: Kernel
     layers = [all_layers[index] for index in _spread(len(all_layers))]
     figure = Figure(figsize=(WIDTH, 0.8 + 2.6 * len(layers)), layout="constrained")
     grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, sharey=True)
-    v = np.linspace(-4, 2, 49)
+    v = np.linspace(-4, 2, 49).astype(np.float64)
     for row, layer in enumerate(layers):
         for column, seed in enumerate(seeds):
             ax = grid[row, column]
