@@ -43,7 +43,8 @@ def fluid_coth(v: ArrayLike, a: ArrayLike) -> Array:
     near, far = np.minimum(minus_gamma, 0.5), np.maximum(minus_gamma, 0.5)  # each branch where it is exact
     series = near * np.polyval(LANGEVIN_SERIES[::-1], near * near)
     decay = np.exp(-2 * far)
-    return v * np.where(minus_gamma < 0.5, 1 - series, 1 / far - 2 * decay / (1 - decay))
+    values: Array = v * np.where(minus_gamma < 0.5, 1 - series, 1 / far - 2 * decay / (1 - decay))
+    return values
 
 
 def prelu(v: ArrayLike, slope: ArrayLike) -> Array:
