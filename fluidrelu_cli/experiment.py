@@ -72,7 +72,7 @@ def prepare(
         study: to be trained; nothing is written yet.
         activations: the ones to compare in it.
         data_dir: where data sets are kept; None: the user's cache.
-        device: one of machine.DEVICES.
+        device: one of protocol.DEVICES.
         offline: never download data.
         on_bytes: is told of a download's progress: a file's name, the bytes that have arrived, and how many there are.
         on_wait: is told the data set that another process is getting.

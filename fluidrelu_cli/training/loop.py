@@ -172,7 +172,7 @@ def train_together(
         activation: the one that the trials name.
         trials: they differ in their seeds only.
         data_dir: where data sets are kept; nothing is downloaded.
-        device_name: one of machine.DEVICES.
+        device_name: one of protocol.DEVICES.
         on_step: called after every step; it may raise to stop.
 
     Raises:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import linecache
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,3 +121,21 @@ def test_code_that_was_changed_after_its_import_is_refused(folder: Path) -> None
         f"{folder}/own_code.py was changed after it was imported."
         " Start the program again; on a cluster, the workers; in a notebook, the kernel."
     )
+
+
+def test_a_class_of_a_notebook_is_known_by_its_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook's main module has no file; where each cell's source is, linecache knows."""
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+
+    def run_cell(name: str, slope: float) -> type:
+        source = f"class Act:\n    def forward(self, v):\n        return {slope} * v\n"
+        monkeypatch.setitem(linecache.cache, name, (len(source), None, source.splitlines(keepends=True), name))
+        scope: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile(source, name, "exec"), scope)
+        made: type = scope["Act"]
+        return made
+
+    first, same, other = (hash_source(run_cell(f"<cell {n}>", slope)) for n, slope in enumerate((0.1, 0.1, 0.2)))
+    assert first is not None
+    assert first == same != other
+    assert hash_source(type("Act", (), {"__module__": "__main__"})) is None  # nothing to be known by
