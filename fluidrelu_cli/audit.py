@@ -45,17 +45,25 @@ def _conditions_that_matter(activation: str, provenance: Provenance) -> Iterator
     yield f"source file of {activation} (sha256)", str(provenance.activation_sha256)[:12]
 
 
-def describe_mixtures(runs: Sequence[Run], folder: Path) -> list[str]:
-    """A sentence on each seed of a study's folder whose runs cannot be paired, and on each condition that differs."""
+def describe_doubts(runs: Sequence[Run], folder: Path) -> list[str]:
+    """A sentence on each seed of a study's folder whose runs cannot be paired, on each condition that differs, and on
+    runs that nothing protects.
+    """
+    unprotected = sum(not run.protected for run in runs)
+    without = [
+        f"{unprotected} of the {len(runs)} runs in {folder} have no digests, as earlier releases wrote none: nothing"
+        " would show if their numbers were changed."
+    ]
     unpaired = [
         f"The runs of seed {seed} in {folder} cannot be paired, because they differ in {' and '.join(differing)}:"
         " the network or an activation draws random numbers elsewhere than from torch."
         for seed, differing in find_unpaired(runs).items()
     ]
-    return unpaired + [
+    mixed = [
         f"The runs in {folder} differ in the {condition}: {', '.join(values)}."
         for condition, values in find_mixed_conditions(runs).items()
     ]
+    return unpaired + mixed + (without if unprotected else [])
 
 
 def check_data(runs: Iterable[Run], sha256: str, folder: Path) -> None:

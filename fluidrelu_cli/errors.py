@@ -23,6 +23,10 @@ class DamagedFileError(StorageError):
     """A file of a study is there, but is not what this program wrote."""
 
 
+class ContradictoryRunError(DamagedFileError):
+    """A run of a study contradicts another one: one of the two cannot be what it says."""
+
+
 class OtherProtocolError(StorageError):
     """A run lies in a study of another protocol."""
 

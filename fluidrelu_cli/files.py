@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
@@ -87,21 +88,46 @@ def _cannot_write(path: Path, error: OSError) -> StorageError:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file's object. StorageError if it cannot be read, DamagedFileError if it holds something else."""
+    """A JSON file's object.
+
+    Raises:
+        StorageError: if it cannot be read.
+        DamagedFileError: if it holds something else, or was sealed (:func:`sealed_json`) and changed since.
+    """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
+        value = json.loads(_read_text(path))
+        intact = not isinstance(value, dict) or SEAL not in value or value[SEAL] == _hash_fields(value)
+    except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
         raise DamagedFileError(f"{path} is damaged ({error})") from error
     if not isinstance(value, dict):
         raise DamagedFileError(f"{path} is damaged (it holds no JSON object)")
+    if not intact:
+        raise DamagedFileError(f"{path} was changed after it was written (its {SEAL} does not fit)")
     return value
 
 
-def json_text(value: Mapping[str, Any]) -> str:
-    """An object as the text of a JSON file."""
-    return json.dumps(value, indent=2) + "\n"
+SEAL = "sha256"
+"""The field of a JSON object that has the digest of all others."""
+
+
+def sealed_json(value: Mapping[str, Any]) -> str:
+    """An object as the text of a JSON file that has its own digest, which :func:`read_json` checks."""
+    return json.dumps({**value, SEAL: _hash_fields(value)}, indent=2) + "\n"
+
+
+def _hash_fields(value: Mapping[str, Any]) -> str:
+    fields = {name: field for name, field in value.items() if name != SEAL}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _read_text(path: Path) -> str:
+    """A file's text. StorageError if it cannot be read, UnicodeDecodeError if it is no text."""
+    try:
+        if path.exists() and not path.is_file():  # to read a pipe would wait for ever
+            raise StorageError(f"{path} is not a file: move it away")
+        return path.read_text(encoding="utf-8-sig")  # a spreadsheet may have put a mark before the text
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
 def csv_text(table: pd.DataFrame) -> str:
@@ -118,6 +144,11 @@ def csv_rows(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return text.getvalue()
 
 
+def hash_rows(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """The SHA-256 of rows, as :func:`csv_rows` writes them."""
+    return hashlib.sha256(csv_rows(columns, rows).encode()).hexdigest()
+
+
 def read_csv(path: Path, columns: Mapping[str, type]) -> Columns:
     """A CSV file's columns, each value of its column's type.
 
@@ -126,7 +157,7 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> Columns:
         DamagedFileError: if its columns are others, a value is of another type, or it ends within a line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # a spreadsheet may have put a mark before the text
+        text = _read_text(path)
         rows = filter(None, csv.reader(io.StringIO(text), strict=True))
         # What a short row lacks is "", no number; what a long one has too much is a column without a name.
         table = [(name, values) for name, *values in zip_longest(*rows, fillvalue="")]
@@ -134,8 +165,6 @@ def read_csv(path: Path, columns: Mapping[str, type]) -> Columns:
             raise DamagedFileError(f"{path} is damaged (its columns are not {', '.join(columns)})")
         # Python's own conversions: they give back exactly what was written.
         converted = {name: list(map(columns[name], values)) for name, values in table}
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
     except (ValueError, csv.Error) as error:  # a UnicodeDecodeError is a ValueError
         raise DamagedFileError(f"{path} is damaged ({error})") from error
     if not text.endswith("\n"):

@@ -5,6 +5,7 @@ This module imports no torch, so that reading a study stays quick.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -51,7 +52,7 @@ def setting(default: Any, text: str, check: Check, *, part: str = HOW, before: A
 
 
 def _name() -> Check:
-    return (lambda value: isinstance(value, str)), "a name", ()
+    return (lambda value: is_name(value, 4096)), "a name of printable characters on one line", ()
 
 
 def _one_of(*choices: str) -> Check:
@@ -59,7 +60,10 @@ def _one_of(*choices: str) -> Check:
 
 
 def _whole_from_1(*, or_none: bool = False) -> Check:
-    return (lambda value: (or_none and value is None) or (_is_whole(value) and value >= 1)), "a whole number from 1", ()
+    def holds(value: Any) -> bool:
+        return (or_none and value is None) or (_is_whole(value) and 1 <= value <= 10**9)
+
+    return holds, "a whole number from 1 to 1,000,000,000", ()
 
 
 def _real(holds: Callable[[float], bool], wanted: str) -> Check:
@@ -173,8 +177,13 @@ class Trial:
     seed: int
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.seed) or self.seed < 0:
-            raise UsageError(f"--seed must be a whole number from 0, not {self.seed}.")
+        if not is_name(self.activation):
+            raise UsageError(
+                f"--act must be a name of at most {LONGEST_NAME} printable characters on one line,"
+                f" not {str(self.activation)[:LONGEST_NAME]!r}."
+            )
+        if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
+            raise UsageError(f"--seed must be a whole number from 0 to below 2^63, not {self.seed}.")
 
     @property
     def name(self) -> str:
@@ -188,13 +197,56 @@ def trial_name(activation: str, seed: int) -> str:
 
 
 def file_stem(activation: str) -> str:
-    """An activation's name as part of a file's name: ``mymodule:MyAct`` becomes ``mymodule-MyAct``."""
+    """An activation's name as part of a file's name; no two names have the same.
+
+    ``mymodule:MyAct`` becomes ``mymodule-MyAct``. A name that could be taken for another one so, or is too long, gets
+    its digest: ``my_soft:soft`` is ``my_soft-soft``, but ``mine:soft``, for which there could be a built-in
+    ``mine-soft``, is ``mine-soft~3b7d...``.
+    """
+    stem = _earlier_stem(activation)
+    if _PLAIN.fullmatch(activation) and len(stem) <= _LONGEST_STEM:
+        return stem
+    return f"{stem[:_LONGEST_STEM]}~{hashlib.sha256(activation.encode()).hexdigest()[:16]}"
+
+
+_LONGEST_STEM = 120
+"""A file has at most 255 bytes in its name; a stem's seed, ending and number of the process take up to 70."""
+
+_PLAIN = re.compile(
+    r"[\w.]+"  # a class of torch.nn, and most built-in names
+    r"|[a-z-]+"  # a built-in name
+    r"|(?=.*[^a-z:-])[\w.-]+:[\w.]+",  # a user's own, which cannot be a built-in name with "-" for ":"
+    re.ASCII,
+)
+"""Names that no other one is written like when what a file's name must not have is replaced."""
+
+
+def trial_names(activation: str, seed: int) -> tuple[str, str]:
+    """The name of a trial's files, and the one that earlier releases gave them."""
+    return trial_name(activation, seed), f"{_earlier_stem(activation)}-seed{seed}"
+
+
+def _earlier_stem(activation: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", activation)
 
 
 def option(field_name: str) -> str:
     """The command-line option of a protocol's field."""
     return "--" + field_name.replace("_", "-")
+
+
+LONGEST_NAME = 255
+"""How many characters the name of an activation has at most."""
+
+
+def is_name(value: object, longest: int = LONGEST_NAME) -> bool:
+    """Whether a value can be a name: printable characters on one line, and not too many."""
+    return isinstance(value, str) and value.isprintable() and bool(value.strip()) and len(value) <= longest
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is of the form ``module:attribute``: a user's own code, not what comes with the program."""
+    return ":" in name
 
 
 def _is_whole(value: object) -> bool:

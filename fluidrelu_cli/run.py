@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluidrelu_cli.errors import DamagedFileError
-from fluidrelu_cli.files import Columns, csv_rows, json_text, read_csv, read_json, write_whole
-from fluidrelu_cli.protocol import Protocol, Trial, trial_name
+from fluidrelu_cli.errors import DamagedFileError, UsageError
+from fluidrelu_cli.files import SEAL, Columns, csv_rows, hash_rows, read_csv, read_json, sealed_json, write_whole
+from fluidrelu_cli.protocol import Protocol, Trial, is_name, trial_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ PARAMETER_COLUMNS: Mapping[str, type] = {
 start, kernels count from 0."""
 
 TIMINGS = ("train_seconds", "test_seconds")
-"""The only columns that may differ between two runs of one trial on one machine."""
+"""The last columns, and the only ones that may differ between two runs of one trial on one machine."""
 
 Parameters = Mapping[tuple[str, str], tuple[float, ...]]
 """The activations' learned parameters by (layer, parameter): ("activation1", "a") -> one value per kernel."""
@@ -129,7 +129,9 @@ def _fits(kind: Any, value: object) -> bool:
     """Whether a JSON value is of the kind that a field declares; numbers are counts or seconds, above 0."""
     if isinstance(value, bool) or not isinstance(value, _KINDS[kind]):
         return False
-    return not isinstance(value, (int, float)) or value > 0
+    if isinstance(value, dict):
+        return all(isinstance(inner, (str, bool, type(None))) for inner in value.values())
+    return not isinstance(value, (int, float)) or 0 < value < 2**63
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ class Run:
     initial_parameters: Parameters
     epochs: tuple[Epoch, ...]
     provenance: Provenance = field(default_factory=Provenance)
+    protected: bool = True
+    """Whether its files hold digests that show it if they are changed; those of earlier releases do not."""
 
     @property
     def test_accuracy(self) -> float:
@@ -155,6 +159,17 @@ class Run:
     def diverged(self) -> bool:
         """Whether the training loss is not finite after the last epoch."""
         return not math.isfinite(self.epochs[-1].train_loss)
+
+    @property
+    def csv_sha256(self) -> str:
+        """The digest of the run CSV without its timings: the same for every run of a trial on one machine."""
+        numbers = [name for name in RUN_COLUMNS if name not in TIMINGS]
+        return hash_rows(numbers, (row[: len(numbers)] for row in self.rows()))
+
+    @property
+    def parameters_sha256(self) -> str | None:
+        """The digest of the parameters CSV; None if nothing was learned."""
+        return hash_rows(PARAMETER_COLUMNS, self.parameter_rows()) if self.initial_parameters else None
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The rows of RUN_COLUMNS."""
@@ -216,6 +231,12 @@ class RunFiles:
         return self.folder / f"{self.name}.failed.txt"
 
 
+def find_runs(folder: Path) -> list[RunFiles]:
+    """The files of each run in a study's `runs` folder, by name."""
+    found = (path for path in folder.glob("*-seed*.csv") if not path.name.endswith(".parameters.csv"))
+    return [RunFiles(folder, path.stem) for path in sorted(found)]
+
+
 def write(run: Run, files: RunFiles) -> None:
     """Write a run's files, the run CSV last: where it is, the others are.
 
@@ -229,10 +250,12 @@ def write(run: Run, files: RunFiles) -> None:
         "protocol": trial.protocol.to_dict(),
         "parameter_rows": len(parameters),
         **run.provenance.to_dict(),
+        "csv_sha256": run.csv_sha256,
+        "parameters_sha256": run.parameters_sha256,
     }
     if parameters:
         write_whole(files.parameters, csv_rows(PARAMETER_COLUMNS, parameters))
-    write_whole(files.provenance, json_text(content))
+    write_whole(files.provenance, sealed_json(content))
     write_whole(files.csv, csv_rows(RUN_COLUMNS, run.rows()))
     with contextlib.suppress(OSError):
         files.failure.unlink(missing_ok=True)
@@ -244,19 +267,39 @@ def read(files: RunFiles) -> Run:
     Raises StorageError if one cannot be read, and DamagedFileError, naming the file and what is wrong with it.
     """
     rows = read_csv(files.csv, RUN_COLUMNS)
-    trial_of_rows = _check_trial(files.csv, rows, files.name)
+    activation, seed = _check_trial(files.csv, rows, files.name)
     if not files.provenance.exists():
         raise DamagedFileError(f"{files.provenance}, which records the run's protocol, is missing")
     content = read_json(files.provenance)
+    if (content.get("activation", activation), content.get("seed", seed)) != (activation, seed):
+        raise DamagedFileError(f"{files.provenance} is of another activation or seed than {files.csv.name}")
     protocol, provenance = _read_provenance(files.provenance, content)
-    if rows["epoch"] != list(range(1, protocol.epochs + 1)):
+    if rows["epoch"] != list(range(1, len(rows["epoch"]) + 1)) or len(rows["epoch"]) != protocol.epochs:
         raise DamagedFileError(f"{files.csv} does not have one row for each of {protocol.epochs} epochs")
-    if not all(0 <= accuracy <= 1 for accuracy in (*rows["train_accuracy"], *rows["test_accuracy"])):
-        raise DamagedFileError(f"{files.csv} has an accuracy outside [0, 1]")
     initial, *states = _read_parameters(files, content.get("parameter_rows"), protocol.epochs)
     numbers = zip(*(rows[name] for name in list(RUN_COLUMNS)[2:]), strict=True)
     epochs = tuple(Epoch(*(*row, state)) for row, state in zip(numbers, states, strict=True))
-    return Run(Trial(protocol, *trial_of_rows), initial, epochs, provenance)
+    protected = SEAL in content and "csv_sha256" in content
+    found = Run(Trial(protocol, activation, seed), initial, epochs, provenance, protected)
+    _check_numbers(files, found, content)
+    return found
+
+
+def _check_numbers(files: RunFiles, found: Run, content: Mapping[str, Any]) -> None:
+    """Raise DamagedFileError if a run's numbers are impossible, or not those that were recorded."""
+    for epoch in found.epochs:
+        if not (0 <= epoch.train_accuracy <= 1 and 0 <= epoch.test_accuracy <= 1):
+            raise DamagedFileError(f"{files.csv} has an accuracy outside [0, 1]")
+        if not (0 <= epoch.train_seconds < math.inf and 0 <= epoch.test_seconds < math.inf):
+            raise DamagedFileError(f"{files.csv} has a time that is no number of seconds")
+        correct = epoch.test_accuracy * found.test_images
+        if abs(correct - round(correct)) > 1e-6:
+            raise DamagedFileError(
+                f"{files.csv} has the test accuracy {epoch.test_accuracy}, which {found.test_images} images cannot give"
+            )
+    for path, name in ((files.csv, "csv_sha256"), (files.parameters, "parameters_sha256")):
+        if content.get(name) not in (None, getattr(found, name)):
+            raise DamagedFileError(f"{path} was changed after it was written ({files.provenance.name} has its digest)")
 
 
 def _read_provenance(path: Path, content: Mapping[str, Any]) -> tuple[Protocol, Provenance]:
@@ -294,6 +337,8 @@ def _read_parameters(files: RunFiles, expected_rows: int | None, epochs: int) ->
     ):
         if not 0 <= epoch <= epochs:
             raise DamagedFileError(f"{path} is damaged (it has an epoch {epoch})")
+        if not (is_name(layer) and is_name(parameter)):
+            raise DamagedFileError(f"{path} is damaged (a layer or a parameter has no name that can be shown)")
         values = states[epoch].setdefault((sys.intern(layer), sys.intern(parameter)), [])
         if kernel != len(values):
             raise DamagedFileError(f"{path} is damaged (in epoch {epoch}, {layer} has no kernel {len(values)})")
@@ -312,6 +357,11 @@ def _check_trial(path: Path, table: Columns, name: str) -> tuple[str, int]:
     if len(trials) > 1:
         raise DamagedFileError(f"{path} mixes activations or seeds")
     activation, seed = trials.pop()
-    if seed < 0 or trial_name(activation, seed) != name:
+    try:
+        named = name in trial_names(activation, seed)
+        Trial(Protocol(), activation, seed)
+    except UsageError as error:
+        raise DamagedFileError(f"{path} is damaged ({str(error).rstrip('.')})") from error
+    if not named:
         raise DamagedFileError(f"{path} holds the run of another activation or seed than its name says")
     return activation, seed

@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from fluidrelu_cli import run
-from fluidrelu_cli.errors import DamagedFileError, FluidReluError, OtherProtocolError, StorageError, UsageError
-from fluidrelu_cli.files import json_text, read_json, write_whole
-from fluidrelu_cli.protocol import Protocol, Trial, option
-from fluidrelu_cli.run import Run, RunFiles
+from fluidrelu_cli.errors import (
+    ContradictoryRunError,
+    DamagedFileError,
+    FluidReluError,
+    OtherProtocolError,
+    StorageError,
+    UsageError,
+)
+from fluidrelu_cli.files import read_json, sealed_json, write_whole
+from fluidrelu_cli.protocol import Protocol, Trial, is_name, is_own, option
+from fluidrelu_cli.run import Run, RunFiles, find_runs
 
 DEFAULT_STUDY = "local"
 
@@ -23,6 +30,10 @@ DEFAULT_BASELINE = "relu"
 
 DEFAULT_ACTIVATIONS = (DEFAULT_BASELINE, "fluid")
 """The paper's two: what is trained when nobody names any."""
+
+
+MOST_SEEDS = 100_000
+"""How many seeds of an activation can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,10 @@ class Study:
         self.name = self.name or self.folder.name
 
     @property
+    def path(self) -> Path:
+        return self.folder / "study.json"
+
+    @property
     def runs_folder(self) -> Path:
         return self.folder / "runs"
 
@@ -72,27 +87,32 @@ class Study:
 
     def save(self) -> None:
         """Write study.json; StorageError if that fails."""
-        write_whole(self.folder / "study.json", json_text({"protocol": self.protocol.to_dict(), "asked": self.asked}))
+        write_whole(self.path, sealed_json({"protocol": self.protocol.to_dict(), "asked": self.asked}))
 
-    def ask(self, activations: Sequence[str], n: int) -> None:
-        """Record that the first n seeds of each activation were asked for; StorageError if that cannot be written."""
-        asked = self.asked | {name: max(n, self.asked.get(name, 0)) for name in activations}
+    def ask(self, activations: Sequence[str], n: int, *, forget: bool = False) -> None:
+        """Record that the first n seeds of each activation were asked for; StorageError if that cannot be written.
+
+        With ``forget`` a larger n that was asked for earlier is forgotten.
+        """
+        asked = self.asked | {name: n if forget else max(n, self.asked.get(name, 0)) for name in activations}
         if asked != self.asked:
             self.asked = asked
             self.save()
 
     def read(self) -> Contents:
-        """Read every run in the folder."""
-        runs: list[Run] = []
+        """Read every run in the folder; what cannot be read, or believed, is among the problems."""
+        runs: dict[str, Run] = {}
         problems: dict[str, StorageError] = {}
-        for path in sorted(self.runs_folder.glob("*-seed*.csv")):
-            if path.name.endswith(".parameters.csv"):
-                continue
+        for files in find_runs(self.runs_folder):
+            name = files.name
             try:
-                runs.append(self._read_run(path.stem))
+                runs[name] = self._read_run(files)
             except StorageError as error:  # a damaged file is one too
-                problems[path.stem] = error
-        return Contents(tuple(sorted(runs, key=sort_key)), problems)
+                problems[name] = error
+        for name, reason in _find_contradictions(runs).items():
+            problems[name] = ContradictoryRunError(f"{self.files(name).csv} cannot be right: {reason}")
+            del runs[name]
+        return Contents(tuple(sorted(runs.values(), key=sort_key)), problems)
 
     def read_some(self) -> Contents:
         """As :meth:`read`; FluidReluError if no run can be read."""
@@ -102,8 +122,7 @@ class Study:
             raise FluidReluError(f"{self.folder} has no finished run{found}: train some with `fluidrelu repeat` first.")
         return contents
 
-    def _read_run(self, name: str) -> Run:
-        files = self.files(name)
+    def _read_run(self, files: RunFiles) -> Run:
         found = run.read(files)
         differences = self.protocol.differences(found.trial.protocol)
         if differences:
@@ -123,11 +142,11 @@ class Study:
         missing = [trial for trial in trials if trial not in finished]
         names = {made.trial.name.casefold(): made.trial for made in contents.runs}
         for trial in missing:
-            other = names.get(trial.name.casefold())
-            if other is not None:
+            other = names.setdefault(trial.name.casefold(), trial)
+            if other != trial:
                 raise UsageError(
-                    f"{trial.activation} would share its files with {other.activation}, which {self.folder} has: rename"
-                    " it, or name another --study."
+                    f"{trial.activation} and {other.activation} would share their files where a file's name may be"
+                    " written in capitals or not: rename one, or name another --study."
                 )
             problem = contents.problems.get(trial.name)
             if problem is not None and not isinstance(problem, DamagedFileError):
@@ -137,21 +156,13 @@ class Study:
     def set_aside(self, name: str) -> str:
         """Give a damaged run's files names that nothing reads; the CSV's. StorageError if that fails."""
         files = self.files(name)
-        number = next(n for n in itertools.count(1) if not files.csv.with_name(f"{files.csv.name}.damaged{n}").exists())
-        aside = f".damaged{number}"
-        try:
-            for path in (files.csv, files.parameters, files.provenance):
-                if path.exists():
-                    path.replace(path.with_name(path.name + aside))
-        except OSError as error:
-            raise StorageError(
-                f"{files.csv} is damaged and cannot be set aside ({error.strerror or error})."
-            ) from error
-        return files.csv.name + aside
+        return _set_aside([files.csv, files.parameters, files.provenance])
 
     def write(self, made: Run) -> None:
-        """Write a finished run's files; StorageError if that fails."""
+        """Write a finished run's files, and study.json if it was removed meanwhile; StorageError if that fails."""
         run.write(made, self.files(made.trial.name))
+        if not self.path.exists():
+            self.save()
 
     def write_failure(self, trial: Trial, details: str) -> Path:
         """Keep a failed trial's traceback; StorageError if that fails."""
@@ -161,7 +172,7 @@ class Study:
 
     def _settle(self) -> None:
         """Take over what another process may have written since this study was opened, or write study.json."""
-        if not (self.folder / "study.json").exists():
+        if not self.path.exists():
             self.save()
             return
         recorded = load_study(self.folder)
@@ -212,9 +223,10 @@ def open_study(results: Path, name: str, requested: Mapping[str, Any]) -> Study:
     """
     folder = study_folder(results, name)
     if not (folder / "study.json").exists():
-        if list((folder / "runs").glob("*-seed*.csv")):
+        if find_runs(folder / "runs"):
             raise DamagedFileError(
-                f"{folder} has runs but no study.json with their protocol: restore it, or name another --study."
+                f"{folder} has runs but no study.json with their protocol: `fluidrelu restore {name}` makes it from"
+                " what the runs record, or name another --study."
             )
         return Study(folder, Protocol(**requested))
     study = load_study(folder)
@@ -247,14 +259,98 @@ def load_study(folder: Path) -> Study:
         )
     try:
         content = read_json(path)
-        asked = {str(name): int(n) for name, n in content["asked"].items()}
-        return Study(folder, Protocol.from_dict(content["protocol"]), asked)
+        protocol = Protocol.from_dict(content["protocol"])
+        asked = {name: _check_asked(name, n) for name, n in content["asked"].items()}
+        return Study(folder, protocol, asked)
     except DamagedFileError as error:
-        raise DamagedFileError(f"{error}: restore it, or move {folder} away to start again.") from error
+        problem = str(error)
     except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
-        raise DamagedFileError(
-            f"{path} is damaged ({error}): restore it, or move {folder} away to start again."
-        ) from error
+        problem = f"{path} is damaged ({str(error).rstrip('.')})"
+    raise DamagedFileError(
+        f"{problem}: `fluidrelu restore` makes it from what the runs record, or move {folder} away to start again."
+    )
+
+
+def _check_asked(name: str, n: object) -> int:
+    """How many seeds of an activation were asked for, at most MOST_SEEDS; ValueError if that is no number of seeds."""
+    if not is_name(name) or not isinstance(n, int) or isinstance(n, bool) or n < 0:
+        raise ValueError(f"{name!r} cannot have been asked for with {n!r} seeds")
+    return min(n, MOST_SEEDS)
+
+
+def restore_study(results: Path, name: str) -> Study:
+    """Write a study's study.json from what its runs record; one that is there but damaged is set aside.
+
+    The seeds that were asked for are those up to the largest that has a run.
+
+    Raises:
+        UsageError: if there are no runs, they have several protocols, or study.json is fine.
+        StorageError: if a file cannot be read or written.
+    """
+    folder = study_folder(results, name)
+    damaged = (folder / "study.json").exists()
+    if damaged:
+        with contextlib.suppress(DamagedFileError):
+            load_study(folder)
+            raise UsageError(f"{folder / 'study.json'} can be read: there is nothing to restore.")
+    runs = _read_readable(folder)
+    protocols = list(dict.fromkeys(found.trial.protocol for found in runs))
+    if not protocols:
+        raise UsageError(f"{folder} has no run that can be read, so that nothing says what its study.json was.")
+    if len(protocols) > 1:
+        differing = ", ".join(map(option, protocols[0].differences(protocols[1])))
+        raise UsageError(f"{folder} has runs of several protocols, which differ in {differing}: move some away first.")
+    study = Study(folder, protocols[0])
+    for found in runs:
+        name, n = found.trial.activation, min(found.trial.seed + 1, MOST_SEEDS)
+        study.asked[name] = max(n, study.asked.get(name, 0))
+    if damaged:
+        _set_aside([study.path])
+    with study.locked():  # writes study.json
+        return study
+
+
+def _read_readable(folder: Path) -> list[Run]:
+    """The runs of a study's folder that can be read, whatever their protocols."""
+    found = []
+    for files in find_runs(folder / "runs"):
+        with contextlib.suppress(DamagedFileError):
+            found.append(run.read(files))
+    return found
+
+
+def _find_contradictions(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Why runs, by name, cannot be what they say although each could: two seeds start from the same weights.
+
+    A user's own network may start from weights that are fixed; then the order of the images tells seeds apart.
+    """
+    seeds: dict[tuple[str | None, ...], set[int]] = {}
+    keys: dict[str, tuple[str | None, ...]] = {}
+    for name, made in runs.items():
+        recorded = made.provenance
+        if recorded.initial_weights_sha256 is not None:
+            fixed = is_own(made.trial.protocol.model)
+            key = recorded.initial_weights_sha256, recorded.data_order_sha256 if fixed else None
+            keys[name] = key
+            seeds.setdefault(key, set()).add(made.trial.seed)
+    return {
+        name: f"the seeds {', '.join(map(str, sorted(seeds[key])))} have the same initial weights, so one is a copy"
+        for name, key in keys.items()
+        if len(seeds[key]) > 1
+    }
+
+
+def _set_aside(paths: Sequence[Path]) -> str:
+    """Give damaged files names that nothing reads; the first one's. StorageError if that fails."""
+    first = paths[0]
+    number = next(n for n in itertools.count(1) if not first.with_name(f"{first.name}.damaged{n}").exists())
+    try:
+        for path in paths:
+            if path.exists():
+                path.replace(path.with_name(f"{path.name}.damaged{number}"))
+    except OSError as error:
+        raise StorageError(f"{first} is damaged and cannot be set aside ({error.strerror or error}).") from error
+    return f"{first.name}.damaged{number}"
 
 
 def _studies_in(results: Path) -> list[str]:

@@ -12,7 +12,7 @@ from factories import make_run
 from fluidrelu_cli.audit import (
     check_data,
     describe_changed_sources,
-    describe_mixtures,
+    describe_doubts,
     find_mixed_conditions,
     find_unpaired,
 )
@@ -49,12 +49,12 @@ def test_runs_made_under_different_conditions_are_noted() -> None:
         "source file of mine:Act (sha256)": ["000000000000", "111111111111"],
     }
     assert find_mixed_conditions(runs) == mixed
-    assert len(describe_mixtures(runs, FOLDER)) == 5
-    assert describe_mixtures(runs, FOLDER)[1] == "The runs in results/mine differ in the version of torch: 2.10, 2.11."
+    assert len(describe_doubts(runs, FOLDER)) == 5
+    assert describe_doubts(runs, FOLDER)[1] == "The runs in results/mine differ in the version of torch: 2.10, 2.11."
 
 
 def test_runs_of_first_releases_are_like_those_of_built_in_networks() -> None:
-    assert describe_mixtures([make_run("relu", 0), made_under("relu", 1)], FOLDER) == []
+    assert describe_doubts([make_run("relu", 0), made_under("relu", 1)], FOLDER) == []
 
 
 @pytest.mark.parametrize("name", ["initial_weights", "data_order", "augmentation"])
@@ -67,7 +67,7 @@ def test_runs_that_are_no_pairs_are_noted(name: str) -> None:
     ]
     what = name.replace("_", " ")
     assert find_unpaired(runs) == {1: [what]}
-    [note] = describe_mixtures(runs, FOLDER)
+    [note] = describe_doubts(runs, FOLDER)
     assert note.startswith(f"The runs of seed 1 in results/mine cannot be paired, because they differ in {what}: ")
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.protocol import Protocol, Trial, option
+from fluidrelu_cli.protocol import Protocol, Trial, file_stem, is_name, option, trial_names
+from fluidrelu_cli.run import RunFiles
 
-WHOLE = "a whole number from 1"
+WHOLE = "a whole number from 1 to 1,000,000,000"
 
 
 def test_defaults_are_the_papers() -> None:
@@ -63,8 +68,8 @@ def test_defaults_are_the_papers() -> None:
         ("precision", 32, "fp32 or bf16"),
         ("precision", None, "fp32 or bf16"),
         ("precision", ["fp32"], "fp32 or bf16"),
-        ("dataset", None, "a name"),
-        ("model", 20, "a name"),
+        ("dataset", None, "a name of printable characters on one line"),
+        ("model", 20, "a name of printable characters on one line"),
         ("schedule", "linear", "constant, cosine or step"),
         ("schedule", "Cosine", "constant, cosine or step"),
         ("schedule", None, "constant, cosine or step"),
@@ -226,19 +231,48 @@ def test_differences_are_this_ones_value_and_the_others() -> None:
         ("fluid-exp", "fluid-exp-seed12"),
         ("my.mod:Act", "my.mod-Act-seed12"),
         ("my_mod:Act2", "my_mod-Act2-seed12"),
-        ("a/../b:C", "a-..-b-C-seed12"),
-        ("ä :C", "-C-seed12"),
+        ("my-activation:Soft", "my-activation-Soft-seed12"),
+        ("a/../b:C", "a-..-b-C~532b5286292d027d-seed12"),
+        ("ä :C", "-C~9d6a29e57df63cc8-seed12"),
+        ("leaky:relu", "leaky-relu~da228c491fc7371d-seed12"),
+        (f"m:{'C' * 200}", f"m-{'C' * 118}~a5b2a5d1d1e9c290-seed12"),
     ],
 )
 def test_trial_names_are_file_names(activation: str, name: str) -> None:
     assert Trial(Protocol(), activation, 12).name == name
 
 
-@pytest.mark.parametrize("seed", [-1, 1.0, True, "0", None])
+part = st.text("ab-:_.~ Aä", min_size=1, max_size=5)
+
+
+@given(part, part)
+def test_no_two_names_share_a_file(one: str, other: str) -> None:
+    assume(one.strip() and other.strip() and one != other)
+    assert file_stem(one) != file_stem(other)
+
+
+@given(st.text(min_size=1, max_size=300).filter(is_name), st.integers(0, 2**63 - 1))
+def test_any_name_fits_into_a_files_name(name: str, seed: int) -> None:
+    files = RunFiles(Path("runs"), Trial(Protocol(), name, seed).name)
+    longest = f".{files.parameters.name}.{2**22}.tmp.damaged99"
+    assert len(longest.encode()) <= 255
+    assert re.fullmatch(r"[\w.~-]+", files.name, re.ASCII)
+    assert files.name in trial_names(name, seed)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "two\nlines", "bell\a", "\x1b[31mred", "right\u202eleft", "x" * 256, 7, None]
+)
+def test_names_that_are_refused(name: Any) -> None:
+    with pytest.raises(UsageError, match="--act must be a name of at most 255 printable characters on one line, not"):
+        Trial(Protocol(), name, 0)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.0, True, "0", None, 2**63])
 def test_seeds_that_are_refused(seed: Any) -> None:
     with pytest.raises(UsageError) as caught:
         Trial(Protocol(), "relu", seed)
-    assert str(caught.value) == f"--seed must be a whole number from 0, not {seed}."
+    assert str(caught.value) == f"--seed must be a whole number from 0 to below 2^63, not {seed}."
 
 
 def test_reading_a_protocol_needs_no_torch() -> None:

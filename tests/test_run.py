@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import json
 import math
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from factories import make_run
+from factories import forge, make_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fluidrelu_cli.errors import DamagedFileError, StorageError
+from fluidrelu_cli.files import sealed_json
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import (
     PARAMETER_COLUMNS,
@@ -33,7 +36,7 @@ from fluidrelu_cli.run import (
 
 RUN_CSV = """\
 activation,seed,epoch,train_loss,train_accuracy,test_loss,test_accuracy,train_seconds,test_seconds
-fluid,3,1,0.3333333333333333,0.9783833333333334,0.25,0.9783833333333334,2.5,0.5
+fluid,3,1,0.3333333333333333,0.9783,0.25,0.9783,2.5,0.5
 fluid,3,2,0.25,0.1,0.25,0.1,2.5,0.5
 """
 
@@ -54,6 +57,7 @@ fluid,3,2,activation2,a,1,-0.6666666666666666
 """
 
 accuracies = st.integers(1, 60000).flatmap(lambda n: st.integers(0, n).map(lambda right: right / n))
+test_accuracies = st.integers(0, 10_000).map(lambda right: right / 10_000)
 seconds = st.floats(0, 1e6)
 epochs = st.builds(
     Epoch,
@@ -61,7 +65,7 @@ epochs = st.builds(
     train_loss=st.floats(),
     train_accuracy=accuracies,
     test_loss=st.floats(),
-    test_accuracy=accuracies,
+    test_accuracy=test_accuracies,
     train_seconds=seconds,
     test_seconds=seconds,
     parameters=st.fixed_dictionaries({("activation1", "a"): st.tuples(st.floats(), st.floats())}),
@@ -84,9 +88,10 @@ def test_every_number_comes_back_exactly(records: list[Epoch]) -> None:
 def test_the_files_to_the_letter(tmp_path: Path) -> None:
     """Columns and their order are a public interface."""
     files = RunFiles(tmp_path, "fluid-seed3")
-    write(make_run("fluid", 3, (0.9783833333333334, 0.1), lr=0.01, batch_size=50), files)
+    write(make_run("fluid", 3, (0.9783, 0.1), lr=0.01, batch_size=50), files)
     assert files.csv.read_text() == RUN_CSV
     assert files.parameters.read_text() == PARAMETERS_CSV
+    without_timings = "".join(f"{line.rsplit(',', 2)[0]}\n" for line in RUN_CSV.splitlines())
     assert json.loads(files.provenance.read_text()) == {
         "activation": "fluid",
         "seed": 3,
@@ -109,6 +114,9 @@ def test_the_files_to_the_letter(tmp_path: Path) -> None:
         },
         "parameter_rows": 12,
         **Provenance(wall_seconds=6.0).to_dict(),
+        "csv_sha256": hashlib.sha256(without_timings.encode()).hexdigest(),
+        "parameters_sha256": hashlib.sha256(PARAMETERS_CSV.encode()).hexdigest(),
+        "sha256": json.loads(files.provenance.read_text())["sha256"],
     }
     names = {"fluid-seed3.csv", "fluid-seed3.parameters.csv", "fluid-seed3.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
@@ -163,8 +171,9 @@ def test_failure_file_vanishes_on_success(tmp_path: Path) -> None:
     assert not files.failure.exists()
 
 
-def without_protocol(text: str) -> str:
-    return json.dumps({name: value for name, value in json.loads(text).items() if name != "protocol"})
+def change_protocol(text: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
+    content = json.loads(text)
+    return sealed_json({**content, "protocol": change(content["protocol"])})
 
 
 def last_line(text: str) -> str:
@@ -205,13 +214,28 @@ CSV, PROVENANCE = "fluid-seed0.csv", "fluid-seed0.json"
         pytest.param(PROVENANCE, lambda text: text[:-20], "is damaged (", id="provenance not JSON"),
         pytest.param(PROVENANCE, lambda _: b"\xff\xfe", "is damaged (", id="provenance binary"),
         pytest.param(PROVENANCE, lambda _: "[1]", "it holds no JSON object", id="provenance a list"),
-        pytest.param(PROVENANCE, without_protocol, "its protocol cannot be read", id="provenance without protocol"),
         pytest.param(
             PROVENANCE,
-            lambda text: text.replace('"beta"', '"gamma"'),
+            lambda text: change_protocol(text, lambda _: {}),
+            "its protocol cannot be read",
+            id="provenance without protocol",
+        ),
+        pytest.param(
+            PROVENANCE,
+            lambda text: change_protocol(text, lambda fields: {**fields, "gamma": 1}),
             "its protocol cannot be read",
             id="unknown protocol field",
         ),
+        pytest.param(PROVENANCE, lambda text: text.replace('"beta"', '"gamma"'), "sha256 does not fit", id="edited"),
+        pytest.param(PROVENANCE, lambda _: "[" * 100_000, "is damaged (", id="provenance nested deeply"),
+        pytest.param(PROVENANCE, lambda _: '{"seed": ' + "9" * 5000 + "}", "is damaged (", id="a number without end"),
+        pytest.param(CSV, lambda text: text.replace(",0.75,", ",0.76,"), "has its digest", id="accuracy by hand"),
+        pytest.param(CSV, lambda text: text.replace(",0.75,", ",0.75001,"), "which 10000 images", id="half an image"),
+        pytest.param(CSV, lambda text: text.replace("0.25,", "0.26,"), "has its digest", id="loss by hand"),
+        pytest.param(CSV, lambda text: text.replace("2.5,", "inf,"), "no number of seconds", id="endless"),
+        pytest.param(CSV, lambda text: text.replace("2.5,", "-2.5,"), "no number of seconds", id="before it began"),
+        pytest.param(CSV, lambda text: text.replace("fluid,", '"flu\nid",'), "printable", id="name on two lines"),
+        pytest.param(CSV, lambda text: text.replace("fluid,", f"{'f' * 256},"), "at most 255", id="name without end"),
         pytest.param("fluid-seed0.parameters.csv", None, "is missing", id="no parameters"),
     ],
 )
@@ -270,7 +294,7 @@ def test_a_seed_that_cannot_be_is_damage(tmp_path: Path) -> None:
     files = RunFiles(tmp_path, "fluid-seed0")
     write(make_run(), files)
     files.csv.write_text(files.csv.read_text().replace("fluid,0,", "fluid,-1,"))
-    with pytest.raises(DamagedFileError, match="another activation or seed than its name says"):
+    with pytest.raises(DamagedFileError, match="--seed must be a whole number from 0 to below"):
         read(files)
 
 
@@ -286,16 +310,96 @@ def test_a_seed_that_cannot_be_is_damage(tmp_path: Path) -> None:
         ("batched_seeds", "x"),
         ("batched_seeds", 0),
         ("wall_seconds", "long"),
+        ("wall_seconds", math.inf),
+        ("initial_weights_sha256", []),
+        ("versions", {"torch": ["2"]}),
     ],
 )
 def test_conditions_changed_by_hand_are_damage(field: str, value: object, tmp_path: Path) -> None:
     files = RunFiles(tmp_path, "relu-seed0")
     result = make_run("relu")
     write(result, files)
-    content = json.loads(files.provenance.read_text())
-    files.provenance.write_text(json.dumps({**content, field: value}))
+    forge(files.provenance, **{field: value})
     with pytest.raises(DamagedFileError, match=rf"relu-seed0\.json is damaged \({field}: "):
         read(files)
+
+
+def test_the_digest_leaves_timings_out_and_nothing_else() -> None:
+    run = make_run()
+    slower = tuple(dataclasses.replace(epoch, train_seconds=77.0, test_seconds=7.0) for epoch in run.epochs)
+    worse = tuple(dataclasses.replace(epoch, train_loss=77.0) for epoch in run.epochs)
+    assert dataclasses.replace(run, epochs=slower).csv_sha256 == run.csv_sha256
+    assert dataclasses.replace(run, epochs=worse).csv_sha256 != run.csv_sha256
+    assert make_run(seed=1).csv_sha256 != run.csv_sha256
+    assert make_run("relu").parameters_sha256 is None
+
+
+@pytest.mark.parametrize(
+    "without", [("sha256", "csv_sha256", "parameters_sha256"), ("sha256",), ("csv_sha256",), ("sha256", "csv_sha256")]
+)
+def test_a_run_without_digests_is_read_and_known_to_be_unprotected(without: tuple[str, ...], tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "fluid-seed0")
+    write(make_run(), files)
+    assert read(files).protected
+    content = json.loads(files.provenance.read_text())
+    content = {name: value for name, value in content.items() if name not in without}
+    files.provenance.write_text(json.dumps(content) if "sha256" in without else sealed_json(content))
+    found = read(files)
+    assert not found.protected
+    assert dataclasses.replace(found, protected=True) == make_run()
+
+
+def test_swapped_seeds_are_damage(tmp_path: Path) -> None:
+    """The CSVs of two seeds changed places, with the seeds in them and in their names made to fit."""
+    one, two = (RunFiles(tmp_path, f"relu-seed{seed}") for seed in (0, 1))
+    write(make_run("relu", 0, (0.5, 0.75)), one)
+    write(make_run("relu", 1, (0.5, 0.25)), two)
+    first, second = one.csv.read_text(), two.csv.read_text()
+    one.csv.write_text(second.replace("relu,1", "relu,0"))
+    two.csv.write_text(first.replace("relu,0", "relu,1"))
+    for files in (one, two):
+        with pytest.raises(DamagedFileError, match="was changed after it was written"):
+            read(files)
+
+
+def test_a_record_of_another_seed_is_damage(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "relu-seed0")
+    write(make_run("relu"), files)
+    for changes in ({"seed": 1}, {"activation": "elu"}, {"seed": "0"}):
+        write(make_run("relu"), files)
+        forge(files.provenance, **changes)
+        with pytest.raises(DamagedFileError, match=r"json is of another activation or seed than relu-seed0\.csv"):
+            read(files)
+
+
+def test_a_protocol_of_very_many_epochs_is_no_hang(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "relu-seed0")
+    run = make_run("relu")
+    write(run, files)
+    forge(files.provenance, protocol={**run.trial.protocol.to_dict(), "epochs": 10**9})
+    with pytest.raises(DamagedFileError, match="one row for each of 1000000000 epochs"):
+        read(files)
+    forge(files.provenance, protocol={**run.trial.protocol.to_dict(), "epochs": 10**30})
+    with pytest.raises(DamagedFileError, match="its protocol cannot be read"):
+        read(files)
+
+
+@pytest.mark.parametrize("name", ["relu-seed0.csv", "relu-seed0.json"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "relu-seed0")
+    write(make_run("relu"), files)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(StorageError, match=r"relu-seed0\.\w+ is not a file: move it away"):
+        read(files)
+
+
+def test_a_run_of_an_earlier_release_is_found_by_its_earlier_name(tmp_path: Path) -> None:
+    earlier = RunFiles(tmp_path, "-Soft-seed0")
+    run = make_run("мои:Soft")
+    write(run, earlier)
+    assert run.trial.name != "-Soft-seed0"
+    assert read(earlier) == run
 
 
 PARAMETERS = "fluid-seed0.parameters.csv"
@@ -309,6 +413,8 @@ PARAMETERS = "fluid-seed0.parameters.csv"
         pytest.param("0,2,activation2", "0,3,activation2", "it has an epoch 3", id="epoch that was not trained"),
         pytest.param("0,2,activation2", "0,2,activation3", "its epochs have different kernels", id="other layer"),
         pytest.param("fluid,0,", "fluid,1,", "than its name says", id="other seed"),
+        pytest.param("activation1", '"activation\n1"', "no name that can be shown", id="layer on two lines"),
+        pytest.param("activation1,a,0,0.5", "activation1,a,0,0.25", "has its digest", id="another value"),
     ],
 )
 def test_damaged_parameters_are_refused(old: str, new: str, words: str, tmp_path: Path) -> None:

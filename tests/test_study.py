@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,13 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import make_run, make_study
+from factories import forge, make_run, make_study
 from filelock import FileLock
 
-from fluidrelu_cli.errors import DamagedFileError, FluidReluError, OtherProtocolError, StorageError, UsageError
+from fluidrelu_cli.errors import (
+    ContradictoryRunError,
+    DamagedFileError,
+    FluidReluError,
+    OtherProtocolError,
+    StorageError,
+    UsageError,
+)
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import Run
-from fluidrelu_cli.study import Study, load_study, open_study, study_folder
+from fluidrelu_cli.run import Provenance, Run
+from fluidrelu_cli.study import MOST_SEEDS, Study, load_study, open_study, restore_study, study_folder
 
 PAIR = ("relu", "fluid")
 
@@ -49,7 +57,7 @@ def test_what_is_asked_for_is_remembered(tmp_path: Path) -> None:
     study.ask(["elu"], 1)
     study.ask(["relu"], 1)
     assert load_study(tmp_path / "new").asked == {"relu": 2, "fluid": 2, "elu": 1}
-    assert json.loads((tmp_path / "new" / "study.json").read_text()).keys() == {"protocol", "asked"}
+    assert json.loads((tmp_path / "new" / "study.json").read_text()).keys() == {"protocol", "asked", "sha256"}
 
 
 def test_ten_after_three_leaves_seven(tmp_path: Path) -> None:
@@ -132,10 +140,18 @@ GOOD = {"protocol": Protocol().to_dict(), "asked": {"relu": 3}}
         ({**GOOD, "asked": ["relu"]}, "is damaged ("),
         ({**GOOD, "asked": {"relu": "three"}}, "'three'"),
         ({**GOOD, "asked": {"relu": None}}, "is damaged ("),
+        ({**GOOD, "asked": {"relu": -1}}, "'relu' cannot have been asked for with -1 seeds"),
+        ({**GOOD, "asked": {"relu": 2.5}}, "is damaged ("),
+        ({**GOOD, "asked": {"relu": math.inf}}, "is damaged ("),
+        ({**GOOD, "asked": {"re\nlu": 3}}, "'re\\nlu' cannot"),
+        ('{"asked": ' * 100_000, "is damaged ("),
         ({**GOOD, "protocol": "paper"}, "is damaged ("),
         ({**GOOD, "protocol": {"lr": 0.1}}, "missing or unknown: batch_size"),
         ({**GOOD, "protocol": {**Protocol().to_dict(), "gamma": 1}}, "missing or unknown: gamma"),
-        ({**GOOD, "protocol": {**Protocol().to_dict(), "epochs": 0}}, "--epochs must be a whole number from 1, not 0"),
+        (
+            {**GOOD, "protocol": {**Protocol().to_dict(), "epochs": 0}},
+            "--epochs must be a whole number from 1 to 1,000,000,000, not 0",
+        ),
         ({**GOOD, "protocol": {**Protocol().to_dict(), "lr": "fast"}}, "--lr must be a number above 0, not fast"),
     ],
 )
@@ -155,7 +171,9 @@ def test_damaged_study_is_refused(content: object, words: str, tmp_path: Path) -
 def test_runs_whose_protocol_nobody_knows_are_not_mixed_with_new_ones(tmp_path: Path) -> None:
     make_study(tmp_path / "mine", {"relu": [(0.5,)]})
     (tmp_path / "mine" / "study.json").unlink()
-    with pytest.raises(DamagedFileError, match=r"mine has runs but no study\.json.*restore it, or name another"):
+    with pytest.raises(
+        DamagedFileError, match=r"mine has runs but no study\.json.*`fluidrelu restore mine` .*name another"
+    ):
         open_study(tmp_path, "mine", {})
 
 
@@ -287,3 +305,100 @@ def test_what_another_process_wrote_since_opening_holds(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="set by another process just now: try again"), third.locked():
         pass
     assert load_study(tmp_path).protocol == Protocol()
+
+
+@pytest.mark.parametrize("asked", [10**6, 10**30])
+def test_more_seeds_than_anybody_trains_are_not_believed(asked: int, tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5,)]})
+    forge(study.path, asked={"relu": asked})
+    assert load_study(tmp_path).asked == {"relu": MOST_SEEDS}
+
+
+def test_what_was_asked_for_by_mistake_can_be_forgotten(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {name: [(0.5,)] for name in PAIR})
+    study.ask(PAIR, 50_000)
+    study.ask(["relu"], 3)
+    assert load_study(tmp_path).asked == {"relu": 50_000, "fluid": 50_000}
+    study.ask(["relu"], 3, forget=True)
+    assert load_study(tmp_path).asked == {"relu": 3, "fluid": 50_000}
+
+
+def test_a_study_json_changed_by_hand_is_noticed(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5,)]})
+    study.path.write_text(study.path.read_text().replace('"relu": 1', '"relu": 9'))
+    with pytest.raises(DamagedFileError, match=r"was changed after it was written .*: `fluidrelu restore`"):
+        load_study(tmp_path)
+
+
+def test_a_study_json_that_was_removed_is_written_with_the_next_run(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5, 0.75)]})
+    study.path.unlink()
+    study.write(make_run("relu", 1))
+    assert load_study(tmp_path).asked == {"relu": 1}
+
+
+def digests(weights: str, order: str) -> Provenance:
+    return Provenance(initial_weights_sha256=weights, data_order_sha256=order)
+
+
+def copy_seed(study: Study, old: int, new: int, **protocol: Any) -> None:
+    """Invent a seed: another one's run under a new name, sealed as if it had been trained."""
+    run = make_run("relu", old, **protocol)
+    copied = dataclasses.replace(run, trial=Trial(run.trial.protocol, "relu", new))
+    study.write(dataclasses.replace(copied, provenance=digests(f"weights{old}", f"order{old}")))
+
+
+def test_a_seed_that_is_a_copy_of_another_is_left_out_with_it(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    for seed in (0, 1):
+        for name in PAIR:
+            recorded = digests(f"weights{seed}", f"order{seed}")
+            study.write(dataclasses.replace(make_run(name, seed), provenance=recorded))
+    assert len(study.read().runs) == 4
+    copy_seed(study, 1, 7)
+    contents = study.read()
+    assert ids(contents.runs) == [("fluid", 0), ("relu", 0)]
+    assert set(contents.problems) == {"fluid-seed1", "relu-seed1", "relu-seed7"}
+    for problem in contents.problems.values():
+        assert isinstance(problem, ContradictoryRunError)
+        assert "the seeds 1, 7 have the same initial weights, so one is a copy" in str(problem)
+
+
+def test_a_users_own_network_may_start_from_fixed_weights(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2, model="mine:Net"))
+    for seed in (0, 1):
+        run = make_run("relu", seed, model="mine:Net")
+        study.write(dataclasses.replace(run, provenance=digests("fixed", f"order{seed}")))
+    assert len(study.read().runs) == 2
+    run = make_run("relu", 2, model="mine:Net")
+    study.write(dataclasses.replace(run, provenance=digests("fixed", "order1")))
+    assert ids(study.read().runs) == [("relu", 0)]
+
+
+def test_a_study_is_restored_from_its_runs(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {"relu": [(0.5,)] * 3, "fluid": [(0.5,)] * 2}, lr=0.25)
+    study.files("relu-seed0").csv.write_text("damaged")
+    study.path.unlink()
+    restored = restore_study(tmp_path, "mine")
+    assert (restored.protocol, restored.asked) == (study.protocol, {"fluid": 2, "relu": 3})
+    assert load_study(tmp_path / "mine") == restored
+    with pytest.raises(UsageError, match=r"study\.json can be read: there is nothing to restore"):
+        restore_study(tmp_path, "mine")
+
+
+def test_a_damaged_study_json_is_set_aside_before_it_is_restored(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {"relu": [(0.5,)] * 3})
+    study.path.write_text("damaged")
+    assert restore_study(tmp_path, "mine").asked == {"relu": 3}
+    assert (tmp_path / "mine" / "study.json.damaged1").read_text() == "damaged"
+
+
+def test_what_cannot_be_restored(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nosuch has no run that can be read"):
+        restore_study(tmp_path, "nosuch")
+    study = make_study(tmp_path / "mine", {"relu": [(0.5,)]})
+    study.write(make_run("relu", 1, (0.5,), lr=0.25))
+    study.path.unlink()
+    with pytest.raises(UsageError, match=r"mine has runs of several protocols, which differ in --lr: move some away"):
+        restore_study(tmp_path, "mine")
+    assert not study.path.exists()

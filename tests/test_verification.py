@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from factories import forge
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
 from fluidrelu_cli.networks.named import resolve
@@ -50,8 +51,8 @@ def test_changed_digits_and_other_conditions_are_named(copied: Path, data_dir: P
     content = json.loads(provenance.read_text())
     content["versions"]["torch"] = "2.0"
     del content["versions"]["python"]
-    content |= {"cpu": "another", "threads": 7, "test_images": 99}  # what was trained is told by the protocol
-    provenance.write_text(json.dumps(content))
+    changes = {"versions": content["versions"], "cpu": "another", "threads": 7, "test_images": 200}
+    forge(provenance, without=("csv_sha256", "parameters_sha256"), **changes)
     verified = made_again(copied, data_dir)
     assert not verified.agrees
     assert verified.differences == {"train_loss": pytest.approx(0.25), "learned value": math.inf}
@@ -65,10 +66,9 @@ def test_a_record_of_an_earlier_release_has_no_other_conditions(copied: Path, da
     """It tells nothing of a network's file, nor of fields that its protocol did not have."""
     provenance = copied.with_suffix(".json")
     content = json.loads(provenance.read_text())
-    del content["model_sha256"]
     for name in ("schedule", "weight_decay", "standardise", "augment", "validation_images"):
         del content["protocol"][name]
-    provenance.write_text(json.dumps(content))
+    forge(provenance, without=("model_sha256",), protocol=content["protocol"])
     verified = made_again(copied, data_dir)
     assert verified.agrees
     assert verified.conditions == {}
@@ -77,7 +77,7 @@ def test_a_record_of_an_earlier_release_has_no_other_conditions(copied: Path, da
 def test_parameters_that_are_gone_are_named(copied: Path, data_dir: Path) -> None:
     copied.with_suffix(".parameters.csv").unlink()
     provenance = copied.with_suffix(".json")
-    provenance.write_text(json.dumps({**json.loads(provenance.read_text()), "parameter_rows": 0}))
+    forge(provenance, parameter_rows=0, parameters_sha256=None)
     assert made_again(copied, data_dir).differences == {"learned kernels": math.inf, "learned value": math.inf}
 
 
@@ -94,8 +94,7 @@ def test_what_is_no_record_is_refused(copied: Path) -> None:
         with pytest.raises(UsageError, match=r"is not a run CSV: name one of the CSVs in a study's folder runs"):
             read_record(path)
     provenance = copied.with_suffix(".json")
-    content = json.loads(provenance.read_text())
-    provenance.write_text(json.dumps({**content, "protocol": {"epochs": 2}}))
+    forge(provenance, protocol={"epochs": 2})
     with pytest.raises(DamagedFileError, match=r"json is damaged \(its protocol cannot be read\)"):
         read_record(copied)
     provenance.unlink()

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from fluidrelu_cli.errors import UsageError, one_line
 from fluidrelu_cli.networks.architectures import ActivationFactory, Shape
 from fluidrelu_cli.networks.named import ARCHITECTURES, Activation, Architecture, resolve_model
-from fluidrelu_cli.networks.own import is_own
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import Protocol, is_own
 from fluidrelu_cli.seeding import stream_seed
 
 
