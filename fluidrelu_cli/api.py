@@ -11,7 +11,7 @@ from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import SETTINGS
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.result import Result
-from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, open_study
+from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, MOST_SEEDS, load_study, open_study
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +30,7 @@ def compare(
     device: str = "auto",
     data_dir: str | Path | None = None,
     offline: bool = False,
+    trust: bool = False,
     **protocol: Any,
 ) -> Result:
     """Train what a study lacks and compare its activations, as `fluidrelu repeat` and `fluidrelu report` do.
@@ -45,6 +46,7 @@ def compare(
         device: auto, cpu, cuda or mps.
         data_dir: where data sets are kept; None: the user's cache.
         offline: never download data.
+        trust: import what only an existing study's file names: a network of its author's own.
         protocol: any field of a Protocol: ``dataset="fashion-mnist"``, ``epochs=10``, ... An existing study keeps its
             own, and a new one has the defaults.
 
@@ -67,15 +69,24 @@ def compare(
         start_fork_server()  # it imports torch while this process checks what is to be trained
     folder = Path(data_dir) if data_dir else None
     with show_downloads() as callbacks:
-        experiment = prepare(opened, resolved, data_dir=folder, device=device, offline=offline, **callbacks)
+        experiment = prepare(
+            opened,
+            resolved,
+            data_dir=folder,
+            device=device,
+            offline=offline,
+            trust=trust or "model" in protocol,
+            **callbacks,
+        )
     notes = _train(experiment, seeds, workers)
-    return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name), notes)
+    trusted = None if trust else {activation.name for activation in resolved}
+    return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name, trusted=trusted), notes)
 
 
 def _check_counts(seeds: int, workers: int | None) -> None:
     for name, value in (("seeds", seeds), ("workers", 1 if workers is None else workers)):
-        if not isinstance(value, int) or value < 1:
-            raise UsageError(f"{name} must be a whole number from 1, not {value}.")
+        if not isinstance(value, int) or not 1 <= value <= MOST_SEEDS:
+            raise UsageError(f"{name} must be a whole number from 1 to {MOST_SEEDS}, not {value}.")
 
 
 def _check_fields(protocol: dict[str, Any]) -> dict[str, Any]:
@@ -148,12 +159,13 @@ def _choose_runner(experiment: Experiment, workers: int | None) -> RunJobs:
     return functools.partial(run_on_this_machine, workers=count, data_dir=data_dir, device_name=device_name)
 
 
-def read_study(folder: str | Path, *, baseline: str | None = None) -> Result:
+def read_study(folder: str | Path, *, baseline: str | None = None, trust: bool = False) -> Result:
     """The comparison over the runs in a study's folder, without training.
 
     Args:
         folder: the study's, such as ``results/local``.
         baseline: the activation that the others are compared with; None: relu if the study has it, else its first.
+        trust: import activations of its author's own that the runs name, to draw the functions that were learned.
 
     Raises:
         UsageError: if there is no study, or no run of the baseline.
@@ -165,4 +177,4 @@ def read_study(folder: str | Path, *, baseline: str | None = None) -> Result:
     first = next(
         (name for name in (DEFAULT_BASELINE, *study.asked) if name in trained), contents.runs[0].trial.activation
     )
-    return Result(Evidence(study, contents, baseline=baseline or first))
+    return Result(Evidence(study, contents, baseline=baseline or first, trusted=None if trust else ()))

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from fluidrelu_cli.audit import check_data, describe_changed_sources
-from fluidrelu_cli.errors import StorageError
+from fluidrelu_cli.errors import ContradictoryRunError, StorageError
 from fluidrelu_cli.networks.named import Activation
+from fluidrelu_cli.networks.own import require_trust
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Run
 from fluidrelu_cli.study import Contents, Study, sort_key
@@ -65,6 +66,7 @@ def prepare(
     on_bytes: OnBytes = lambda _name, _done, _total: None,
     on_wait: OnWait = lambda _title: None,
     elsewhere: bool = False,
+    trust: bool = False,
 ) -> Experiment:
     """Check, before an hour is spent on it, that a study can be trained: device, data, network and each activation.
 
@@ -77,9 +79,11 @@ def prepare(
         on_bytes: is told of a download's progress: a file's name, the bytes that have arrived, and how many there are.
         on_wait: is told the data set that another process is getting.
         elsewhere: the trials run on other machines, so that the device's name is left as it is.
+        trust: the study's network may be imported although it does not come with this program.
 
     Raises:
-        UsageError: if the device, the data set, the network or an activation does not exist or does not fit.
+        UsageError: if the device, the data set, the network or an activation does not exist or does not fit, or only
+            the study's file names the network.
         DataError: if the data cannot be read, downloaded or kept.
     """
     from fluidrelu_cli.data.catalogue import default_data_dir
@@ -88,6 +92,7 @@ def prepare(
     from fluidrelu_cli.networks.named import resolve_model
     from fluidrelu_cli.training.machine import pick_device
 
+    require_trust(study.protocol.model, study.path, trust)
     device_name = device if elsewhere else pick_device(device).type
     folder = data_dir or default_data_dir()
     dataset = get_dataset(study.protocol, folder, offline=offline, on_bytes=on_bytes, on_wait=on_wait)
@@ -99,7 +104,13 @@ def prepare(
 
 @contextlib.contextmanager
 def conduct(
-    experiment: Experiment, seeds: Sequence[int], run_jobs: RunJobs, *, batch_seeds: int = 1, remember: bool = True
+    experiment: Experiment,
+    seeds: Sequence[int],
+    run_jobs: RunJobs,
+    *,
+    batch_seeds: int = 1,
+    remember: bool = True,
+    forget: bool = False,
 ) -> Iterator[tuple[Work, Iterator[Event]]]:
     """Train the trials of these seeds that the study lacks: what there is to do, and what happens as it is done.
 
@@ -113,6 +124,7 @@ def conduct(
         run_jobs: where to train.
         batch_seeds: how many seeds of an activation to train together.
         remember: record in study.json that seeds up to the largest were asked for.
+        forget: record it even if more were asked for earlier.
 
     Raises:
         UsageError: if runs of the study were trained on other data.
@@ -122,31 +134,38 @@ def conduct(
     study = experiment.study
     names = [activation.name for activation in experiment.activations]
     trials = [Trial(study.protocol, name, seed) for seed in seeds for name in names]
+
+    def ask() -> None:
+        if remember:
+            study.ask(names, max(seeds) + 1, forget=forget)
+
     with study.locked():
         contents = study.read()
         check_data(contents.runs, experiment.data_sha256, study.folder)
         missing = study.missing(trials, contents)
-        if remember:
-            study.ask(names, max(seeds) + 1)
         sources = {activation.name: activation.sha256 for activation in experiment.activations}
-        damaged = [trial.name for trial in missing if trial.name in contents.problems]
         notes = describe_changed_sources(contents.runs, sources, experiment.model_sha256)
-        notes += [_set_aside(study, name, contents.problems[name]) for name in damaged]
+        wanted = {trial.name for trial in missing}
+        damaged = {
+            name: problem
+            for name, problem in contents.problems.items()
+            if name in wanted or isinstance(problem, ContradictoryRunError)  # else it would contradict the new one
+        }
+        notes += [_set_aside(study, name, problem, again=name in wanted) for name, problem in damaged.items()]
         runs = list(contents.runs)
         jobs = group_jobs(missing, experiment.activations, batch_seeds)
-        with contextlib.closing(_run_and_keep(study, jobs, run_jobs, runs)) as events:
+        with contextlib.closing(_run_and_keep(study, jobs, run_jobs, runs, ask)) as events:
             yield Work(tuple(trials), tuple(missing), tuple(notes)), events
         problems = {name: problem for name, problem in contents.problems.items() if name not in damaged}
         experiment.contents = Contents(tuple(sorted(runs, key=sort_key)), problems)
 
 
 def _run_and_keep(
-    study: Study, jobs: Sequence[Job], run_jobs: RunJobs, runs: list[Run]
+    study: Study, jobs: Sequence[Job], run_jobs: RunJobs, runs: list[Run], ask: Callable[[], None]
 ) -> Generator[Event, None, None]:
-    """Run jobs, write what they give, and add their runs to the list."""
-    if not jobs:
-        return
-    with contextlib.closing(run_jobs(jobs)) as events:
+    """Record what was asked for once there is somewhere to train; run jobs, write and collect what they give."""
+    with contextlib.closing(run_jobs(jobs) if jobs else _do_nothing()) as events:
+        ask()
         for event in events:
             if isinstance(event, Finished):
                 for run in event.runs:
@@ -157,5 +176,9 @@ def _run_and_keep(
             yield event
 
 
-def _set_aside(study: Study, name: str, problem: StorageError) -> str:
-    return f"{problem}; the run is now {study.set_aside(name)}, and the trial is run again."
+def _do_nothing() -> Generator[Event, None, None]:
+    yield from ()
+
+
+def _set_aside(study: Study, name: str, problem: StorageError, *, again: bool) -> str:
+    return f"{problem}; the run is now {study.set_aside(name)}{', and the trial is run again' if again else ''}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -96,6 +97,49 @@ def test_a_damaged_run_is_set_aside_and_trained_again(tmp_path: Path) -> None:
     assert note.startswith(f"Left out: {study.files('elu-seed0').csv}")
 
 
+def test_a_copied_seed_is_set_aside_with_the_one_that_it_is_a_copy_of(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    for seed in (0, 7):
+        provenance = Provenance(data_sha256="data", initial_weights_sha256="the same")
+        study.write(dataclasses.replace(make_run("relu", seed), provenance=provenance))
+    experiment = make_experiment(study)
+    with conduct(experiment, [0], pretend) as (work, events):
+        assert [trial.name for trial in work.missing] == ["relu-seed0", "fluid-seed0"]
+        assert work.notes[0].endswith("the run is now relu-seed0.csv.damaged1, and the trial is run again.")
+        assert work.notes[1].endswith("the run is now relu-seed7.csv.damaged1.")
+        list(events)
+    assert experiment.contents.problems == {}
+    assert [run.trial.name for run in study.read().runs] == ["fluid-seed0", "relu-seed0"]
+
+
+def test_nothing_was_asked_for_where_nothing_can_be_trained(tmp_path: Path) -> None:
+    """A cluster that refuses, say."""
+
+    def refuse(_jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        raise FluidReluError("no cluster")
+
+    study = Study(tmp_path, Protocol(epochs=2))
+    with conduct(make_experiment(study), range(50), refuse) as (_, events), pytest.raises(FluidReluError):
+        next(events)
+    assert load_study(tmp_path).asked == {}
+
+
+def test_a_number_of_seeds_asked_for_by_mistake_is_lowered(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5, 0.75)], "fluid": [(0.5, 0.75)]})
+    study.ask(["relu"], 50)
+    with conduct(make_experiment(study), [0], pretend, forget=True) as (work, events):
+        assert work.missing == ()
+        list(events)
+    assert load_study(tmp_path).asked == {"relu": 1, "fluid": 1}
+
+
+def test_a_network_that_only_the_study_names_is_not_imported(tmp_path: Path) -> None:
+    study = Study(tmp_path / "mine", Protocol(model="this:Zen"))
+    with pytest.raises(UsageError, match=r"study\.json names code that does not come with this program, 'this:Zen'"):
+        prepare(study, PAIR)
+    assert "this" not in sys.modules
+
+
 def test_runs_on_other_data_or_of_another_protocol_stop_it_before_anything_is_written(tmp_path: Path) -> None:
     study = Study(tmp_path, Protocol(epochs=2))
     study.write(dataclasses.replace(make_run("relu"), provenance=Provenance(data_sha256="other")))
@@ -150,5 +194,5 @@ def test_an_activation_that_would_share_files_with_another_is_refused(tmp_path: 
     study = make_study(tmp_path, {"leaky-relu": [(0.5, 0.75)]})
     other = dataclasses.replace(ACTIVATIONS["relu"], name="leaky:ReLU")
     experiment = dataclasses.replace(make_experiment(study), activations=(other,))
-    with pytest.raises(UsageError, match="leaky:ReLU would share its files with leaky-relu"):
+    with pytest.raises(UsageError, match="leaky:ReLU and leaky-relu would share their files"):
         conduct(experiment, [0], pretend).__enter__()

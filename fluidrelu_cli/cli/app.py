@@ -41,6 +41,7 @@ app.command(epilog="Example: fluidrelu report --against results/paper")(report.r
 app.command(epilog="Example: fluidrelu plan --effect 0.0005 --study paper")(report.plan)
 app.command(epilog="Example: fluidrelu verify results/paper/runs/relu-seed0.csv")(train.verify)
 app.command(epilog="Example: fluidrelu calibrate calibration/batch-10 calibration/batch-100")(report.calibrate)
+app.command(epilog="Example: fluidrelu restore paper")(report.restore)
 
 
 @app.command(epilog="Example: fluidrelu acts")

@@ -45,6 +45,15 @@ ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.", 
 StudyOption = Annotated[
     str, typer.Option(help="The study: a folder of results with one protocol.", rich_help_panel=WHERE_RESULTS_GO)
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Import code that only the study's files name: activations or a network of its author's own. Importing it"
+        " runs it.",
+        rich_help_panel=WHERE_IT_RUNS,
+    ),
+]
 BaselineOption = Annotated[str, typer.Option(help="The activation that the others are compared with.")]
 
 

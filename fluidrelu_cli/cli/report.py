@@ -1,4 +1,4 @@
-"""The commands that read studies and train nothing: report, plan, calibrate."""
+"""The commands that read studies and train nothing: report, plan, calibrate, restore."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, WorkersOption
+from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, TrustOption, WorkersOption
 from fluidrelu_cli.cli.terminal import say, show
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, study_folder
+from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, restore_study, study_folder
 
 if TYPE_CHECKING:
     from fluidrelu_cli.report.evidence import Evidence
@@ -51,6 +51,7 @@ def report(
             help="Write each figure in this format, too, beside SVG and PNG.", show_default=False, rich_help_panel=SHOWN
         ),
     ] = None,
+    trust: TrustOption = False,
 ) -> None:
     """Compare the activations of a study.
 
@@ -60,7 +61,7 @@ def report(
     from fluidrelu_cli.report.compose import build_document, illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
 
-    evidence = _gather(results, [study, *(beside or ())], baseline, against)
+    evidence = _gather(results, [study, *(beside or ())], baseline, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
     document = illustrate(build_document(evidence), kinds)
     for note in document.notes:
@@ -74,7 +75,7 @@ def report(
     say(f"Written: {page}, with tables and figures in the same folder.")
 
 
-def _gather(results: Path, names: list[str], baseline: str, against: Path | None) -> Evidence:
+def _gather(results: Path, names: list[str], baseline: str, against: Path | None, trust: bool) -> Evidence:
     from fluidrelu_cli.report.evidence import Evidence
 
     if len(set(names)) < len(names):
@@ -86,6 +87,7 @@ def _gather(results: Path, names: list[str], baseline: str, against: Path | None
         baseline=baseline,
         against=Evidence(other) if other is not None else None,
         beside=[Evidence(beside, baseline=baseline) for beside in others],
+        trusted=None if trust else (),
     )
 
 
@@ -101,7 +103,7 @@ def plan(
 ) -> None:
     """Show how many seeds it takes to detect a difference, and how long, from a study's own runs."""
     from fluidrelu_cli.analysis import planning
-    from fluidrelu_cli.audit import describe_mixtures
+    from fluidrelu_cli.audit import describe_doubts
     from fluidrelu_cli.cli import wording
     from fluidrelu_cli.workers.local import default_workers
 
@@ -111,9 +113,7 @@ def plan(
     names = {name.lower(): name for name in trained}
     act, baseline = (name if name in trained else names.get(name.lower(), name) for name in (act, baseline))
     made = planning.plan(contents.runs, act, baseline, effect, power, alpha)
-    mixtures = describe_mixtures(
-        [run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder
-    )
+    mixtures = describe_doubts([run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder)
     for note in (*contents.notes, *mixtures, *filter(None, [wording.describe_left_out(made)])):
         say(note)
     where = shlex.join(["--study", study, "--results", str(results)])
@@ -131,7 +131,7 @@ def calibrate(
     """
     from fluidrelu_cli.analysis.calibration import calibration, check_calibration
     from fluidrelu_cli.analysis.published import PAPER
-    from fluidrelu_cli.audit import describe_mixtures
+    from fluidrelu_cli.audit import describe_doubts
     from fluidrelu_cli.files import csv_text, replace_folder
     from fluidrelu_cli.report import tables
     from fluidrelu_cli.run import tabulate_runs
@@ -140,7 +140,7 @@ def calibrate(
     check_calibration({str(study.folder): study.protocol for study in opened})
     contents = [study.read_some() for study in opened]
     for study, found in zip(opened, contents, strict=True):
-        for note in (*found.notes, *describe_mixtures(found.runs, study.folder)):
+        for note in (*found.notes, *describe_doubts(found.runs, study.folder)):
             say(note)
     runs = {study.protocol.batch_size: tabulate_runs(found.runs) for study, found in zip(opened, contents, strict=True)}
     table = calibration(runs, PAPER)
@@ -149,3 +149,13 @@ def calibrate(
     folder = opened[0].folder.parent / "report"
     replace_folder(folder, {"calibration.csv": csv_text(table), "calibration.md": tables.markdown(*cells)})
     say(f"Written: {folder / 'calibration.csv'} and calibration.md in the same folder.")
+
+
+def restore(
+    study: Annotated[str, typer.Argument(help="The study whose study.json is missing or damaged.")],
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Make a study's study.json again from what its runs record."""
+    restored = restore_study(results, study)
+    asked = ", ".join(f"{n} seeds of {name}" for name, n in restored.asked.items())
+    show(f"Restored: {restored.path}, as if {asked} had been asked for.")

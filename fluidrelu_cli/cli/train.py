@@ -16,13 +16,14 @@ from fluidrelu_cli.cli.options import (
     OfflineOption,
     ResultsOption,
     StudyOption,
+    TrustOption,
     WorkersOption,
     with_protocol,
 )
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, say, show
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Device
-from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, open_study
+from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, open_study
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Experiment, Work
@@ -43,6 +44,7 @@ def train(
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
+    trust: TrustOption = False,
     results: ResultsOption = Path("results"),
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
@@ -53,7 +55,7 @@ def train(
     from fluidrelu_cli.run import tabulate_runs
     from fluidrelu_cli.workers.events import EpochDone, Failed, run_in_this_process
 
-    experiment = _prepare(results, study, requested, [act], device, data_dir, offline)
+    experiment = _prepare(results, study, requested, [act], device, data_dir, offline, trust)
     run_jobs = functools.partial(run_in_this_process, data_dir=experiment.data_dir, device_name=experiment.device_name)
     with conduct(experiment, [seed], run_jobs, remember=False) as (work, events):
         _show_notes(work)
@@ -76,8 +78,15 @@ def train(
 def repeat(
     *,
     n: Annotated[
-        int, typer.Option("-n", min=1, help="Seeds of each activation: 0, 1, ..., n - 1.", rich_help_panel=WHAT)
+        int,
+        typer.Option(
+            "-n", min=1, max=MOST_SEEDS, help="Seeds of each activation: 0, 1, ..., n - 1.", rich_help_panel=WHAT
+        ),
     ] = 3,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", help="Forget that more seeds were asked for earlier.", rich_help_panel=WHAT),
+    ] = False,
     act: Annotated[
         list[str],
         typer.Option(
@@ -105,6 +114,7 @@ def repeat(
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
+    trust: TrustOption = False,
     results: ResultsOption = Path("results"),
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
@@ -114,9 +124,8 @@ def repeat(
 
     if workers is not None and dask is not None:
         raise UsageError("--workers is for this machine; a Dask cluster has its own: leave one of the two out.")
-    experiment = _prepare(
-        results, study, requested, act, device, data_dir, offline, elsewhere=dask is not None, in_workers=dask is None
-    )
+    where = {"elsewhere": dask is not None, "in_workers": dask is None}
+    experiment = _prepare(results, study, requested, act, device, data_dir, offline, trust, **where)
     device_name = experiment.device_name
     run_jobs = (
         functools.partial(
@@ -129,7 +138,7 @@ def repeat(
         else functools.partial(_run_on_cluster, address=dask, data_dir=data_dir, device_name=device_name)
     )
     together = _parse_batch_seeds(batch_seeds, device_name)
-    with conduct(experiment, range(n), run_jobs, batch_seeds=together) as (work, events):
+    with conduct(experiment, range(n), run_jobs, batch_seeds=together, forget=forget) as (work, events):
         failures = _show_events(experiment.study, work, events)
     _show_summary(experiment)
     if failures:
@@ -145,6 +154,7 @@ def _prepare(
     device: str,
     data_dir: Path | None,
     offline: bool,
+    trust: bool,
     *,
     elsewhere: bool = False,
     in_workers: bool = False,
@@ -170,6 +180,7 @@ def _prepare(
             device=device,
             offline=offline,
             elsewhere=elsewhere,
+            trust=trust or "model" in requested,
             **callbacks,
         )
 
@@ -237,6 +248,7 @@ def verify(
     ] = None,
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Train a run again from its own record and compare the numbers; exit code 1 if they differ."""
     from fluidrelu_cli import verification
@@ -246,10 +258,13 @@ def verify(
     from fluidrelu_cli.data.catalogue import default_data_dir
     from fluidrelu_cli.data.load import get_dataset
     from fluidrelu_cli.networks.named import resolve
+    from fluidrelu_cli.networks.own import require_trust
     from fluidrelu_cli.training.machine import pick_device
 
     recorded = verification.read_record(run)
     trial = recorded.trial
+    for name in (trial.activation, trial.protocol.model):
+        require_trust(name, run, trust)
     activation = resolve(trial.activation)
     folder = data_dir or default_data_dir()
     with show_downloads() as callbacks:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import UsageError, one_line
-from fluidrelu_cli.networks.own import hash_source, import_own, is_own
+from fluidrelu_cli.networks.own import hash_source, import_own
+from fluidrelu_cli.protocol import is_own
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,28 +111,34 @@ def resolve(name: str) -> Activation:
         from torch import nn
 
         constructor = getattr(nn, name, None)
+        if not _is_module_class(constructor):
+            raise UsageError(f"There is no activation '{name}'.{_suggest(name)} `fluidrelu acts` lists them.")
         activation = Activation(name, name, "torch.nn", f"torch.nn:{name}")
-    if not callable(constructor):
-        raise UsageError(f"There is no activation '{name}'.{_suggest(name)} `fluidrelu acts` lists them.")
-    _try(activation)
+    _try(activation, constructor)
     return activation
 
 
-def resolve_class(constructor: Callable[..., Any]) -> Activation:
-    """The activation that a class makes, or a function that returns a new module: for code that has it at hand.
+def _is_module_class(constructor: object) -> bool:
+    from torch import nn
+
+    return isinstance(constructor, type) and issubclass(constructor, nn.Module)
+
+
+def resolve_class(constructor: type[nn.Module]) -> Activation:
+    """The activation that a class makes: for code that has it at hand.
 
     A class of torch.nn or of this package is the built-in activation. Any other is called by its module and name,
     ``mine:Act``; it ``travels`` if another process can import it so.
 
     Raises:
-        UsageError: if it has no name, or what it makes cannot serve as an activation.
+        UsageError: if it is no class of modules, or what it makes cannot serve as an activation.
     """
-    name = getattr(constructor, "__qualname__", "")  # an instance has none
-    if not name or name.endswith("<lambda>"):
-        shown = " ".join(repr(constructor).split())
-        raise UsageError(f"An activation is a name, a class or a function with a name, not {shown}.")
     from torch import nn
 
+    if not _is_module_class(constructor):
+        shown = " ".join(repr(constructor).split())
+        raise UsageError(f"An activation is a name or a class of torch.nn.Module, not {shown}.")
+    name = constructor.__qualname__
     of_torch = getattr(nn, name, None) is constructor
     path = f"torch.nn:{name}" if of_torch else f"{constructor.__module__}:{name}"
     for built_in in ACTIVATIONS.values():
@@ -142,7 +149,7 @@ def resolve_class(constructor: Callable[..., Any]) -> Activation:
     kept = None if _leads_to(path, constructor) else constructor
     name = f"{constructor.__module__}:{name.rpartition('<locals>.')[2]}"  # without the function that defines it
     activation = Activation(name, name, "your own", path, sha256=hash_source(constructor), constructor=kept)
-    _try(activation)
+    _try(activation, constructor)
     return activation
 
 
@@ -169,22 +176,20 @@ def _suggest(name: str) -> str:
     return f" Did you mean {' or '.join(nearest)}?" if nearest else ""
 
 
-def _try(activation: Activation) -> None:
-    """Refuse what is no activation before an hour is spent on it."""
+def _try(activation: Activation, constructor: object) -> None:
+    """Refuse what is no activation before an hour is spent on it; what is no class of modules is not even called."""
     import torch
-    from torch import nn
 
-    v = torch.linspace(-1, 1, 2 * 4 * 2 * 2).view(2, 4, 2, 2)
-    with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
-        try:
-            module = activation.make(4)
-            problem = "no torch.nn.Module" if not isinstance(module, nn.Module) else None
-            if problem is None and activation.make(4) is module:
-                problem = "the same module for every layer"  # one trial would go on where another ended
-            if problem is None and (module(v).shape, module(v).dtype) != (v.shape, v.dtype):
-                problem = "a module that changes the shape or the type of its input"
-        except (Exception, SystemExit) as error:  # whatever the user's constructor or forward does
-            problem = one_line(error)
+    problem: str | None = "no class of torch.nn.Module"
+    if _is_module_class(constructor):
+        v = torch.linspace(-1, 1, 2 * 4 * 2 * 2).view(2, 4, 2, 2)
+        with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
+            try:
+                module = activation.make(4)
+                fits = (module(v).shape, module(v).dtype) == (v.shape, v.dtype)
+                problem = None if fits else "a module that changes the shape or the type of its input"
+            except (Exception, SystemExit) as error:  # whatever the user's constructor or forward does
+                problem = one_line(error)
     if problem is not None:
         raise UsageError(
             f"'{activation.name}' cannot serve as an activation ({problem}). Name a class that needs no arguments, or"

@@ -14,11 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from fluidrelu_cli.errors import UsageError, one_line
+from fluidrelu_cli.protocol import is_own
 
 
-def is_own(name: str) -> bool:
-    """Whether a name is of the form ``module:attribute``."""
-    return ":" in name
+def require_trust(name: str, where: object, trust: bool) -> None:
+    """Raise UsageError if a name that a file gave is that of somebody's own code, and the user does not trust it.
+
+    Args:
+        name: an activation's or a network's.
+        where: the file, for the message.
+        trust: whether the user has named it, too, or said that the study may be trusted.
+    """
+    if is_own(name) and not trust:
+        raise UsageError(
+            f"{where} names code that does not come with this program, '{name}', and importing it runs it: name it"
+            " yourself, or add --trust (in Python: trust=True), if you trust it."
+        )
 
 
 def import_own(name: str, kind: str) -> Any:

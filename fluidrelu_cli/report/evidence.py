@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from fluidrelu_cli.analysis import inference, published
-from fluidrelu_cli.audit import describe_mixtures
+from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import Protocol, is_own
 from fluidrelu_cli.run import Run, tabulate_parameters, tabulate_runs
 from fluidrelu_cli.study import DEFAULT_BASELINE, Contents, Study
 
@@ -25,6 +25,7 @@ class Evidence:
         baseline: the activation that the others are compared with.
         against: another study of the same protocol, to compare digit by digit.
         beside: studies of other data or networks, whose differences belong beside this one's.
+        trusted: activations of somebody's own that may be imported, to draw what they learned; None: all.
 
     Raises:
         FluidReluError: if the study has no readable run.
@@ -40,14 +41,16 @@ class Evidence:
         baseline: str = DEFAULT_BASELINE,
         against: Evidence | None = None,
         beside: Sequence[Evidence] = (),
+        trusted: Collection[str] | None = (),
     ) -> None:
         self.study = study
         self.baseline = baseline
         self.against = against
         self.beside = tuple(beside)
+        self._trusted = trusted
         contents = contents or study.read_some()
         self.runs: tuple[Run, ...] = contents.runs
-        self._notes = [*contents.notes, *describe_mixtures(contents.runs, study.folder)]
+        self._notes = [*contents.notes, *describe_doubts(contents.runs, study.folder)]
         self._check_baseline()
         if against is not None:
             self._check_protocol(against.study)
@@ -194,6 +197,10 @@ class Evidence:
         """The activations that have learned parameters, in order."""
         found = {run.trial.activation for run in self.runs if run.initial_parameters}
         return [name for name in self.order if name in found]
+
+    def may_import(self, activation: str) -> bool:
+        """Whether importing an activation is what the user wants: it is built in, of torch.nn, or trusted."""
+        return not is_own(activation) or self._trusted is None or activation in self._trusted
 
     def count_seeds(self, activation: str) -> int:
         """How many runs an activation has."""

@@ -125,7 +125,11 @@ def _curves(activation: str) -> KernelFunctions:
 
 
 def _module(evidence: Evidence, activation: str) -> KernelFunctions:
-    """Those of a class of torch.nn, or of a user's own in the source that was trained."""
+    """Those of a class of torch.nn, or of a user's own that is trusted, in the source that was trained."""
+    if not evidence.may_import(activation):
+        raise CannotDrawError(
+            "it needs its author's own code, which is imported with --trust, in Python with trust=True"
+        )
     import torch
 
     from fluidrelu_cli.networks.named import resolve

@@ -48,7 +48,8 @@ def test_a_file_of_your_own_with_a_network_and_an_activation_of_your_own(folder:
     options = ("--dataset", "./mine.npz", "--model", "nets:Net", "--epochs", 2, "--batch-size", 20, "--device", "cpu")
     more = ("--augment", "flip-crop", "--schedule", "step", "--weight-decay", 0.001, "--workers", 1)
     fluidrelu("repeat", "-n", 1, *options, *more)
-    fluidrelu("repeat", "-n", 2, "--workers", 1)
+    assert "names code that does not come with this program, 'nets:Net'" in words(fluidrelu("repeat", code=2))
+    fluidrelu("repeat", "-n", 2, "--workers", 1, "--trust")
     study = folder / "results" / "local"
     runs = study / "runs"
     protocol = json.loads((study / "study.json").read_text())["protocol"]
@@ -58,7 +59,7 @@ def test_a_file_of_your_own_with_a_network_and_an_activation_of_your_own(folder:
         assert relu[digest] == fluid[digest]
     learned = pd.read_csv(runs / "fluid-seed0.parameters.csv")
     assert set(learned["layer"]) == {"layers.1"}
-    assert "equal to the last digit" in words(fluidrelu("verify", runs / "fluid-seed0.csv"))
+    assert "equal to the last digit" in words(fluidrelu("verify", runs / "fluid-seed0.csv", "--trust"))
     assert "2/2" in fluidrelu("report")
 
 

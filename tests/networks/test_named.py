@@ -210,15 +210,6 @@ def test_a_local_class_and_one_of_main_are_kept_because_no_other_process_finds_t
     assert resolve_class(Local).sha256 == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
-def test_a_function_that_makes_modules_serves_as_well() -> None:
-    def steep() -> nn.Module:
-        return nn.ELU(alpha=2.0)
-
-    module = resolve_class(steep).make(4)
-    assert isinstance(module, nn.ELU)
-    assert module.alpha == 2.0
-
-
 # Another process
 
 
@@ -284,8 +275,9 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
         (resolve, "Linear", "'in_features'"),
         (resolve, "Flatten", "changes the shape or the type of its input"),
         (resolve, "own_activations:Double", "changes the shape or the type of its input"),
-        (resolve, "own_activations:shared", "the same module for every layer"),
-        (resolve, "Parameter", "no torch.nn.Module"),
+        (resolve, "own_activations:shared", "no class of torch.nn.Module"),
+        (resolve, "Parameter", "There is no activation 'Parameter'."),
+        (resolve, "init", "There is no activation 'init'."),
         (resolve, "nosuchmodule:X", "cannot be imported (ModuleNotFoundError: No module named 'nosuchmodule')"),
         (resolve, ":X", "':X' cannot be imported"),
         (resolve, "own_activations:", "The activation 'own_activations:' cannot be imported (AttributeError"),
@@ -297,14 +289,14 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
             "'own_activations:Broken' cannot serve as an activation (RuntimeError: broken by its author). Name a class"
             " that needs no arguments, or num_parameters alone, and that keeps the shape and the type of its input.",
         ),
-        (resolve, "own_activations:Function", "no torch.nn.Module"),
-        (resolve, "math:pi", "no activation 'math:pi'."),
-        (resolve, "math:sqrt", "'math:sqrt' cannot serve as an activation (TypeError: "),
+        (resolve, "own_activations:Function", "(no class of torch.nn.Module)"),
+        (resolve, "math:pi", "'math:pi' cannot serve as an activation (no class of torch.nn.Module)"),
+        (resolve, "os:abort", "'os:abort' cannot serve as an activation (no class of torch.nn.Module)"),
         (resolve_class, nn.Conv2d, "'Conv2d' cannot serve as an activation (TypeError: "),
-        (resolve_class, Path, "cannot serve as an activation (no torch.nn.Module)"),
-        (resolve_class, nn.ReLU(), "An activation is a name, a class or a function with a name, not ReLU()."),
-        (resolve_class, lambda: nn.ReLU(), "with a name, not <function <lambda> at"),
-        (resolve_class, 7, "with a name, not 7."),
+        (resolve_class, Path, "An activation is a name or a class of torch.nn.Module, not <class 'pathlib.Path'>."),
+        (resolve_class, nn.ReLU(), "or a class of torch.nn.Module, not ReLU()."),
+        (resolve_class, lambda: nn.ReLU(), "or a class of torch.nn.Module, not <function <lambda> at"),
+        (resolve_class, 7, "or a class of torch.nn.Module, not 7."),
         (
             resolve_model,
             "lenet",

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.own import hash_source, import_own, is_own
+from fluidrelu_cli.networks.own import hash_source, import_own
+from fluidrelu_cli.protocol import is_own
 
 OWN = """
 import functools

@@ -227,7 +227,7 @@ def own_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: s
             provenance=Provenance(activation_sha256=hashlib.sha256(source.encode()).hexdigest()),
         ),
     )
-    return Evidence(Study(folder, Protocol()), Contents(runs, {}))
+    return Evidence(Study(folder, Protocol()), Contents(runs, {}), trusted=None)
 
 
 def test_functions_of_a_user_s_own_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,5 +49,7 @@ def test_an_unknown_figure_is_refused_with_the_names_there_are(tmp_path: Path) -
 
 def test_a_figure_that_cannot_be_drawn_says_why(tmp_path: Path) -> None:
     result = Result(Evidence(make_study(tmp_path, {"nowhere:MyFluid": BOTH["fluid"]})))
-    with pytest.raises(UsageError, match=r"functions-nowhere-MyFluid is not drawn \(The activation"):
+    with pytest.raises(
+        UsageError, match=r"functions-nowhere-MyFluid is not drawn \(it needs its author's own code, .*trust=True\)"
+    ):
         result.figure("functions-nowhere-MyFluid")

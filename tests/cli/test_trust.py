@@ -1,0 +1,89 @@
+"""A study from elsewhere: what its files name is data, and neither imported nor called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import fluidrelu, words
+from factories import make_run
+
+from fluidrelu_cli.protocol import trial_name
+from fluidrelu_cli.study import Study
+
+EVIL = """
+from pathlib import Path
+Path("imported").touch()
+import torch
+
+class Soft(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = torch.nn.Parameter(torch.zeros(2))
+
+    def forward(self, v):
+        return v
+"""
+
+NAMES = ("fluid_evil:Soft", "os:abort", "signal:pause", "builtins:input", "fluid_evil:Missing", "Softmax", "Parameter")
+"""Their functions would be drawn, because runs of names with "fluid" have learned parameters; see make_run."""
+
+
+@pytest.fixture
+def study(folder: Path) -> Iterator[Study]:
+    """A study as a stranger could send it, and a file in the current folder that fits one of its names."""
+    (folder / "fluid_evil.py").write_text(EVIL)
+    study = Study(folder / "results" / "sent", make_run(model="fluid_evil:Net").trial.protocol)
+    for name in ("relu", *NAMES):
+        study.ask([name], 2)
+        for seed in range(2):
+            run = make_run("fluid", seed, model="fluid_evil:Net")
+            object.__setattr__(run.trial, "activation", name)
+            study.write(run)
+    yield study
+    sys.modules.pop("fluid_evil", None)
+
+
+def test_a_report_of_it_imports_and_calls_nothing(study: Study, folder: Path) -> None:
+    said = words(fluidrelu("report", "--study", "sent"))
+    assert "functions-fluid_evil-Soft is not drawn (it needs its author's own code" in said
+    assert not (folder / "imported").exists()
+    assert (study.folder / "report" / "report.html").exists()
+
+
+def test_a_plan_and_a_restored_study_import_nothing(study: Study, folder: Path) -> None:
+    fluidrelu("plan", "--effect", 0.1, "--act", "fluid_evil:Soft", "--study", "sent", code=1)  # they are all equal
+    study.path.unlink()
+    fluidrelu("restore", "sent")
+    assert not (folder / "imported").exists()
+
+
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_verify_imports_only_what_is_trusted(name: str, study: Study, folder: Path) -> None:
+    csv = study.files(trial_name(name, 0)).csv
+    said = words(fluidrelu("verify", csv, code=2))
+    assert f"names code that does not come with this program, '{name}', and importing it runs it" in said
+    assert not (folder / "imported").exists()
+    said = words(fluidrelu("verify", csv, "--trust", code=2))  # nor is anything called that is no module
+    assert "(no class of torch.nn.Module)" in said or "cannot serve as" in said or "cannot be imported" in said
+
+
+@pytest.mark.usefixtures("study")
+def test_repeat_imports_only_what_its_command_names(folder: Path) -> None:
+    said = words(fluidrelu("repeat", "-n", 2, "--act", "relu", "--study", "sent", code=2))
+    assert "study.json names code that does not come with this program, 'fluid_evil:Net'" in said
+    assert not (folder / "imported").exists()
+    named = fluidrelu("repeat", "-n", 2, "--act", "relu", "--study", "sent", "--model", "fluid_evil:Net", code=2)
+    assert "has no attribute 'Net'" in words(named)
+    assert (folder / "imported").exists()
+
+
+@pytest.mark.usefixtures("study")
+def test_with_trust_a_report_imports_what_is_named_but_calls_no_more_than_modules(folder: Path) -> None:
+    said = words(fluidrelu("report", "--study", "sent", "--trust"))
+    assert (folder / "imported").exists()
+    assert "functions-fluid_evil-Soft is not drawn (its source is not the one that was trained)" in said
+    for name in NAMES[1:4]:
+        assert f"'{name}' cannot serve as an activation (no class of torch.nn.Module)" in said
