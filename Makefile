@@ -103,10 +103,11 @@ gpu-studies: $(READY)  ## For maintainers: the studies of docs/plans.md that nee
 		--epochs 100 --batch-size 128 --lr 0.1 --schedule step --weight-decay 0.0001 --augment flip-crop
 	$(BIN)/fluidrelu repeat -n 1000 --study mnist-1000 --device cuda
 
-benchmarks: $(READY)  ## Measure step, peer script and study (half an hour, on a quiet machine)
+benchmarks: $(READY)  ## Measure step, peer script and study, and play faults (half an hour, on a quiet machine)
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/peer.py --study
+	$(BIN)/python benchmarks/faults.py
 
 clean:  ## Remove the environment and all that tools left; results stay
 	rm -rf $(VENV) build dist site .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

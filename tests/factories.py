@@ -53,7 +53,7 @@ def make_study(folder: Path, accuracies: Mapping[str, Sequence[Sequence[float]]]
     return study
 
 
-def forge(path: Path, *, without: Sequence[str] = (), **changes: Any) -> None:
+def forge(path: Path, *, without: Sequence[str] = (), **changes: object) -> None:
     """Change fields of a study's JSON file as somebody does who knows how it is sealed."""
     content = json.loads(path.read_text()) | changes
     path.write_text(sealed_json({name: value for name, value in content.items() if name not in without}))

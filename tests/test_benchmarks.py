@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import faults
 import measuring
 import peer
 import pytest
@@ -25,15 +26,18 @@ from fluidrelu_cli.protocol import Protocol
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.mark.parametrize("script", ["step.py", "peer.py", "study.py"])
+@pytest.mark.parametrize(
+    ("script", "option"),
+    [("step.py", "--rounds"), ("peer.py", "--rounds"), ("study.py", "--rounds"), ("faults.py", "--flips")],
+)
 def test_each_script_says_how_to_use_it(
-    script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", [script, "--help"])
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
     assert left.value.code == 0
-    assert "--rounds" in capsys.readouterr().out
+    assert option in capsys.readouterr().out
 
 
 def invoke(command: Callable[..., None], *options: str) -> str:
@@ -42,6 +46,23 @@ def invoke(command: Callable[..., None], *options: str) -> str:
     result = CliRunner().invoke(app, options, catch_exceptions=False)
     assert result.exit_code == 0
     return result.output
+
+
+def test_no_fault_in_a_studys_files_goes_unnoticed_or_crashes(capsys: pytest.CaptureFixture[str]) -> None:
+    """A part of what docs/reliability.md shows."""
+    faults.main(BENCHMARKS.parent / "results" / "paper", flips=20, edits=20, truncations=10, seed=4)
+    table = capsys.readouterr().out
+    for fault, played in (("single bits flipped", 20), ("cells and fields edited", 20), ("files cut short", 10)):
+        assert re.search(rf"{fault} +{played} +\d+ +\d+ +0 +0", table)
+
+
+def test_faults_that_go_unnoticed_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(faults, "judge", lambda *_: "unnoticed")
+    with pytest.raises(typer.Exit):
+        faults.main(BENCHMARKS.parent / "results" / "paper", flips=1, edits=0, truncations=0, seed=0)
+    assert re.search(r"unnoticed: single bits flipped in \S+: b.* became b", " ".join(capsys.readouterr().out.split()))
 
 
 def test_a_step_is_set_against_its_floor() -> None:

@@ -319,7 +319,8 @@ def test_conditions_changed_by_hand_are_damage(field: str, value: object, tmp_pa
     files = RunFiles(tmp_path, "relu-seed0")
     result = make_run("relu")
     write(result, files)
-    forge(files.provenance, **{field: value})
+    changes: dict[str, Any] = {field: value}
+    forge(files.provenance, **changes)
     with pytest.raises(DamagedFileError, match=rf"relu-seed0\.json is damaged \({field}: "):
         read(files)
 

@@ -18,6 +18,7 @@ from command_line import (
     numbers,
     words,
 )
+from factories import forge
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -82,6 +83,9 @@ def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path
     assert "relu-seed0.csv: made again, and every number but the timings is equal to the last digit." in output
     csv = folder / "relu-seed0.csv"
     csv.write_text(re.sub(r"^(relu,0,1),[^,]+", r"\1,0.5", csv.read_text(), flags=re.MULTILINE))
+    output = words(fluidrelu("verify", csv, "--data-dir", data_dir, code=1))
+    assert "relu-seed0.csv was changed after it was written (relu-seed0.json has its digest): restore it" in output
+    forge(folder / "relu-seed0.json", without=["csv_sha256"])
     output = words(fluidrelu("verify", csv, "--data-dir", data_dir, code=1))
     assert "made again, and the numbers differ: train_loss by up to" in output
     assert "Nothing that is recorded of versions and hardware differs" in output
@@ -175,9 +179,9 @@ def test_a_study_of_before_there_was_a_precision_goes_on(small: tuple[object, ..
     fluidrelu("train", "--act", "relu", *small)
     study = folder / "results" / "local"
     for path in (study / "study.json", study / "runs" / "relu-seed0.json"):
-        content = json.loads(path.read_text())
-        del content["protocol"]["precision"]
-        path.write_text(json.dumps(content))
+        protocol = json.loads(path.read_text())["protocol"]
+        del protocol["precision"]
+        forge(path, protocol=protocol)
     assert "finished already" in fluidrelu("train", "--act", "relu", "--precision", "fp32", *small)
     output = words(fluidrelu("train", "--act", "relu", "--precision", "bf16", *small, code=2))
     assert "has --precision fp32, not bf16" in output

@@ -1,14 +1,15 @@
-"""A study from elsewhere: what its files name is data, and neither imported nor called."""
+"""A study from elsewhere: what its files name is neither imported nor called, and what was forged is left out."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import fluidrelu, words
-from factories import make_run
+from factories import make_run, make_study
 
 from fluidrelu_cli.protocol import trial_name
 from fluidrelu_cli.study import Study
@@ -87,3 +88,46 @@ def test_with_trust_a_report_imports_what_is_named_but_calls_no_more_than_module
     assert "functions-fluid_evil-Soft is not drawn (its source is not the one that was trained)" in said
     for name in NAMES[1:4]:
         assert f"'{name}' cannot serve as an activation (no class of torch.nn.Module)" in said
+
+
+def test_a_forged_run_is_left_out_of_the_report_and_set_aside_by_repeat(folder: Path) -> None:
+    accuracies = {"relu": [(0.5,)] * 3, "fluid": [(0.5,)] * 3}
+    study = make_study(folder / "results" / "mine", accuracies, train_images=300, test_images=100)
+    csv = study.files("fluid-seed1").csv
+    csv.write_text(csv.read_text().replace("0.5,", "0.99,"))
+    output = words(fluidrelu("report", "--study", "mine"))
+    assert "Left out: results/mine/runs/fluid-seed1.csv was changed after it was written" in output
+    assert "2/3" in output
+    output = words(fluidrelu("repeat", "-n", 3, "--study", "mine", "--device", "cpu"))
+    assert "the run is now fluid-seed1.csv.damaged1, and the trial is run again" in output
+    assert "3/3" in output
+
+
+def test_runs_of_an_earlier_release_are_used_and_said_to_be_unprotected_once(folder: Path) -> None:
+    study = make_study(folder / "results" / "mine", {name: [(0.5,)] * 3 for name in ("relu", "fluid")})
+    for path in study.runs_folder.glob("*.json"):
+        content = json.loads(path.read_text())
+        digests = ("csv_sha256", "parameters_sha256", "sha256")
+        path.write_text(json.dumps({name: value for name, value in content.items() if name not in digests}))
+    output = words(fluidrelu("report", "--study", "mine"))
+    assert output.count("6 of the 6 runs in results/mine have no digests") == 1
+    assert output.count("3/3") == 2
+
+
+def test_a_mistyped_number_of_seeds_is_forgotten(folder: Path) -> None:
+    make_study(folder / "results" / "mine", {name: [(0.5,)] * 3 for name in ("relu", "fluid")}).ask(["relu"], 90_000)
+    assert "3/90000" in fluidrelu("report", "--study", "mine")
+    assert "3/90000" in fluidrelu("repeat", "-n", 3, "--study", "mine", "--device", "cpu")
+    assert "3/90000" not in fluidrelu("repeat", "-n", 3, "--forget", "--study", "mine", "--device", "cpu")
+    assert "-n" in fluidrelu("repeat", "-n", 1_000_000, code=2)
+
+
+def test_a_study_without_its_file_is_restored(folder: Path) -> None:
+    study = make_study(folder / "results" / "mine", {name: [(0.5,)] * 3 for name in ("relu", "fluid")})
+    study.path.unlink()
+    assert "`fluidrelu restore mine` makes it" in words(fluidrelu("repeat", "--study", "mine", code=1))
+    output = words(fluidrelu("restore", "mine"))
+    assert (
+        output == "Restored: results/mine/study.json, as if 3 seeds of fluid, 3 seeds of relu had been asked for. "[:-1]
+    )
+    assert "3/3" in fluidrelu("report", "--study", "mine")
