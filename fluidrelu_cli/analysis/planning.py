@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -11,6 +12,9 @@ from scipy import special
 from fluidrelu_cli.analysis.inference import ALPHA, comparisons, fewest_pairs, final_accuracies
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.run import Run, tabulate_runs
+
+MOST_SEEDS = 1_000_000
+"""No plan is for more."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Plan:
     """Of each activation: :func:`pairs_needed`."""
     seeds_low: int
     seeds_high: int
-    """What it would be at the ends of the SD's interval."""
+    """What it would be at the ends of the SD's interval. This and the next may be MOST_SEEDS + 1: more than that."""
     seeds_unpaired: int
     """What it would be if the two had different seeds."""
     pair_seconds: float
@@ -56,7 +60,8 @@ def plan(runs: Sequence[Run], activation: str, baseline: str, effect: float, pow
     """Plan from the SD and the correlation of a study's runs.
 
     Raises:
-        UsageError: if effect, power or alpha is out of range, or there is nothing to compare.
+        UsageError: if effect, power or alpha is out of range or takes more than MOST_SEEDS, or there is nothing to
+            compare.
         FluidReluError: if there are fewer than two pairs of runs, or their differences do not vary.
     """
     _require(0 < effect < 1, "effect", effect, "a difference of accuracies between 0 and 1, such as 0.0005")
@@ -81,6 +86,11 @@ def plan(runs: Sequence[Run], activation: str, baseline: str, effect: float, pow
         took = (run.provenance.wall_seconds or 0.0) / run.provenance.batched_seeds
         seconds.setdefault(run.trial.activation, []).append(took)
     seeds = pairs_needed(effect, sd, power, alpha)
+    if seeds > MOST_SEEDS:
+        raise UsageError(
+            f"To detect a difference of {effect:g} between {activation} and {baseline} takes more than a million seeds"
+            " of each: name a larger --effect or --alpha, or a smaller --power."
+        )
     return Plan(
         activation=activation,
         baseline=baseline,
@@ -112,19 +122,13 @@ def _require(holds: bool, option: str, value: float, wanted: str) -> None:
 def pairs_needed(effect: float, sd_difference: float, power: float, alpha: float = ALPHA) -> int:
     """How many pairs the two-sided paired t-test needs to find a true mean difference with this power.
 
-    The least n at which :func:`t_test_power` reaches it. It is at least two more than :func:`fewest_pairs`: with fewer
-    the sign-flip test, which is like it otherwise, finds much less.
+    The least n at which :func:`t_test_power` reaches it, or MOST_SEEDS + 1 if that is not enough. It is at least two
+    more than :func:`fewest_pairs`: with fewer the sign-flip test, which is like it otherwise, finds much less.
     """
-    low = high = fewest_pairs(alpha) + 2
-    while t_test_power(high, effect, sd_difference, alpha) < power:
-        low, high = high + 1, 2 * high
-    while low < high:
-        middle = (low + high) // 2
-        if t_test_power(middle, effect, sd_difference, alpha) < power:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    fewest = fewest_pairs(alpha) + 2
+    return bisect_left(
+        range(MOST_SEEDS + 1), power, fewest, key=lambda n: t_test_power(n, effect, sd_difference, alpha)
+    )
 
 
 def t_test_power(n: int, effect: float, sd_difference: float, alpha: float = ALPHA) -> float:

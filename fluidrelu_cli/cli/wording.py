@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fluidrelu_cli.report.tables import accuracy, label, percent
+from fluidrelu_cli.report.tables import accuracy, label
 
 if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
@@ -21,10 +21,10 @@ def describe_plan(plan: Plan, workers: int, where: str) -> list[str]:
         f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {plan.sd_difference:.5f}"
         f" (95 % interval {plan.sd_low:.5f} to {plan.sd_high:.5f}). The correlation within pairs is"
         f" {accuracy(plan.correlation, 2).replace('-', '−')}.",
-        f"To detect a true difference of {plan.effect:g} with a power of {percent(plan.power)} at the"
+        f"To detect a true difference of {plan.effect:g} with a power of {100 * plan.power:.12g} % at the"
         f" {100 * plan.alpha:g} % level, one comparison by the paired t-test takes {plan.seeds} seeds of each"
-        f" ({plan.seeds_low} to {plan.seeds_high} over the interval of the SD). With different seeds for the two it"
-        f" would take about {plan.seeds_unpaired}.",
+        f" ({plan.seeds_low} to {_seeds(plan.seeds_high)} over the interval of the SD). With different seeds for the"
+        f" two it would take {_seeds(plan.seeds_unpaired, 'about ')}.",
     ]
     if plan.missing == 0:
         return [*said, f"The study has them all. Compare them with: fluidrelu report {where}"]
@@ -37,6 +37,13 @@ def describe_plan(plan: Plan, workers: int, where: str) -> list[str]:
         f" {' and '.join(plan.processors)}.",
         f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}",
     ]
+
+
+def _seeds(needed: int, about: str = "") -> str:
+    """How many seeds a plan needs, where it may be more than any plan is for."""
+    from fluidrelu_cli.analysis.planning import MOST_SEEDS  # not above: it takes long to import
+
+    return f"{about}{needed}" if needed <= MOST_SEEDS else "more than a million"
 
 
 def describe_left_out(plan: Plan) -> str | None:

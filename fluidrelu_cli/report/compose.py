@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fluidrelu_cli.files import csv_text, replace_folder
 from fluidrelu_cli.report import plots, tables, wording
-from fluidrelu_cli.report.document import CannotDrawError, Document, Drawing, Picture
+from fluidrelu_cli.report.document import Document, Drawing, Picture, explain
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.figures import FIGURES
 from fluidrelu_cli.report.page import render_page
@@ -45,8 +45,8 @@ def _draw(picture: Picture, kinds: Sequence[str]) -> Drawing | str:
     """The picture as files, or why it cannot be drawn."""
     try:
         return Drawing(picture.name, picture.caption, plots.render(picture.draw(), kinds))
-    except CannotDrawError as error:
-        return wording.not_drawn(picture.name, str(error))
+    except (Exception, SystemExit) as error:  # whatever it is, the report has more to say than one figure
+        return wording.not_drawn(picture.name, explain(error))
 
 
 def derive_files(document: Document) -> dict[str, str | bytes]:

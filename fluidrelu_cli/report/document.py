@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fluidrelu_cli.errors import one_line
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.tables import Cells
 
@@ -39,6 +40,11 @@ class CannotDrawError(Exception):
     """A figure cannot be drawn; the message is the reason, for a sentence that quotes it."""
 
 
+def explain(error: BaseException) -> str:
+    """Why a figure cannot be drawn, from what was raised, for a sentence that quotes it."""
+    return str(error) if isinstance(error, CannotDrawError) else one_line(error)
+
+
 @dataclass(frozen=True)
 class Picture:
     """One figure of a report. It is drawn when it is asked for: most formats need none."""
@@ -46,7 +52,7 @@ class Picture:
     name: str
     caption: str
     draw: Callable[[], Figure]
-    """Raises CannotDrawError."""
+    """May raise anything, for it may run a user's own activation; CannotDrawError has the reason in words."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+import pandas as pd
 from matplotlib.figure import Figure
 
-from fluidrelu_cli.errors import FluidReluError, one_line
+from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.networks.curves import CURVES
 from fluidrelu_cli.protocol import file_stem
 from fluidrelu_cli.report import learning_plots, plots, tables
@@ -100,18 +101,23 @@ FIGURES: tuple[Callable[[Evidence], Iterator[Picture]], ...] = (
 
 
 def _draw_parameters(evidence: Evidence, activation: str) -> Figure:
-    parameters = evidence.parameters(activation, SEEDS_SHOWN)
+    parameters = _shown_parameters(evidence, activation)
     return learning_plots.learned_parameters(parameters, evidence.count_seeds(activation))
 
 
 def _draw_functions(evidence: Evidence, activation: str) -> Figure:
     """Raises CannotDrawError: a user's own activation may not be what it was."""
-    parameters = evidence.parameters(activation, SEEDS_SHOWN)
+    parameters = _shown_parameters(evidence, activation)
     functions = _curves(activation) if activation in CURVES else _module(evidence, activation)
-    try:
-        return learning_plots.learned_functions(parameters, evidence.count_seeds(activation), functions)
-    except Exception as error:  # whatever the user's code does
-        raise CannotDrawError(one_line(error)) from error
+    return learning_plots.learned_functions(parameters, evidence.count_seeds(activation), functions)
+
+
+def _shown_parameters(evidence: Evidence, activation: str) -> pd.DataFrame:
+    """Those of the seeds that are drawn; CannotDrawError if other seeds alone have learned something."""
+    parameters = evidence.parameters(activation, SEEDS_SHOWN)
+    if parameters.empty:
+        raise CannotDrawError(f"the first {SEEDS_SHOWN} seeds learned nothing")
+    return parameters
 
 
 def _curves(activation: str) -> KernelFunctions:

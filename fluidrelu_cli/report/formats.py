@@ -28,11 +28,16 @@ def to_parts(document: Document) -> Iterator[Table | str]:
 
 
 def to_markdown(document: Document) -> str:
-    parts = [f"{_head(document)}\n", f"{document.answer}\n"]
+    parts = [_paragraph(_head(document)), _paragraph(document.answer)]
     for section in document.sections:
-        remarks = (f"{remark}\n" for remark in section.remarks)
-        parts += [f"## {section.title}\n", tables.markdown(*section.cells), *remarks]
+        title = f"## {tables.escape_markdown(section.title)}\n"
+        parts += [title, tables.markdown(*section.cells), *map(_paragraph, section.remarks)]
     return "\n".join(parts)
+
+
+def _paragraph(text: str) -> str:
+    """A text as a paragraph of Markdown, which it does not begin as a list or a quotation."""
+    return re.sub(r"^(\d*)([-+.)](?=[\s-]|$)|>)", r"\1\\\2", tables.escape_markdown(text).lstrip()) + "\n"
 
 
 def to_csv(document: Document) -> str:
@@ -71,7 +76,7 @@ def to_json(document: Document) -> str:
 def to_latex(document: Document) -> str:
     """Tables for the package booktabs, each followed by its remarks as comments."""
     return "\n".join(
-        "".join([latex_table(section.title, *section.cells), *(f"% {remark}\n" for remark in section.remarks)])
+        "".join([latex_table(section.title, *section.cells), *(f"% {_latex(remark)}\n" for remark in section.remarks)])
         for section in document.sections
     )
 
@@ -84,21 +89,42 @@ FORMATS: Mapping[str, Callable[[Document], str]] = {
 }
 """Those that are text, by name."""
 
-LATEX = {"−": "$-$", "–": "--", "±": r"$\pm$", "<": "$<$", "→": r"$\to$"}
-"""Characters of tables that LaTeX's default setup does not know, or prints as others."""
+NOTHING = "\0"
+"""No text has it."""
+
+LATEX: dict[str, str | int | None] = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "`": r"\textasciigrave{}",
+    "[": "{[}",  # a row that began with this or the next would be an option of the line above
+    "*": "{*}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "−": "$-$",
+    "–": "--",
+    "±": r"$\pm$",
+    "→": r"$\to$",
+    NOTHING: "{}",
+}
+"""Characters that LaTeX takes for commands, does not know in its default setup, or prints as others."""
 
 
 def latex_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for LaTeX with the package booktabs; numbers to the right."""
-    table = pd.DataFrame(list(rows), columns=[name.replace("\n", " ") for name in head])
-    styled = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-    caption = re.sub(r"([&%$#_{}])", r"\\\1", title)
-    text: str = styled.to_latex(
-        hrules=True, column_format="l" + "r" * (len(head) - 1), position="htbp", caption=caption
+    names, *cells = (" & ".join(map(_latex, row)) + " \\\\\n" for row in (head, *rows))
+    return (
+        f"\\begin{{table}}[htbp]\n\\caption{{{_latex(title)}}}\n\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n"
+        f"\\toprule\n{names}\\midrule\n{''.join(cells)}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )
-    for character, command in LATEX.items():
-        text = text.replace(character, command)
-    return text
+
+
+def _latex(text: str) -> str:
+    """Any text as one line of LaTeX that prints it as it is."""
+    apart = re.sub("(?<=[-–])(?=[-–])", NOTHING, tables.join_lines(text))  # LaTeX makes one of two dashes
+    return apart.translate(str.maketrans(LATEX))
 
 
 def _head(document: Document) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
-from fluidrelu_cli.report.plots import WIDTH, pick_colours, wrap
+from fluidrelu_cli.report.plots import LINE, WIDTH, pick_colours, wrap
 from fluidrelu_cli.report.tables import label
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -29,36 +31,41 @@ def learning_curves(
 ) -> tuple[Axes, Axes]:
     """Test error (1 - test accuracy) and training loss by epoch: a line for the mean, a band of one SD of the seeds.
 
+    A loss that is not finite counts for neither.
+
     Args:
         runs: run.RUN_COLUMNS.
         order: all activations, in order.
         axes: where to draw, the errors and the losses.
     """
+    errors = runs.assign(test_error=1 - runs["test_accuracy"]).replace([np.inf, -np.inf], np.nan)
+    seeds = runs.groupby("activation")["seed"].nunique()
+    colours = {name: colour for name, colour in pick_colours(order).items() if name in seeds}
+    names = [wrap(f"{label(name)} (n = {seeds[name]})", 32) for name in colours]
     if axes is None:
-        above, below = Figure(figsize=(WIDTH, 6.4), layout="constrained").subplots(2, 1, sharex=True)
+        legend = LINE * sum(name.count("\n") + 1 for name in names) / 2  # it has two columns
+        figure = Figure(figsize=(WIDTH, 6.4 + max(0, legend - 5 * LINE)), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True)
         axes = (above, below)
-    errors = runs.assign(test_error=1 - runs["test_accuracy"])
-    trained = set(runs["activation"])
-    colours = {name: colour for name, colour in pick_colours(order).items() if name in trained}
     panels = (("test_error", "test error (1 − accuracy)"), ("train_loss", "training loss (nats)"))
     for ax, (column, quantity) in zip(axes, panels, strict=True):
         for activation, colour in colours.items():
-            seeds = errors[errors["activation"] == activation].groupby("epoch")[column]
-            mean, sd = seeds.mean(), seeds.std().fillna(0)
-            name = wrap(f"{label(activation)} (n = {seeds.size().max()})", 32)
-            ax.plot(mean, color=colour, linewidth=2, marker=".", label=name)
+            values = errors[errors["activation"] == activation].groupby("epoch")[column]
+            mean, sd = values.mean(), values.std().fillna(0)
+            ax.plot(mean, color=colour, linewidth=2, marker=".")
             ax.fill_between(mean.index, mean - sd, mean + sd, color=colour, alpha=0.2, linewidth=0)
         ax.set(ylabel=quantity)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         # Within a decade the ticks of a linear axis are the better ones.
-        values = errors[column][np.isfinite(errors[column])]
-        if not values.empty and 0 < 10 * values.min() <= values.max():
+        if 0 < 10 * errors[column].min() <= errors[column].max():
             ax.set_yscale("log")
             ax.yaxis.set_major_formatter(_PlainLogFormatter())
             ax.yaxis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(2, 0.5)))
     axes[0].set(title="By epoch: mean over seeds, and a band of ± one SD")
     axes[1].set(xlabel="epoch")
-    axes[1].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", ncols=2)
+    lines = axes[1].get_lines()[-len(names) :]
+    # Not by the lines' labels: those that begin with _ have no place in a legend.
+    axes[1].legend(lines, names, loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize="small", ncols=2)
     return axes
 
 
@@ -72,6 +79,8 @@ class _PlainLogFormatter(LogFormatter):
 def learned_parameters(parameters: pd.DataFrame, of_seeds: int) -> Figure:
     """One activation's learned parameters by kernel (down) and epoch (right), one row per layer, one column per seed.
 
+    A layer has a row for each of its parameters, and a panel stays empty where a seed has no such layer.
+
     Args:
         parameters: run.PARAMETER_COLUMNS of one activation; the first three seeds are drawn.
         of_seeds: how many seeds there are.
@@ -81,33 +90,35 @@ def learned_parameters(parameters: pd.DataFrame, of_seeds: int) -> Figure:
     shown = parameters[parameters["seed"].isin(seeds)]
     by_layer = list(shown.groupby(["layer", "parameter"], sort=False))
     layers = [by_layer[index] for index in _spread(len(by_layer))]
-    heights = [min(max(4, group["kernel"].max() + 1), 32) for _, group in layers]
+    names = list(dict.fromkeys(shown["parameter"]))
+    heights = [min(max(14, group["kernel"].max() + 1), 32) for _, group in layers]  # 14 have room for the layer's name
     figure = Figure(figsize=(WIDTH, 1.4 + 0.11 * sum(heights)), layout="constrained")
     grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, height_ratios=heights)
-    limit = float(shown["value"].abs().replace(np.inf, 0).max()) or 1.0
-    image = None
-    for row, ((layer, _), group) in enumerate(layers):
+    limit = float(shown["value"][np.isfinite(shown["value"])].abs().max())
+    scale = Normalize(*((-limit, limit) if limit > 0 else (-1.0, 1.0)))  # it is nan if there is no number
+    for row, ((layer, name), group) in enumerate(layers):
         for column, seed in enumerate(seeds):
             ax = grid[row, column]
             values = group[group["seed"] == seed].pivot(index="kernel", columns="epoch", values="value")
-            extent = (values.columns[0] - 0.5, values.columns[-1] + 0.5, values.index[-1] + 0.5, -0.5)
-            image = ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto", extent=extent)
+            if not values.empty:
+                extent = (values.columns[0] - 0.5, values.columns[-1] + 0.5, values.index[-1] + 0.5, -0.5)
+                ax.imshow(values, cmap="PuOr", norm=scale, aspect="auto", extent=extent)
             ax.grid(False)
             ax.xaxis.set_major_locator(MaxNLocator(3, integer=True, min_n_ticks=1))
             if column == 0:
-                ax.set_ylabel(wrap(f"kernel of {layer}", 22))
+                ax.set_ylabel(wrap(f"kernel of {layer}{f', {name}' if len(names) > 1 else ''}", 22))
             if row == 0:
-                ax.set_title(f"seed {seed}")
+                ax.set_title(wrap(f"seed {seed}", 14))
             if row == len(layers) - 1:
                 ax.set_xlabel("epoch (0: start)")
-    assert image is not None  # there is at least one layer and one seed
-    figure.colorbar(image, ax=grid, label=f"learned {parameters['parameter'].iloc[0]}")
-    which = _which(len(seeds), of_seeds, len(layers), len(by_layer))
-    figure.suptitle(f"What {label(activation)} learned{which}", **TITLE)
+    figure.colorbar(ScalarMappable(scale, "PuOr"), ax=grid, label=wrap(f"learned {', '.join(names)}", 40))
+    which = _which(len(seeds), of_seeds, len(layers), len(by_layer), "layers" if len(names) == 1 else "parameters")
+    figure.suptitle(wrap(f"What {label(activation)} learned{which}", TITLE_WIDTH), **TITLE)
     return figure
 
 
 TITLE: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": "medium"}
+TITLE_WIDTH = 75
 
 
 def _spread(layers: int) -> list[int]:
@@ -115,10 +126,10 @@ def _spread(layers: int) -> list[int]:
     return sorted({round(index) for index in np.linspace(0, layers - 1, min(layers, LAYERS_SHOWN))})
 
 
-def _which(seeds: int, of_seeds: int, layers: int, of_layers: int) -> str:
+def _which(seeds: int, of_seeds: int, layers: int, of_layers: int, kind: str = "layers") -> str:
     """What a figure leaves out, for its title."""
     left_out = [f"the first {seeds} of {of_seeds} seeds"] if of_seeds > seeds else []
-    left_out += [f"{layers} of {of_layers} layers"] if of_layers > layers else []
+    left_out += [f"{layers} of {of_layers} {kind}"] if of_layers > layers else []
     return f" ({', '.join(left_out)})" if left_out else ""
 
 
@@ -142,15 +153,18 @@ def learned_functions(parameters: pd.DataFrame, of_seeds: int, functions: Kernel
         for column, seed in enumerate(seeds):
             ax = grid[row, column]
             mine = last[(last["layer"] == layer) & (last["seed"] == seed)].sort_values("kernel")
-            curves = functions({str(name): group["value"].to_numpy() for name, group in mine.groupby("parameter")}, v)
+            learned = {str(name): group["value"].to_numpy() for name, group in mine.groupby("parameter")}
             ax.plot(v, np.maximum(v, 0), color="black", linestyle="--", linewidth=1)
-            ax.plot(v, curves, color="C1", linewidth=0.8, alpha=0.6)
+            if learned:
+                with np.errstate(all="ignore"):  # a diverged run's parameters are no numbers
+                    ax.plot(v, functions(learned, v), color="C1", linewidth=0.8, alpha=0.6)
             if column == 0:
-                ax.set_ylabel(wrap(f"{layer}, {curves.shape[1]} kernels", 32))
+                kernels = last.loc[last["layer"] == layer, "kernel"].max() + 1
+                ax.set_ylabel(wrap(f"{layer}, {kernels} kernels", 32))
             if row == 0:
-                ax.set_title(f"seed {seed}")
+                ax.set_title(wrap(f"seed {seed}", 14))
             if row == len(layers) - 1:
                 ax.set_xlabel("input v")
     which = _which(len(seeds), of_seeds, len(layers), len(all_layers))
-    figure.suptitle(f"What {label(activation)} became{which}; dashed: ReLU", **TITLE)
+    figure.suptitle(wrap(f"What {label(activation)} became{which}; dashed: ReLU", TITLE_WIDTH), **TITLE)
     return figure

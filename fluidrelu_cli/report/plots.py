@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -38,6 +39,7 @@ STYLE: dict[Any, Any] = {
     "grid.alpha": 0.3,
     "legend.frameon": False,
     "svg.hashsalt": "fluidrelu",  # the same figure is then the same file
+    "text.parse_math": False,  # a name may have a $
 }
 
 WIDTH = 5.6
@@ -74,7 +76,9 @@ def render(drawn: Axes | Figure, kinds: Sequence[str] = ("png", "svg")) -> dict[
         content = io.BytesIO()
         # Not by Figure.savefig: that draws everything twice, and once is most of a report's time.
         canvas = get_registered_canvas_class(kind)(figure)
-        getattr(canvas, f"print_{kind}")(content, metadata=METADATA[kind])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for a letter that the font lacks
+            getattr(canvas, f"print_{kind}")(content, metadata=METADATA[kind])
         figure.set_layout_engine("none")  # it is laid out now, and that takes as long as drawing
         contents[kind] = content.getvalue()
     return contents
@@ -119,7 +123,8 @@ def accuracies(
     """
     colours = pick_colours(list(summary["activation"]))
     shown = summary[summary["n"] > 0].reset_index(drop=True)
-    ax = ax or Figure(figsize=(WIDTH, 1.4 + 0.5 * len(shown)), layout="constrained").subplots()
+    names = [wrap(f"{label(row['activation'])}\n(n = {row['n']})", 18) for row in shown.to_dict("records")]
+    ax = ax or _axes_of_rows(names)
     far = (1 - shown["mean"]) > FAR * (1 - shown["mean"].max())
     for row, activation in enumerate(shown["activation"]):
         mine = finals[finals["activation"] == activation]
@@ -133,7 +138,7 @@ def accuracies(
             ax.plot(ends, [row + 0.36] * 2, color="black", linewidth=1, marker="|", markersize=7)
     near = shown[~far]
     _means(ax, near.index.tolist(), near["mean"], (near["ci_high"] - near["ci_low"]) / 2)
-    _rows(ax, [f"{label(row['activation'])}\n(n = {row['n']})" for row in shown.to_dict("records")])
+    _rows(ax, names)
     brackets = "\nthin brackets: the paper's three runs, worst to best" if published is not None else ""
     ax.set(xlabel="test accuracy", title=f"Every seed's accuracy; black: mean and 95 % interval{brackets}")
     return ax
@@ -149,7 +154,8 @@ def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, order: Sequence
         ax: where to draw.
     """
     shown = comparisons[comparisons["n"] > 0].reset_index(drop=True)
-    ax = ax or Figure(figsize=(WIDTH, 1.4 + 0.5 * len(shown)), layout="constrained").subplots()
+    names = [wrap(f"{label(row['activation'])}\n({row['n']} pairs)", 18) for row in shown.to_dict("records")]
+    ax = ax or _axes_of_rows(names)
     by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
     baseline = shown["baseline"].iloc[0]
     colours = pick_colours(order)
@@ -158,10 +164,10 @@ def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, order: Sequence
         _strip(ax, row, values, values.index.to_series(), colours[activation])
     _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
     ax.axvline(0, color="black", linewidth=1)
-    _rows(ax, [f"{label(row['activation'])}\n({row['n']} pairs)" for row in shown.to_dict("records")])
+    _rows(ax, names)
     beyond = _axis_of_differences(ax, max(float(values.abs().max()) for values in paired.values()))
     ax.set(
-        xlabel=f"test accuracy minus {label(baseline)}'s at the same seed{beyond}",
+        xlabel=wrap(f"test accuracy minus {label(baseline)}'s at the same seed", 60) + beyond,
         title="Paired differences; black: mean and 95 % interval",
     )
     return ax
@@ -175,17 +181,18 @@ def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax: where to draw.
     """
     shown = studies[studies["n"] > 0].reset_index(drop=True)
-    ax = ax or Figure(figsize=(WIDTH, 1.8 + 0.55 * len(shown)), layout="constrained").subplots()
+    names = [wrap(f"{row['study']}\n{row['model']}, n = {row['n']}", 24) for row in shown.to_dict("records")]
+    ax = ax or _axes_of_rows(names, 1.8, 0.55)
     activation, baseline = (label(shown[column].iloc[0]) for column in ("activation", "baseline"))
     _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
     ax.axvline(0, color="black", linewidth=1)
-    _rows(ax, [f"{row['study']}\n{row['model']}, n = {row['n']}" for row in shown.to_dict("records")], width=24)
+    _rows(ax, names)
     ends = shown[["mean_difference", "ci_low", "ci_high"]].abs()
     beyond = _axis_of_differences(ax, float(ends.max().max()))
     ax.axvspan(0, ax.get_xlim()[1], color="C2", alpha=0.08, linewidth=0)
     ax.set(
         xlabel=wrap(f"test accuracy of {activation} minus {baseline}'s at the same seed", 60) + beyond,
-        title=f"Mean differences and 95 % intervals, by study\n(shaded: {activation} is better)",
+        title=wrap(f"Mean differences and 95 % intervals, by study\n(shaded: {activation} is better)", 60),
     )
     return ax
 
@@ -219,23 +226,41 @@ def _signed(value: float, _position: float) -> str:
     return f"{value:+.3g}".replace("-", "−") if round(value, 9) else "0"
 
 
-def wrap(name: str, width: int) -> str:
-    """A name in lines of at most so many letters, for one that is too long leaves a figure no room."""
-    return "\n".join(part for line in name.split("\n") for part in textwrap.wrap(line, width))
+LINES, LINE = 5, 0.17
+"""The most lines of a text that names something, and the height of one in inches."""
+
+
+def wrap(text: str, width: int) -> str:
+    """A text with a name in it, in a few lines of at most so many letters: a long one would leave a figure no room.
+
+    What is left out is in the middle. What cannot be printed, and no SVG may have, is replaced.
+    """
+    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, width)]
+    if len(lines) > LINES:
+        lines = [*lines[: LINES // 2], "…", *lines[-(LINES // 2) :]]
+    return "\n".join("".join(letter if letter.isprintable() else "�" for letter in line) for line in lines)
 
 
 def _strip(ax: Axes, row: int, values: pd.Series[float], seeds: pd.Series[int], colour: str) -> None:
     """One dot per seed, spread over the row's height by the golden ratio so that they cover each other little."""
-    ax.plot(values, row - 0.25 + 0.5 * (seeds * 0.618034 % 1), "o", color=colour, markersize=3.5, alpha=0.6, mew=0)
+    ax.plot(
+        values, row - 0.25 + 0.5 * (seeds % 1000 * 0.618034 % 1), "o", color=colour, markersize=3.5, alpha=0.6, mew=0
+    )
 
 
 def _means(ax: Axes, rows: list[int], means: pd.Series[float], half_widths: pd.Series[float]) -> None:
     ax.errorbar(means, rows, xerr=half_widths.fillna(0), fmt="D", color="black", markersize=4, capsize=4)
 
 
-def _rows(ax: Axes, names: list[str], width: int = 18) -> None:
-    """One row per activation, the first above; a long name (mypackage.module:Class) takes several lines."""
-    ax.set_yticks(range(len(names)), [wrap(name, width) for name in names])
+def _axes_of_rows(names: list[str], around: float = 1.4, row: float = 0.5) -> Axes:
+    """Axes for rows of these names, each high enough for the longest (mypackage.module:Class takes several lines)."""
+    lines = max(name.count("\n") + 1 for name in names)
+    return Figure(figsize=(WIDTH, around + max(row, LINE * lines) * len(names)), layout="constrained").subplots()
+
+
+def _rows(ax: Axes, names: list[str]) -> None:
+    """One row per name, the first above."""
+    ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
 

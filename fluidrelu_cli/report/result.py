@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.report.compose import build_document, illustrate
-from fluidrelu_cli.report.document import CannotDrawError, Document
+from fluidrelu_cli.report.document import Document, explain
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.page import render_page
 from fluidrelu_cli.report.plots import render, style
@@ -77,8 +77,8 @@ class Result:
         try:
             with style():
                 figure = pictures[name].draw()
-        except CannotDrawError as error:
-            raise UsageError(not_drawn(name, str(error))) from error
+        except (Exception, SystemExit) as error:  # as in the report
+            raise UsageError(not_drawn(name, explain(error))) from error
         # A notebook shows figures of pyplot alone, which would keep all of them in memory.
         setattr(figure, "_repr_png_", lambda: render(figure, ("png",))["png"])  # noqa: B010  (mypy knows no such name)
         return figure

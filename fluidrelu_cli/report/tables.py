@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -180,17 +181,36 @@ def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], l
     from rich.text import Text
 
     table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for index, name in enumerate(head):
-        table.add_column(name, justify="left" if index in left else "right", overflow="fold")
+    for index, name in enumerate(head):  # a name may look like rich's markup
+        table.add_column(Text(name), justify="left" if index in left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # a name may look like rich's markup
+        table.add_row(*(Text(cell) for cell in row))
     return table
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for documents: numbers to the right."""
-    lines = [[name.replace("\n", " ") for name in head], ["---", *["---:"] * (len(head) - 1)], *rows]
+    names, *cells = ([escape_markdown(cell) for cell in row] for row in (head, *rows))
+    lines = [names, ["---", *["---:"] * (len(head) - 1)], *cells]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+_MARKDOWN = re.compile(
+    r"[\\`*\[|~$#]"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # between two letters it is one
+    r"|<(?=[A-Za-z/!?])|&(?=\w+;)"  # a tag or an entity: not <0.0001
+)
+"""The characters that Markdown, or GitHub's kind of it, would take for more than themselves."""
+
+
+def escape_markdown(text: str) -> str:
+    """Any text as one line of Markdown that shows it as it is, in a table, a heading or a paragraph."""
+    return _MARKDOWN.sub(r"\\\g<0>", join_lines(text))
+
+
+def join_lines(text: str) -> str:
+    """A text without the ends of its lines."""
+    return " ".join(text.splitlines())
 
 
 def protocol_line(facts: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -118,7 +119,7 @@ def left_out(comparisons: pd.DataFrame) -> str | None:
         return None
     baseline = some["baseline"].iloc[0]
     found = [
-        f"{_join([*group['activation'], baseline])}: {_join([_only(alone) for alone in str(seeds).split('; ')])}"
+        f"{_join([*group['activation'], baseline])}: {_join([_only(*alone) for alone in _ALONE.findall(str(seeds))])}"
         for seeds, group in some.groupby("left_out", sort=False)
     ]
     return (
@@ -127,9 +128,12 @@ def left_out(comparisons: pd.DataFrame) -> str | None:
     )
 
 
-def _only(alone: str) -> str:
-    """``relu 20–59`` in words."""
-    activation, _, seeds = alone.partition(" ")
+_ALONE = re.compile(r"(.+?) (\d+(?:–\d+)?(?:, \d+(?:–\d+)?)*)(?:; |$)")
+"""In the column left_out: an activation, whose name may have spaces, and the seeds that it alone has."""
+
+
+def _only(activation: str, seeds: str) -> str:
+    """That an activation alone has seeds, in words."""
     several = "–" in seeds or "," in seeds
     return f"only {activation} has seed{'s' if several else ''} {seeds}"
 

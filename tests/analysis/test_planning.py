@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 from factories import make_run
 
 from fluidrelu_cli.analysis.inference import fewest_pairs, interval, sign_flip_p
-from fluidrelu_cli.analysis.planning import pairs_needed, plan, sd_interval, t_test_power
+from fluidrelu_cli.analysis.planning import MOST_SEEDS, pairs_needed, plan, sd_interval, t_test_power
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.run import Provenance, Run
 
@@ -86,11 +87,25 @@ def test_plan_without_a_spread_is_refused(accuracies: dict[str, list[tuple[float
         (0.1, 0.8, 0, "--alpha must be between 0 and 1, not 0"),
         (0.1, 1, 0.05, r"--power must be between --alpha \(0.05\) and 1, not 1"),
         (0.1, 0.01, 0.05, "--power must be between"),
+        (0.1, 0, 0.05, "--power must be between"),
+        *((effect, 0.8, 0.05, "--effect must be a difference") for effect in (-0.1, math.nan, math.inf, 1e308)),
+        *((0.1, value, 0.05, "--power must be between") for value in (math.nan, math.inf)),
+        *((0.1, 0.8, value, "--alpha must be between 0 and 1") for value in (math.nan, math.inf)),
+        (1e-300, 0.8, 0.05, "a difference of 1e-300 between fluid and relu takes more than a million seeds of each: "),
+        (1e-6, 0.999999999, 1e-300, "more than a million seeds of each: name a larger --effect or --alpha, or a"),
     ],
 )
 def test_plan_out_of_range(effect: float, power: float, alpha: float, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         plan(make_runs({"relu": RELU, "fluid": FLUID}), "fluid", "relu", effect, power, alpha)
+
+
+def test_plan_at_the_ends_of_what_it_takes() -> None:
+    runs = make_runs({"relu": RELU, "fluid": FLUID})
+    assert 1000 <= plan(runs, "fluid", "relu", 0.1, 0.8, 1e-300).seeds < 2000
+    assert 8 <= plan(runs, "fluid", "relu", 0.01, 0.999999999, 0.05).seeds < 20
+    made = plan(runs, "fluid", "relu", 4e-6, 0.8, 0.05)
+    assert made.seeds < MOST_SEEDS < made.seeds_high == made.seeds_unpaired == MOST_SEEDS + 1
 
 
 def test_plan_says_what_is_left_out() -> None:
@@ -115,7 +130,8 @@ def test_pairs_needed_are_those_of_the_published_tables(effect_in_sds: float, n:
 def test_pairs_needed_at_the_ends() -> None:
     assert pairs_needed(100, 1, 0.99) == fewest_pairs() + 2
     assert pairs_needed(0.5, 1, 0.8, alpha=1e-17) > 100  # where 1 - alpha / 2 is 1
-    assert pairs_needed(0.001, 1, 0.8) == pytest.approx(((1.959964 + 0.841621) / 0.001) ** 2, rel=1e-4)
+    assert pairs_needed(0.005, 1, 0.8) == pytest.approx(((1.959964 + 0.841621) / 0.005) ** 2, rel=1e-4)
+    assert pairs_needed(0.001, 1, 0.8) == pairs_needed(1e-300, 1, 0.8) == MOST_SEEDS + 1
     assert pairs_needed(-0.5, 1, 0.8) == 34
 
 

@@ -65,6 +65,15 @@ def test_plan_in_sentences() -> None:
     assert describe(missing=0)[2:] == ["The study has them all. Compare them with: fluidrelu report --study mine"]
 
 
+def test_plan_of_more_seeds_than_any_plan_is_for() -> None:
+    _, sentence, *_ = describe(power=0.999999999, seeds_high=1_000_001, seeds_unpaired=1_000_001)
+    assert "with a power of 99.9999999 %" in sentence
+    assert sentence.endswith(
+        "(28 to more than a million over the interval of the SD). With different seeds for the two it would take more"
+        " than a million."
+    )
+
+
 def test_seeds_that_a_plan_leaves_out() -> None:
     assert wording.describe_left_out(make_plan(left_out="fluid 1")) == (
         "Only seeds that both have are pairs; left out: fluid 1."

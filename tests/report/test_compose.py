@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 from factories import make_run, make_study
+from matplotlib.figure import Figure
 
+from fluidrelu_cli.errors import one_line
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.compose import build_document, derive_files, illustrate, write_report
 from fluidrelu_cli.report.document import Document
 from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.report.formats import FORMATS
 from fluidrelu_cli.run import Provenance, Run
-from fluidrelu_cli.study import Contents, Study
+from fluidrelu_cli.study import Contents, Study, load_study
 
 RELU = [(0.5, 0.975), (0.5, 0.97), (0.5, 0.98)]
 FLUID = [(0.5, 0.9765), (0.5, 0.981), (0.5, 0.9715)]
@@ -125,14 +130,50 @@ def test_figures_are_the_same_file_when_they_are_drawn_again(tmp_path: Path) -> 
 
 
 def test_nothing_is_drawn_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_arguments: object) -> None:
-        raise AssertionError
+    drawn: list[Figure] = []
 
-    monkeypatch.setattr("fluidrelu_cli.report.plots.accuracies", refuse)
+    def draw(*_arguments: object) -> Figure:
+        drawn.append(Figure())
+        return drawn[-1]
+
+    monkeypatch.setattr("fluidrelu_cli.report.plots.accuracies", draw)
+    monkeypatch.setattr("fluidrelu_cli.report.plots.render", lambda *_: {"png": b""})
     document = documented(tmp_path)
     assert names(document)[1] == FIGURES
-    with pytest.raises(AssertionError):
-        illustrate(document, ("png",))
+    assert not drawn
+    assert len(illustrate(document, ("png",)).drawings) == len(FIGURES)
+    assert len(drawn) == 1
+
+
+@pytest.mark.parametrize(
+    ("failing", "error"),
+    [
+        ("learning_plots.learned_parameters", ValueError("Index contains\nduplicate entries")),
+        ("plots.render", IndexError()),
+        ("plots.render", SystemExit(1)),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_leaves_a_note(
+    failing: str, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    document = documented(tmp_path)
+    monkeypatch.setattr(f"fluidrelu_cli.report.{failing}", fail)
+    illustrated = illustrate(document, ("svg",))
+    left_out = FIGURES if failing == "plots.render" else ["learned-fluid"]
+    assert illustrated.notes == tuple(f"The figure {name} is not drawn ({one_line(error)})." for name in left_out)
+    assert len(illustrated.drawings) == len(FIGURES) - len(left_out)
+
+
+def test_drawing_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fluidrelu_cli.report.plots.accuracies", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        illustrate(documented(tmp_path), ("svg",))
 
 
 def test_a_study_of_other_data_has_none_of_the_papers(tmp_path: Path) -> None:
@@ -185,9 +226,47 @@ def test_what_stands_out_is_remarked(tmp_path: Path) -> None:
 def diverged(folder: Path) -> Evidence:
     """A study whose second run of relu has ended with a loss that is no number."""
     runs = [make_run("relu", seed) for seed in range(2)]
-    last = dataclasses.replace(runs[1].epochs[-1], train_loss=math.nan)
-    runs[1] = dataclasses.replace(runs[1], epochs=(*runs[1].epochs[:-1], last))
+    last = replace(runs[1].epochs[-1], train_loss=math.nan)
+    runs[1] = replace(runs[1], epochs=(*runs[1].epochs[:-1], last))
     return Evidence(Study(folder, Protocol()), Contents(tuple(runs), {}))
+
+
+def study_of(folder: Path, seeds: Sequence[int], losses: Sequence[float], *activations: str) -> Document:
+    """A report on runs of these seeds, each with its training loss in both epochs."""
+    runs = []
+    for activation in activations:
+        for seed, loss in zip(seeds, losses, strict=True):
+            run = make_run(activation, seed)
+            runs.append(replace(run, epochs=tuple(replace(epoch, train_loss=loss) for epoch in run.epochs)))
+    study = Study(folder, runs[0].trial.protocol)
+    study.save()
+    for run in runs:
+        study.write(run)
+    return build_document(Evidence(load_study(folder)))
+
+
+ODD: Mapping[str, Callable[[Path], Document]] = {
+    "equal": lambda folder: documented(folder, {"relu": [(0.5, 0.5)] * 7, "fluid": [(0.5, 0.5)] * 7}),
+    "none": lambda folder: documented(folder, {"relu": [(0.0,)] * 7, "fluid": [(0.0,)] * 7}),
+    "all": lambda folder: documented(folder, {"relu": [(1.0,)] * 7, "fluid": [(1.0,)] * 7}),
+    "all or none": lambda folder: documented(folder, {"relu": [(0.0,), (1.0,)] * 3, "fluid": [(1.0,), (0.0,)] * 3}),
+    "one run": lambda folder: documented(folder, {"fluid": [(0.5,)]}),
+    "seeds": lambda folder: study_of(folder, (5, 2**62, 2**62 + 1, 2**64), (0.5,) * 4, "relu", "fluid"),
+    "losses": lambda folder: study_of(folder, range(4), (math.nan, math.inf, 3e38, 0), "relu", "fluid"),
+    "many": lambda folder: documented(folder, {f"m.{'x' * 180}:Act{n}": [(0.5, 0.9)] * 2 for n in range(40)}),
+    "names": lambda folder: documented(folder, {"relu": RELU, "_m:$x_$|<b>`*": FLUID}),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_study_has_a_whole_report(kind: str, tmp_path: Path) -> None:
+    document = illustrate(ODD[kind](tmp_path), ("svg",))
+    assert document.notes == ()
+    write_report(document, tmp_path / "report")
+    assert all(write(document) for write in FORMATS.values())
+    for content in document.drawings:
+        drawn = ElementTree.fromstring(content.contents["svg"])
+        assert all(float(drawn.attrib[side].removesuffix("pt")) < 72 * 45 for side in ("width", "height"))
 
 
 def test_held_out_images_are_not_called_test_images(tmp_path: Path) -> None:
@@ -221,9 +300,9 @@ def own_runs(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: s
     monkeypatch.syspath_prepend(folder)
     trained = make_run("fluid", 0)  # with its parameters, which are called a
     runs: tuple[Run, ...] = (
-        dataclasses.replace(
+        replace(
             trained,
-            trial=dataclasses.replace(trained.trial, activation=f"{module}:{name}"),
+            trial=replace(trained.trial, activation=f"{module}:{name}"),
             provenance=Provenance(activation_sha256=hashlib.sha256(source.encode()).hexdigest()),
         ),
     )

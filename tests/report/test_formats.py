@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from factories import make_study
+from hypothesis import example, given, settings
+from markdown_it import MarkdownIt
 from rich.console import Console
+from strange_names import NAMES
 
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report import tables
 from fluidrelu_cli.report.compose import build_document
-from fluidrelu_cli.report.document import Document
+from fluidrelu_cli.report.document import Document, Section
 from fluidrelu_cli.report.evidence import Evidence
-from fluidrelu_cli.report.formats import to_csv, to_json, to_latex, to_markdown, to_parts
+from fluidrelu_cli.report.formats import LATEX, NOTHING, to_csv, to_json, to_latex, to_markdown, to_parts
 
 BOTH = {"relu": [(0.5, 0.975), (0.5, 0.97), (0.5, 0.98)], "fluid": [(0.5, 0.9765), (0.5, 0.981), (0.5, 0.9715)]}
 
@@ -99,4 +103,63 @@ def test_json_has_null_where_there_is_no_number_and_the_paper_s_where_they_belon
 def test_latex_has_a_table_per_section_and_the_remarks_as_comments(document: Document) -> None:
     text = to_latex(document)
     assert text.count("\\begin{tabular}") == text.count("\\caption{") == len(document.sections) == 3
-    assert all(f"% {remark}\n" in text for remark in document.remarks)
+    assert all(f"% {printed}\n" in text for printed in (remark.replace("%", "\\%") for remark in document.remarks))
+
+
+def strange(name: str) -> Document:
+    """A report in which everything that somebody may have named is named so."""
+    section = Section("summary", name, pd.DataFrame(), ([name, "n"], [[name, "1"]] * 2), (name, name))
+    return Document(name, name, name, Protocol(), 1, (section,), (), {}, ())
+
+
+@settings(deadline=None)
+@given(NAMES)
+@example("- a")
+@example("1. a")
+@example("---")
+@example("+")
+@example("> a")
+def test_markdown_shows_any_name_as_it_is(name: str) -> None:
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    parsed, plain = (parser.parse(to_markdown(strange(text))) for text in (name, "relu"))
+    assert [token.type for token in parsed] == [token.type for token in plain]
+    head, *shown = [token.children or [] for token in parsed if token.type == "inline"]
+    texts = ["".join(child.content for child in children) for children in shown]
+    assert {child.type for children in (head, *shown) for child in children} == {"text"}
+    assert "".join(child.content for child in head).startswith(f"{name.lstrip()}: dataset mnist")
+    assert texts == [text.strip() for text in (name, name, name, "n", name, "1", name, "1", name, name)]
+
+
+COMMANDS = {str(command): character for character, command in LATEX.items()}
+COMMAND = re.compile("|".join(map(re.escape, sorted(COMMANDS, key=len, reverse=True))))
+
+
+def printed(text: str) -> str:
+    """What LaTeX prints; fails if it has a command that is none of ours."""
+    assert not re.search(r"[\\&%$#_{}^~`<>|\[*]", COMMAND.sub("", text))
+    return COMMAND.sub(lambda found: COMMANDS[found[0]], text).replace(NOTHING, "")
+
+
+@settings(deadline=None)
+@given(NAMES)
+@example("a--b–-–c")
+@example("\\input{x} ^^41 ~ %")
+@example("[1ex]")
+def test_latex_prints_any_name_as_it_is(name: str) -> None:
+    made = to_latex(strange(name))
+    assert "---" not in made
+    lines = made.splitlines()
+    assert lines[1] == f"\\caption{{{lines[1][9:-1]}}}"
+    assert printed(lines[1][9:-1]) == name
+    assert [printed(lines[number].removesuffix(rest)) for number, rest in ((4, r" & n \\"), (6, r" & 1 \\"))] == [
+        name
+    ] * 2
+    assert not lines[7].startswith(("[", "*"))  # which would belong to the line above
+    assert [printed(line[2:]) for line in lines[-2:]] == [name] * 2
+    assert len(lines) == 13
+
+
+def test_lines_of_a_name_are_one_line() -> None:
+    made = strange("a\r\n\n\\end{table}")
+    assert all(line.startswith(("\\", "%", "a")) for line in to_latex(made).splitlines())
+    assert to_markdown(made).count("\n\n") == to_markdown(strange("a")).count("\n\n")

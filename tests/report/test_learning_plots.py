@@ -39,8 +39,44 @@ def test_learning_curves_are_a_mean_and_a_band_of_one_sd() -> None:
             assert (min(ends), max(ends)) == (pytest.approx(mean - sd), pytest.approx(mean + sd))
         assert {y for x, y in no_band if x == 1} == {fluid[0]}
     assert loss.get_xlabel() == "epoch"
-    _, labels = loss.get_legend_handles_labels()
-    assert labels == ["ReLU (n = 2)", "FluidReLU (n = 1)"]
+    assert legend(loss) == ["ReLU (n = 2)", "FluidReLU (n = 1)"]
+
+
+def legend(ax: Axes) -> list[str]:
+    shown = ax.get_legend()
+    assert shown is not None
+    return [text.get_text() for text in shown.get_texts()]
+
+
+def test_no_name_is_missing_in_the_legend() -> None:
+    runs = make_run_table({"relu": [(0.5,)], "_mine:Act": [(0.5,)]})
+    assert legend(learning_plots.learning_curves(runs, ["relu", "_mine:Act"])[1]) == [
+        "ReLU (n = 1)",
+        "_mine:Act (n = 1)",
+    ]
+
+
+def test_learning_curves_have_room_for_the_names_of_many() -> None:
+    names = [f"my_package.{'x' * 200}:Act{number}" for number in range(40)]
+    with plots.style():
+        above, below = learning_plots.learning_curves(make_run_table({name: [(0.5, 0.6)] for name in names}), names)
+        assert plots.render(above)  # without a warning that nothing is left
+    assert plots.figure_of(above).get_size_inches()[1] < 30
+    assert below.get_position().height > 0.05
+    assert len(set(legend(below))) == 40
+
+
+def test_a_loss_that_is_not_finite_does_not_hide_the_others() -> None:
+    runs = make_run_table({"relu": [(0.5, 0.75), (0.25, 0.875), (0.5, 0.5)]})
+    runs.loc[runs["seed"] == 0, "train_loss"] = [math.inf, math.nan]
+    runs.loc[runs["seed"] == 1, "train_loss"] = [10.0, 1e-3]
+    runs.loc[runs["seed"] == 2, "train_loss"] = [20.0, 3e-3]
+    with plots.style():
+        _, loss = learning_plots.learning_curves(runs, ORDER)
+        assert plots.render(loss)
+    [line] = loss.get_lines()
+    assert np.asarray(line.get_ydata()).tolist() == pytest.approx([15, 2e-3])
+    assert loss.get_yscale() == "log"
 
 
 @pytest.mark.parametrize(("accuracy", "loss"), [(0.1, math.nan), (0.1, math.inf), (1.0, 0.25)])
@@ -66,6 +102,10 @@ def parameters(seeds: int, values: Callable[[int, int, int], float], layers: Map
 
 def fluid(learned: Mapping[str, learning_plots.Array], v: learning_plots.Array) -> learning_plots.Array:
     return CURVES["fluid"](v[:, None], learned["a"])
+
+
+def prelu(learned: Mapping[str, learning_plots.Array], v: learning_plots.Array) -> learning_plots.Array:
+    return CURVES["prelu"](v[:, None], learned["a"])
 
 
 def images(figure: Figure) -> list[tuple[Axes, Any]]:
@@ -96,6 +136,44 @@ def test_learned_parameters_say_whose_they_are() -> None:
     assert figure.get_suptitle() == "What FluidReLU learned"
     assert [ax.get_title() for ax, _ in images(figure)] == ["seed 0", "seed 1"]
     assert figure.axes[-1].get_ylabel() == "learned a"
+
+
+def test_seeds_may_differ_in_layers_and_kernels() -> None:
+    """As when a user's own network was changed in between."""
+    table = parameters(3, lambda seed, kernel, epoch: seed + kernel + epoch, {"first": 2, "second": 3})
+    first, second, seed = (
+        table[name] == value for name, value in (("layer", "first"), ("layer", "second"), ("seed", 0))
+    )
+    odd = table[~(first & seed) & ~(second & (table["seed"] == 1) & (table["kernel"] == 2))]
+    with plots.style():
+        drawn, functions = learning_plots.learned_parameters(odd, 3), learning_plots.learned_functions(odd, 3, fluid)
+        assert plots.render(drawn)
+        assert plots.render(functions)
+    assert [image.get_array().shape for _, image in images(drawn)] == [(3, 3), (2, 3), (3, 3), (2, 3), (2, 3)]
+    assert [len(ax.get_lines()) - 1 for ax in functions.axes] == [3, 2, 3, 0, 2, 2]
+    assert functions.axes[3].get_ylabel() == "first, 2 kernels"
+
+
+def test_several_parameters_of_a_layer_are_told_apart() -> None:
+    table = parameters(1, lambda seed, kernel, epoch: seed + kernel + epoch, {"first": 2, "second": 2})
+    drawn = learning_plots.learned_parameters(pd.concat([table, table.assign(parameter="b")]), 1)
+    assert [ax.get_ylabel() for ax in drawn.axes] == [
+        "kernel of first, a",
+        "kernel of second, a",
+        "kernel of first, b",
+        "kernel of second, b",
+        "learned a, b",
+    ]
+    many = pd.concat([table.assign(parameter=name) for name in "abcd"])
+    assert learning_plots.learned_parameters(many, 1).get_suptitle() == "What FluidReLU learned (6 of 8 parameters)"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 3e38], ids=str)
+def test_learned_parameters_that_are_no_numbers_from_the_start(value: float) -> None:
+    table = parameters(1, lambda *_: value, {"first": 2})
+    with plots.style():
+        assert plots.render(learning_plots.learned_parameters(table, 1))
+        assert plots.render(learning_plots.learned_functions(table, 1, prelu))
 
 
 @pytest.mark.parametrize("value", [0.0, math.nan, math.inf], ids=str)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 from factories import make_study
+from hypothesis import given, settings
+from strange_names import NAMES
 
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.compose import build_document, illustrate, write_report
@@ -80,6 +84,41 @@ def test_page_shows_every_fact_of_the_protocol(tmp_path: Path) -> None:
         assert f'<th scope="row">{name}</th><td>{value}</td>' in text
     assert '<th scope="row">weight decay</th><td>0.0005</td>' in text
     assert '<th scope="row">test images</th>' not in text  # is not set
+
+
+class Shown(HTMLParser):
+    """The texts of a page and its images' descriptions; its tags, but for those in texts, are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.tags: Counter[str] = Counter()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.texts += [value for name, value in attrs if name in ("alt", "aria-label") and value]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+@settings(max_examples=20, deadline=None)
+@given(NAMES)
+def test_page_shows_any_name_as_it_is(name: str) -> None:
+    def shown(name: str) -> Shown:
+        section = Section("summary", name, pd.DataFrame(), ([name], [[name]]), (name,))
+        drawings = (Drawing("figure", name, {"svg": b"<svg/>"}),)
+        conditions = {name: {name: 1}}
+        page = Shown()
+        protocol = Protocol(dataset="d")
+        page.feed(render_page(Document(name, name, name, protocol, 1, (section,), (), conditions, (name,), drawings)))
+        return page
+
+    found = shown(name)
+    assert found.tags == shown("relu").tags
+    texts = [text.replace("\u00a0", " ").strip() for text in found.texts]
+    assert texts.count(name.strip()) >= 10
+    assert f"figure: {name}".strip() in texts
 
 
 def test_page_shows_names_as_they_are() -> None:

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from factories import make_run_table
+from hypothesis import example, given, settings
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
+from strange_names import NAMES
 
 from fluidrelu_cli.analysis import inference
 from fluidrelu_cli.analysis.published import PAPER, best_and_worst_of
@@ -112,6 +114,52 @@ def test_long_names_leave_room_for_the_dots() -> None:
     assert "".join(names(ax)[0].split("\n")) == f"{name}(n = 2)"
     assert max(map(len, names(ax)[0].split("\n"))) <= 18
     plots.render(ax)  # without a warning that nothing is left
+
+
+@settings(max_examples=5, deadline=None)
+@given(NAMES)
+@example("mine:$x_$")
+@example("模块:🙂\x07")
+@example("a.b:" + 200 * "Act")
+def test_any_name_can_be_drawn(name: str) -> None:
+    runs = make_run_table({"relu": [(0.97,)], f"mine:{name}": [(0.98,)]})
+    finals, order = inference.final_accuracies(runs), ["relu", f"mine:{name}"]
+    compared = inference.comparisons(finals, f"mine:{name}", 1000, order)
+    with plots.style():
+        for ax in (
+            plots.accuracies(inference.summary(finals, {}, 100, order), finals),
+            plots.differences(finals, compared, order),
+            plots.forest(inference.side_by_side([{**compared.iloc[0], "study": name, "model": name}])),
+        ):
+            figure = plots.figure_of(ax)
+            assert max(*figure.get_size_inches()) < 6
+            ElementTree.fromstring(plots.render(ax, ("svg",))["svg"])
+
+
+def test_a_name_that_looks_like_a_formula_is_none() -> None:
+    finals = inference.final_accuracies(make_run_table({"mine:$x_2$": [(0.97,)]}))
+    with plots.style():
+        ax = plots.accuracies(inference.summary(finals, {}, 100), finals)
+    assert names(ax) == ["mine:$x_2$\n(n = 1)"]
+    assert not ax.get_yticklabels()[0].get_parse_math()
+
+
+def test_a_long_text_keeps_its_ends() -> None:
+    assert plots.wrap("short\n(n = 3)", 18) == "short\n(n = 3)"
+    assert plots.wrap(f"{'a' * 100}{'b' * 100}\n(n = 3)", 20) == "\n".join(
+        ["a" * 20, "a" * 20, "…", "b" * 20, "(n = 3)"]
+    )
+
+
+@pytest.mark.parametrize("seed", [7, 2**62, 2**64])
+def test_dots_of_large_seeds_do_not_lie_on_each_other(seed: int) -> None:
+    finals = inference.final_accuracies(make_run_table({"relu": [(0.97,), (0.97,), (0.97,)]}))
+    finals["seed"] = [seed, seed + 1, seed + 2]
+    ax = plots.accuracies(inference.summary(finals, {}, 100), finals)
+    [strip] = (line for line in ax.get_lines() if line.get_marker() == "o")
+    heights = np.asarray(strip.get_ydata(), float)
+    assert len(set(heights.round(3))) == 3
+    assert max(abs(heights)) <= 0.25
 
 
 def test_accuracy_far_from_the_others_does_not_hide_them() -> None:

@@ -47,6 +47,16 @@ def test_an_unknown_figure_is_refused_with_the_names_there_are(tmp_path: Path) -
         result.figure("forest")
 
 
+def test_whatever_a_figure_raises_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise IndexError("out of bounds")
+
+    monkeypatch.setattr("fluidrelu_cli.report.plots.accuracies", fail)
+    result = Result(Evidence(make_study(tmp_path, BOTH)))
+    with pytest.raises(UsageError, match=r"^The figure accuracies is not drawn \(IndexError: out of bounds\)\.$"):
+        result.figure("accuracies")
+
+
 def test_a_figure_that_cannot_be_drawn_says_why(tmp_path: Path) -> None:
     result = Result(Evidence(make_study(tmp_path, {"nowhere:MyFluid": BOTH["fluid"]})))
     with pytest.raises(

@@ -8,7 +8,10 @@ import math
 import pandas as pd
 import pytest
 from factories import make_run_table
+from hypothesis import given, settings
+from markdown_it import MarkdownIt
 from rich.console import Console
+from strange_names import NAMES
 
 from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.analysis.calibration import calibration
@@ -23,6 +26,65 @@ def test_markdown_to_the_letter() -> None:
     assert tables.markdown(["accuracy", "ReLU\n(n = 3)"], [["best", "0.9784"], ["worst", "–"]]) == (
         "| accuracy | ReLU (n = 3) |\n| --- | ---: |\n| best | 0.9784 |\n| worst | – |\n"
     )
+
+
+ORDINARY = [
+    *(
+        "mine:My_Act",
+        "leaky-relu",
+        "FluidReLU published (n = 3)",
+        "<0.0001",
+        "+0.00133 ± 0.02422",
+        "67 % (21–94)",
+        "< 1",
+    ),
+    *(
+        "p (Holm, over studies)",
+        "distance · 10⁶",
+        "←",
+        "−0.5",
+        "calibration/batch-100",
+        "a & b",
+        "95 %",
+        "it's",
+        "a > b",
+    ),
+]
+
+
+@pytest.mark.parametrize("text", ORDINARY)
+def test_markdown_of_ordinary_names_and_numbers_is_those_alone(text: str) -> None:
+    assert tables.escape_markdown(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a|b", r"a\|b"),
+        ("_Act_", r"\_Act\_"),
+        ("`*~[$#\\", r"\`\*\~\[\$\#\\"),
+        ("<b></b><!-- -->", r"\<b>\</b>\<!-- -->"),
+        ("&amp; &#38;", r"\&amp; &\#38;"),
+        ("two\r\nlines", "two lines"),
+    ],
+)
+def test_markdown_escapes_what_it_would_take_for_more(text: str, escaped: str) -> None:
+    assert tables.escape_markdown(text) == escaped
+
+
+@settings(deadline=None)
+@given(NAMES, NAMES)
+def test_markdown_shows_any_name_as_it_is(head: str, cell: str) -> None:
+    parsed = (
+        MarkdownIt("commonmark")
+        .enable(["table", "strikethrough"])
+        .parse(tables.markdown([head, "n"], [[cell, "1"], ["relu", "2"]]))
+    )
+    assert [token.type for token in parsed if token.level == 0] == ["table_open", "table_close"]
+    shown = [token.children for token in parsed if token.type == "inline"]
+    assert {child.type for children in shown for child in children or ()} == {"text"}
+    texts = ["".join(child.content for child in children or ()) for children in shown]
+    assert texts == [head.strip(), "n", cell.strip(), "1", "relu", "2"]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +232,13 @@ def test_tables_fit_into_80_columns(kind: str) -> None:
     lines = [line.split() for line in text.splitlines()]
     for row in rows:
         assert " ".join(row).split() in lines
+
+
+def test_a_terminal_shows_names_as_they_are() -> None:
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.rich_table("[b]", ["[red]", "[/x]/"], [["[i]", "[/i]"]]))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().split()[:3] == ["[b]", "[red]", "[/x]/"]
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:

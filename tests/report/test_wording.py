@@ -117,6 +117,10 @@ def test_left_out_names_the_seeds() -> None:
         " different seeds."
     )
     assert wording.left_out(pd.DataFrame([comparison()])) is None
+    spaced = pd.DataFrame([comparison("my act; 3:A", left_out="my act; 3:A 0, 3–5; relu 7")])
+    sentence = wording.left_out(spaced)
+    assert sentence is not None
+    assert "(my act; 3:A and relu: only my act; 3:A has seeds 0, 3–5 and only relu has seed 7)" in sentence
 
 
 def test_too_few_pairs_names_the_activations() -> None:
