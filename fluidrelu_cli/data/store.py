@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from filelock import FileLock, Timeout
-
 from fluidrelu_cli.data.catalogue import Named, path_of
 from fluidrelu_cli.data.dataset import Dataset, read_npz
 from fluidrelu_cli.errors import BadArraysError, DataError, MissingDataError, UsageError
+from fluidrelu_cli.files import lock_file
 
 OnWait: TypeAlias = Callable[[str], None]
 """Is given a data set's title when another process is getting it and this one begins to wait."""
@@ -54,19 +53,12 @@ def lock(named: Named, data_dir: Path, on_wait: OnWait) -> Iterator[None]:
 
     Raises:
         DataError: if the folder cannot be written, by this or by what is done within.
+        StorageError: if its file system cannot lock files.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        file_lock = FileLock(data_dir / f"{named.name}.lock")
-        try:
-            file_lock.acquire(timeout=0)
-        except Timeout:
-            on_wait(named.title)
-            file_lock.acquire()
-        try:
+        with lock_file(data_dir / f"{named.name}.lock", "--data-dir", lambda: on_wait(named.title)):
             yield
-        finally:
-            file_lock.release()
     except OSError as error:
         raise explain_unwritable(named, data_dir, error) from error
 
