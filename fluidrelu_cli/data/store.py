@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -49,7 +50,7 @@ def matches(named: Named, dataset: Dataset) -> bool:
 
 @contextlib.contextmanager
 def lock(named: Named, data_dir: Path, on_wait: OnWait) -> Iterator[None]:
-    """Keep other processes from getting the same data set; wait for one that already does.
+    """Keep other processes from getting the same data set; wait for one that already does. Clear what killed ones left.
 
     Raises:
         DataError: if the folder cannot be written, by this or by what is done within.
@@ -58,9 +59,18 @@ def lock(named: Named, data_dir: Path, on_wait: OnWait) -> Iterator[None]:
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with lock_file(data_dir / f"{named.name}.lock", "--data-dir", lambda: on_wait(named.title)):
+            _clear_leftovers(named, data_dir)
             yield
     except OSError as error:
         raise explain_unwritable(named, data_dir, error) from error
+
+
+def _clear_leftovers(named: Named, data_dir: Path) -> None:
+    """Remove what processes that were killed left while they made the data set's file: nobody else is here now."""
+    for folder in data_dir.glob(f".{named.name}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in data_dir.glob(f".{named.name}.npz.*.tmp"):
+        file.unlink(missing_ok=True)
 
 
 def explain_unwritable(named: Named, data_dir: Path, error: BaseException) -> DataError:
