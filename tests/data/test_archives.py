@@ -8,6 +8,7 @@ import hashlib
 import importlib.abc
 import importlib.metadata
 import importlib.resources
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_what_a_killed_download_left_goes(tmp_path: Path, monkeypatch: pytest.Mo
     load("kmnist", tmp_path)
     assert part.parent == small.files[1].parent
     assert not part.exists()
+
+
+def test_an_archive_that_is_a_pipe_or_a_device_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = ARCHIVES["kmnist"](tmp_path, monkeypatch)
+    for file in small.files[:2]:
+        file.unlink()
+    os.mkfifo(small.files[0])
+    small.files[1].symlink_to("/dev/zero")
+    with pytest.raises(MissingDataError, match=f"damaged: {small.files[0].name}, {small.files[1].name}"):
+        make_npz(small.named, tmp_path)
 
 
 # Archives of torchvision's data sets
