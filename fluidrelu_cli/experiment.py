@@ -82,14 +82,14 @@ def prepare(
         UsageError: if the device, the data set, the network or an activation does not exist or does not fit.
         DataError: if the data cannot be read, downloaded or kept.
     """
-    from fluidrelu_cli.data.catalogue import default_data_dir
+    from fluidrelu_cli.data.catalogue import choose_data_dir
     from fluidrelu_cli.data.load import get_dataset
     from fluidrelu_cli.networks.build import build_model
     from fluidrelu_cli.networks.named import resolve_model
     from fluidrelu_cli.training.machine import pick_device
 
     device_name = device if elsewhere else pick_device(device).type
-    folder = data_dir or default_data_dir()
+    folder = choose_data_dir(data_dir)
     dataset = get_dataset(study.protocol, folder, offline=offline, on_bytes=on_bytes, on_wait=on_wait)
     for activation in activations:
         build_model(study.protocol, activation, 0, dataset.image_shape, dataset.classes)
