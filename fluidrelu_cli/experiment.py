@@ -15,7 +15,7 @@ from fluidrelu_cli.audit import check_data, describe_changed_sources
 from fluidrelu_cli.errors import ContradictoryRunError, StorageError
 from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.networks.own import require_trust
-from fluidrelu_cli.protocol import Trial
+from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Run
 from fluidrelu_cli.study import Contents, Study, sort_key
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, group_jobs
@@ -34,7 +34,7 @@ class Work:
     missing: tuple[Trial, ...]
     """Those that will be trained."""
     notes: tuple[str, ...]
-    """A sentence on each damaged run, which was set aside, and on each source that was changed."""
+    """A sentence on all that is accepted though it may not be meant, and on each damaged run, which was set aside."""
 
 
 RunJobs: TypeAlias = Callable[[Sequence[Job]], Generator[Event, None, None]]
@@ -52,6 +52,8 @@ class Experiment:
     """Where to train; on a cluster `auto` is up to each worker."""
     data_sha256: str
     model_sha256: str | None
+    notes: tuple[str, ...] = ()
+    """A sentence on whatever is odd about its data and its activations."""
     contents: Contents = field(default_factory=Contents)
     """The study's runs, and why others cannot be used, after :func:`conduct`."""
 
@@ -86,20 +88,36 @@ def prepare(
             the study's file names the network.
         DataError: if the data cannot be read, downloaded or kept.
     """
-    from fluidrelu_cli.data.catalogue import default_data_dir
+    from fluidrelu_cli.data.catalogue import choose_data_dir
     from fluidrelu_cli.data.load import get_dataset
     from fluidrelu_cli.networks.build import build_model
     from fluidrelu_cli.networks.named import resolve_model
+    from fluidrelu_cli.networks.probing import describe_habits
     from fluidrelu_cli.training.machine import pick_device
 
     require_trust(study.protocol.model, study.path, trust)
     device_name = device if elsewhere else pick_device(device).type
-    folder = data_dir or default_data_dir()
+    folder = choose_data_dir(data_dir)
     dataset = get_dataset(study.protocol, folder, offline=offline, on_bytes=on_bytes, on_wait=on_wait)
     for activation in activations:
         build_model(study.protocol, activation, 0, dataset.image_shape, dataset.classes)
     model_sha256 = resolve_model(study.protocol.model).sha256
-    return Experiment(study, tuple(activations), folder, device_name, dataset.sha256, model_sha256)
+    notes = _describe_size(study.protocol, len(dataset.train_labels), dataset.classes)
+    notes += (habit for activation in activations for habit in describe_habits(activation))
+    return Experiment(study, tuple(activations), folder, device_name, dataset.sha256, model_sha256, tuple(notes))
+
+
+def _describe_size(protocol: Protocol, images: int, classes: int) -> list[str]:
+    """A sentence on each way in which there are too few training images."""
+    notes = []
+    if images < protocol.batch_size:
+        notes.append(
+            f"A batch of {protocol.batch_size} is larger than the training set of {images} images, so every epoch is a"
+            " single step."
+        )
+    if images < 2 * classes:  # one of each class shows nothing that they have in common
+        notes.append(f"{images} training images of {classes} classes are too few to learn from.")
+    return notes
 
 
 @contextlib.contextmanager
@@ -144,7 +162,7 @@ def conduct(
         check_data(contents.runs, experiment.data_sha256, study.folder)
         missing = study.missing(trials, contents)
         sources = {activation.name: activation.sha256 for activation in experiment.activations}
-        notes = describe_changed_sources(contents.runs, sources, experiment.model_sha256)
+        notes = [*experiment.notes, *describe_changed_sources(contents.runs, sources, experiment.model_sha256)]
         wanted = {trial.name for trial in missing}
         damaged = {
             name: problem

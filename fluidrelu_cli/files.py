@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Columns = dict[str, list[Any]]
 """A CSV's columns by name: as lists, because a data frame for each of a thousand small files takes seconds."""
+
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What a file system that cannot lock files answers."""
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -43,6 +47,41 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise _cannot_write(path, error) from error
 
 
+@contextlib.contextmanager
+def lock_file(path: Path, option: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock that only one process can have at a time.
+
+    Args:
+        path: the lock's file.
+        option: what names another folder on the command line.
+        on_wait: called when another process has the lock, before this one waits for it; it may raise instead.
+
+    Raises:
+        StorageError: if the file system cannot lock files.
+        OSError: if the file cannot be opened.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, fallback_to_soft=False)  # which would warn, and not see other machines' processes
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+            raise
+        raise StorageError(
+            f"{path.parent} is on a file system that cannot lock files ({getattr(error, 'strerror', None) or error})."
+            f" Name a folder on another one with {option}."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def replace_folder(folder: Path, contents: Mapping[str, str | bytes]) -> None:
     """Replace a folder of derived files as a whole: what an earlier call wrote and this one does not is gone.
 
@@ -53,13 +92,11 @@ def replace_folder(folder: Path, contents: Mapping[str, str | bytes]) -> None:
     Raises:
         StorageError: if it cannot be written, or holds a study; then the folder is as it was.
     """
-    from filelock import FileLock
-
     if (folder / "study.json").exists() or (folder / "runs").exists():
         raise StorageError(f"{folder} holds a study, not what is derived from one: move it to another name first.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):
+        with lock_file(folder.with_name(f".{folder.name}.lock"), "--results"):
             for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a process that was killed
                 shutil.rmtree(leftover)
             scratch, aside = (folder.with_name(f".{folder.name}.{end}.tmp") for end in ("new", "old"))

@@ -50,6 +50,11 @@ start, kernels count from 0."""
 TIMINGS = ("train_seconds", "test_seconds")
 """The last columns, and the only ones that may differ between two runs of one trial on one machine."""
 
+DIVERGED_LOSS = 1000.0
+"""A training loss, in nats, above which a run has diverged. Guessing costs the logarithm of the number of classes, 14
+nats with a million; a loss of 1000 is an average probability of exp(-1000) for the right class, which even float64
+cannot tell from 0."""
+
 Parameters = Mapping[tuple[str, str], tuple[float, ...]]
 """The activations' learned parameters by (layer, parameter): ("activation1", "a") -> one value per kernel."""
 
@@ -157,8 +162,8 @@ class Run:
 
     @property
     def diverged(self) -> bool:
-        """Whether the training loss is not finite after the last epoch."""
-        return not math.isfinite(self.epochs[-1].train_loss)
+        """Whether the training loss of the last epoch is above DIVERGED_LOSS, or no number."""
+        return not self.epochs[-1].train_loss <= DIVERGED_LOSS
 
     @property
     def csv_sha256(self) -> str:

@@ -19,7 +19,7 @@ from fluidrelu_cli.errors import (
     StorageError,
     UsageError,
 )
-from fluidrelu_cli.files import read_json, sealed_json, write_whole
+from fluidrelu_cli.files import lock_file, read_json, sealed_json, write_whole
 from fluidrelu_cli.protocol import Protocol, Trial, is_name, is_own, option
 from fluidrelu_cli.run import Run, RunFiles, find_runs
 
@@ -186,27 +186,24 @@ class Study:
 
         Raises FluidReluError if another process is at work, StorageError if the folder cannot be written.
         """
-        from filelock import FileLock, Timeout
 
-        lock = FileLock(self.folder / ".lock")
-        try:
-            self.runs_folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-            for leftover in (*self.runs_folder.glob(".*.tmp"), *self.folder.glob(".study.json.*.tmp")):
-                leftover.unlink(missing_ok=True)
-        except Timeout as error:
+        def refuse() -> None:
             raise FluidReluError(
                 f"Another fluidrelu is at work in {self.folder}: wait until it is done, or name another --study."
-            ) from error
-        except OSError as error:
-            raise StorageError(
-                f"{self.folder} cannot be written ({error.strerror or error}): name another folder with --results."
-            ) from error
-        try:
+            )
+
+        with contextlib.ExitStack() as stack:
+            try:
+                self.runs_folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(lock_file(self.folder / ".lock", "--results", refuse))
+                for leftover in (*self.runs_folder.glob(".*.tmp"), *self.folder.glob(".study.json.*.tmp")):
+                    leftover.unlink(missing_ok=True)
+            except OSError as error:
+                raise StorageError(
+                    f"{self.folder} cannot be written ({error.strerror or error}): name another folder with --results."
+                ) from error
             self._settle()
             yield
-        finally:
-            lock.release()
 
 
 def open_study(results: Path, name: str, requested: Mapping[str, Any]) -> Study:

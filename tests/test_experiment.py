@@ -14,7 +14,7 @@ from factories import make_run, make_study
 
 from fluidrelu_cli.errors import FluidReluError, OtherProtocolError, UsageError
 from fluidrelu_cli.experiment import Experiment, conduct, prepare
-from fluidrelu_cli.networks.named import ACTIVATIONS
+from fluidrelu_cli.networks.named import ACTIVATIONS, resolve
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.run import Provenance
 from fluidrelu_cli.study import Study, load_study, open_study
@@ -36,6 +36,13 @@ def pretend(jobs: Sequence[Job]) -> Generator[Event, None, None]:
             yield Failed(job, "ArithmeticError: no", "Traceback ...")
         else:
             yield Finished(job, [make_run(trial.activation, trial.seed)])
+
+
+def pretend_any(jobs: Sequence[Job]) -> Generator[Event, None, None]:
+    """Finish every job without training, whatever its protocol."""
+    for job in jobs:
+        [trial] = job.trials
+        yield Finished(job, [dataclasses.replace(make_run(trial.activation, trial.seed), trial=trial)])
 
 
 def names(study: Study) -> list[str]:
@@ -172,6 +179,36 @@ def test_an_experiment_in_this_process_gives_the_numbers_of_worker_processes(
     assert epochs == [1, 2] * 4
     assert_same_numbers(experiment.study.runs_folder, undisturbed)
     assert experiment.contents == experiment.study.read()
+
+
+@pytest.mark.parametrize(
+    ("fields", "names", "notes"),
+    [
+        ({"train_images": 100}, ["relu", "Mish"], []),
+        (
+            {"train_images": 100, "batch_size": 101},
+            ["relu"],
+            ["A batch of 101 is larger than the training set of 100 images, so every epoch is a single step."],
+        ),
+        (
+            {"train_images": 19, "batch_size": 5},
+            ["relu"],
+            ["19 training images of 10 classes are too few to learn from."],
+        ),
+        ({"train_images": 100}, ["Identity", "relu", "Softmax2d"], ["Identity is linear", "Softmax2d does not act"]),
+    ],
+)
+def test_what_is_accepted_but_odd_is_noted_each_time(
+    fields: dict[str, object], names: list[str], notes: list[str], data_dir: Path, tmp_path: Path
+) -> None:
+    study = open_study(tmp_path, "mine", {"test_images": 100, "epochs": 2, **fields})
+    for _ in range(2):  # the second time all are finished
+        experiment = prepare(study, [resolve(name) for name in names], data_dir=data_dir, device="cpu")
+        with conduct(experiment, [0], pretend_any) as (work, events):
+            list(events)
+        assert len(work.notes) == len(notes)
+        assert all(note.startswith(words) for note, words in zip(work.notes, notes, strict=True))
+    assert work.missing == ()
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fluidrelu_cli.errors import StorageError
-from fluidrelu_cli.files import csv_rows, csv_text, replace_folder, write_whole
+from fluidrelu_cli.files import csv_rows, csv_text, lock_file, replace_folder, write_whole
 
 
 @pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
@@ -98,3 +100,41 @@ def test_folder_that_is_a_study_is_never_replaced(name: str, tmp_path: Path) -> 
     with pytest.raises(StorageError, match="holds a study"):
         replace_folder(tmp_path / "report", {"b.csv": "two"})
     assert path.read_text() == "years of work"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_file_system_without_locks_is_told(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    words = rf"^{tmp_path} is on a file system that cannot lock files \({os.strerror(number)}\)\. Name a folder on"
+    with pytest.raises(StorageError, match=words), lock_file(tmp_path / "lock", "--data-dir"):
+        pass
+    with pytest.raises(StorageError, match=rf"{words} another one with --results\.$"):
+        replace_folder(tmp_path / "report", {"a.csv": "one"})
+    assert not (tmp_path / "report").exists()
+
+
+def test_lock_of_an_older_filelock_that_cannot_be_had_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(StorageError, match=r"does not appear to support flock\)"), lock_file(tmp_path / "lock", "--x"):
+        pass
+
+
+def test_lock_that_another_holds_is_waited_for_unless_one_does_not_want_to(tmp_path: Path) -> None:
+    other = FileLock(tmp_path / "lock")
+    other.acquire()
+
+    def refuse() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), lock_file(tmp_path / "lock", "--x", refuse):
+        pass
+    with lock_file(tmp_path / "lock", "--x", other.release):
+        assert not other.is_locked
+    with other.acquire(timeout=0):
+        pass

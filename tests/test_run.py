@@ -270,6 +270,16 @@ def test_run_saved_by_a_spreadsheet_is_no_damaged_one(tmp_path: Path) -> None:
     assert read(files) == before
 
 
+@pytest.mark.parametrize(
+    ("loss", "diverged"),
+    [(0.1, False), (1000, False), (1000.1, True), (7e23, True), (math.inf, True), (math.nan, True)],
+)
+def test_run_has_diverged_if_its_last_training_loss_is_absurd(loss: float, diverged: bool) -> None:
+    good = make_run("relu")
+    absurd, last = (dataclasses.replace(good.epochs[-1], train_loss=value) for value in (math.nan, loss))
+    assert dataclasses.replace(good, epochs=(absurd, last)).diverged is diverged
+
+
 def test_diverged_run_is_no_damaged_one(tmp_path: Path) -> None:
     good = make_run("relu")
     diverged = tuple(dataclasses.replace(record, train_loss=math.nan, test_loss=math.inf) for record in good.epochs)

@@ -212,6 +212,15 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
         assert {path: path.read_bytes() for path in study.runs_folder.iterdir()} == before
 
 
+def test_study_on_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(StorageError, match=r"cannot lock files .*Name a folder on another one with --results"):
+        Study(tmp_path / "mine", Protocol()).locked().__enter__()
+
+
 def test_study_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"cannot be written .*--results"):

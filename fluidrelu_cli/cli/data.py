@@ -24,10 +24,10 @@ data = App(help="The built-in data sets: list, fetch and verify them.", no_args_
 @data.command("list", epilog="Example: fluidrelu data list")
 def list_data(data_dir: DataDirOption = None) -> None:
     """List the built-in data sets, and which are here."""
-    from fluidrelu_cli.data.catalogue import CATALOGUE, default_data_dir, path_of
+    from fluidrelu_cli.data.catalogue import CATALOGUE, choose_data_dir, path_of
     from fluidrelu_cli.report.tables import rich_table
 
-    folder = data_dir or default_data_dir()
+    folder = choose_data_dir(data_dir)
     rows = []
     for named in CATALOGUE.values():
         path = path_of(named, folder)
@@ -46,10 +46,10 @@ def fetch_data(
     data_dir: DataDirOption = None,
 ) -> None:
     """Download data sets that are not here yet."""
-    from fluidrelu_cli.data.catalogue import default_data_dir, find, path_of
+    from fluidrelu_cli.data.catalogue import choose_data_dir, find, path_of
     from fluidrelu_cli.data.downloads import fetch
 
-    folder = data_dir or default_data_dir()
+    folder = choose_data_dir(data_dir)
     for named in [find(name) for name in names]:
         with show_downloads() as callbacks:
             fetch(named, folder, **callbacks)
@@ -66,11 +66,11 @@ def verify_data(
 ) -> None:
     """Check that data sets are intact, and that files of your own fit; exit code 1 if one is not."""
     from fluidrelu_cli.cli.wording import describe_dataset
-    from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, default_data_dir, path_of
+    from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, choose_data_dir, path_of
     from fluidrelu_cli.data.dataset import read_npz
     from fluidrelu_cli.data.store import read_named
 
-    folder = data_dir or default_data_dir()
+    folder = choose_data_dir(data_dir)
     here = [named.name for named in CATALOGUE.values() if path_of(named, folder).exists()]
     if not (names or here):
         say(f"There is no data set in {folder} yet. `fluidrelu data fetch NAME` gets one.")

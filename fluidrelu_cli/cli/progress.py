@@ -145,7 +145,7 @@ def job_label(job: Job) -> str:
 def describe_run(run: Run) -> str:
     seconds, together = run.provenance.wall_seconds, run.provenance.batched_seeds
     epochs = f"{len(run.epochs)} epoch{'s' if len(run.epochs) > 1 else ''}"
-    diverged = "; it diverged (its loss is not finite)" if run.diverged else ""
+    diverged = f"; it diverged (its training loss is {run.epochs[-1].train_loss:.0e})" if run.diverged else ""
     accuracy = f"test accuracy {run.test_accuracy:.4f}"
     wall = f"{seconds:.0f} s" if together == 1 else f"{seconds:.0f} s, {together} seeds together"
     return f"{trial_label(run.trial)}: {accuracy} after {epochs} ({wall}){diverged}"

@@ -255,7 +255,7 @@ def verify(
     from fluidrelu_cli.cli.data import show_downloads
     from fluidrelu_cli.cli.progress import EpochLines
     from fluidrelu_cli.cli.wording import describe_verification
-    from fluidrelu_cli.data.catalogue import default_data_dir
+    from fluidrelu_cli.data.catalogue import choose_data_dir
     from fluidrelu_cli.data.load import get_dataset
     from fluidrelu_cli.networks.named import resolve
     from fluidrelu_cli.networks.own import require_trust
@@ -266,7 +266,7 @@ def verify(
     for name in (trial.activation, trial.protocol.model):
         require_trust(name, run, trust)
     activation = resolve(trial.activation)
-    folder = data_dir or default_data_dir()
+    folder = choose_data_dir(data_dir)
     with show_downloads() as callbacks:
         get_dataset(trial.protocol, folder, offline=offline, **callbacks)
     device_name = pick_device(device or recorded.provenance.device or "auto").type

@@ -32,6 +32,11 @@ class Archive:
     urls: tuple[str, ...]
     md5: str
 
+    @property
+    def part(self) -> Path:
+        """Where a download of it grows; one name for all processes, because only one at a time gets a data set."""
+        return self.path.with_name(f".{self.path.name}.part")
+
     def is_intact_in(self, folder: Path) -> bool:
         return self.is_intact(folder / self.path)
 
@@ -78,10 +83,11 @@ def make_npz(named: Named, data_dir: Path) -> Dataset:
         MissingDataError: if there are no archives, or they are damaged.
         DataError: if they hold another data set, or the file cannot be written.
     """
+    for archive in list_archives(named):  # what a download that was killed left
+        with contextlib.suppress(OSError):
+            (data_dir / archive.part).unlink()
     arrays = None if named.bundled else _read_unpacked(named, data_dir)
     if arrays is None:
-        for leftover in data_dir.glob(f".{named.name}-*"):  # of a process that was killed
-            shutil.rmtree(leftover, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=f".{named.name}-", dir=data_dir) as scratch:
             arrays = _read_archives(named, data_dir, Path(scratch))
     dataset = from_arrays(arrays, named.title)

@@ -6,6 +6,7 @@ A named data set is kept as one npz file (see :mod:`fluidrelu_cli.data.dataset`)
 from __future__ import annotations
 
 import difflib
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +59,25 @@ CATALOGUE = {named.name: named for named in _NAMED}
 
 def canonical(name: str) -> str:
     """A data set's name as studies record it: a known one's, or an npz file's path; UsageError if it is neither."""
-    path = Path(name).expanduser()
-    return path.as_posix() if path.suffix.lower() == ".npz" else find(name).name
+    if Path(name).suffix.lower() == ".npz":
+        return _expand(name, "data set").as_posix()
+    return find(name).name
+
+
+def _expand(path: str | Path, kind: str) -> Path:
+    """A path without its ~; UsageError, which calls it by its kind, if nothing can have that path."""
+    try:
+        expanded = Path(path).expanduser()
+        expanded.stat()
+    except (RuntimeError, ValueError) as error:  # there is no such user, or it has a NUL character
+        reason = str(error)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # anything else is reported when it is read
+            return expanded
+        reason = str(error.strerror)
+    else:
+        return expanded
+    raise UsageError(f"There can be no {kind} {str(path)!r} ({reason.rstrip('.')}). Name another.")
 
 
 def find(name: str) -> Named:
@@ -81,3 +99,8 @@ def path_of(named: Named, data_dir: Path) -> Path:
 def default_data_dir() -> Path:
     """Where data sets are kept between runs: `fluidrelu` in the user's cache folder."""
     return platformdirs.user_cache_path("fluidrelu", appauthor=False)
+
+
+def choose_data_dir(requested: Path | None) -> Path:
+    """The folder that was asked for, or the default one; UsageError if no folder can have its name."""
+    return default_data_dir() if requested is None else _expand(requested, "data folder")

@@ -5,9 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import pickle
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fluidrelu_cli.errors import BadArraysError, DataError, UsageError, one_line
+from fluidrelu_cli.data.npz import read_arrays
+from fluidrelu_cli.errors import BadArraysError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.seeding import generator
 
@@ -102,43 +100,10 @@ def read_npz(path: Path) -> Dataset:
     Raises:
         UsageError: if there is no such file.
         BadArraysError: if its arrays are not such; the message says in what.
-        DataError: if it cannot be read.
+        DataError: if it cannot be read, or does not fit into memory.
     """
-    try:
-        with path.open("rb") as file:  # numpy would leave a file that is no npz file open
-            arrays = _read_arrays(file, path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        where = "" if path.is_absolute() else f" in {Path.cwd()}"
-        raise UsageError(f"There is no file {path}{where}. Correct its path, or put the file there.") from error
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror or error}). Make it readable, or name another."
-        ) from error
-    except MemoryError as error:
-        raise DataError(f"{path} does not fit into memory. Save fewer images, or save them as uint8.") from error
-    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise BadArraysError(f"{path} is damaged or incomplete ({one_line(error)}). Copy it again.") from error
-    except (ValueError, RuntimeError, pickle.UnpicklingError) as error:
-        raise BadArraysError(
-            f"{path} cannot be read as an npz file without pickle ({one_line(error)})."
-            " Save plain arrays of numbers with numpy.savez."
-        ) from error
+    arrays = read_arrays(path, ARRAYS, lambda headers: _check_layout(headers, str(path)))
     return from_arrays(arrays, str(path))
-
-
-def _read_arrays(file: io.BufferedReader, path: Path) -> dict[str, Any]:
-    if file.peek(2)[:2] != b"PK":  # numpy would speak of pickle
-        raise BadArraysError(f"{path} is no npz file. Save {', '.join(ARRAYS)} with numpy.savez.")
-    saved = np.load(file, allow_pickle=False)
-    missing = [name for name in ARRAYS if name not in saved.files]
-    if missing:
-        others = ", ".join(saved.files) or "nothing"
-        raise BadArraysError(f"{path} lacks {', '.join(missing)}. Save {', '.join(ARRAYS)} (it has {others}).")
-    arrays = {name: saved[name] for name in ARRAYS}
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # of what it does not know, numpy gives the bytes
-            raise BadArraysError(f"{path}: {name} is no array. Save plain arrays of numbers with numpy.savez.")
-    return arrays
 
 
 def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -150,58 +115,78 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
 
 def from_arrays(arrays: Mapping[str, Any], where: str) -> Dataset:
     """The data set in arrays such as :func:`read_npz` wants; BadArraysError, which names ``where``, if they are not."""
-
-    def demand(holds: bool, problem: str) -> None:
-        if not holds:
-            raise BadArraysError(f"{where}: {problem}.")
-
-    images = {name: _images(name, arrays[name], demand) for name in ("x_train", "x_test")}
-    labels = {name: _labels(name, arrays[name], len(images[f"x{name[1:]}"]), demand) for name in ("y_train", "y_test")}
-    shapes = [tuple(images[name].shape[1:]) for name in ("x_train", "x_test")]
-    demand(shapes[0] == shapes[1], f"x_train and x_test must have images of one shape, not {shapes[0]} and {shapes[1]}")
-    present = torch.unique(labels["y_train"])
+    _check_layout(arrays, where)
+    train_images, test_images = (_images(name, arrays[name], where) for name in ("x_train", "x_test"))
+    train_labels, test_labels = (_labels(name, arrays[name], where) for name in ("y_train", "y_test"))
+    present = torch.unique(train_labels)
     classes = int(present[-1]) + 1
-    demand(classes > 1, "y_train has a single class, so that there is nothing to learn")
+    _demand(classes > 1, where, "y_train has a single class, so that there is nothing to learn")
     absent = sorted(set(range(min(classes, 10**6))) - set(present.tolist()))
-    demand(
+    _demand(
         not absent,
+        where,
         f"y_train must have whole numbers from 0 without gaps, but no label is {absent[0] if absent else ''} while the"
         f" largest is {classes - 1}",
     )
-    largest = int(labels["y_test"].max())
-    demand(largest < classes, f"y_test has the label {largest}, which y_train lacks")
-    return Dataset(images["x_train"], labels["y_train"], images["x_test"], labels["y_test"], classes)
+    largest = int(test_labels.max())
+    _demand(largest < classes, where, f"y_test has the label {largest}, which y_train lacks")
+    return Dataset(train_images, train_labels, test_images, test_labels, classes)
 
 
-def _images(name: str, array: Any, demand: Any) -> Tensor:
+def _demand(holds: bool, where: str, problem: str) -> None:
+    if not holds:
+        raise BadArraysError(f"{where}: {problem}.")
+
+
+def _check_layout(arrays: Mapping[str, Any], where: str) -> None:
+    """Check what shapes and types show, whether of arrays or of their headers."""
+    for name in ("x_train", "x_test"):
+        shape, dtype = arrays[name].shape, arrays[name].dtype
+        flat = f"{name} must be N x H x W or N x H x W x C, not of shape {shape}"
+        _demand(len(shape) in (3, 4), where, flat)
+        _demand(min(shape) > 0, where, f"{name} is empty, of shape {shape}")
+        channels_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+        last = f"{name} must have its channels last, not the shape {shape}; use numpy.moveaxis(x, 1, 3)"
+        _demand(not channels_first, where, last)
+        scale = f"{name} must be uint8, or float in [0, 1], not {dtype}"
+        _demand(dtype.kind == "f" or dtype == np.uint8, where, scale)
+    for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
+        shape, dtype, images = arrays[y].shape, arrays[y].dtype, arrays[x].shape[0]
+        _demand(dtype.kind in "iu", where, f"{y} must have whole numbers, not {dtype}")
+        row = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+        _demand(row, where, f"{y} must have one label per image (shape N), not the shape {shape}")
+        _demand(shape[0] == images, where, f"{y} has {shape[0]} labels for {images} images of {x}")
+    shapes = [_shape_of_image(arrays[name].shape) for name in ("x_train", "x_test")]
+    alike = f"x_train and x_test must have images of one shape, not {shapes[0]} and {shapes[1]}"
+    _demand(shapes[0] == shapes[1], where, alike)
+
+
+def _shape_of_image(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(C, H, W)."""
+    return (*shape[3:], *shape[1:3]) if len(shape) == 4 else (1, *shape[1:])
+
+
+def _images(name: str, array: Any, where: str) -> Tensor:
     """Images as uint8 of shape (N, C, H, W)."""
-    shape = array.shape
-    demand(array.ndim in (3, 4), f"{name} must be N x H x W or N x H x W x C, not of shape {shape}")
-    demand(0 not in shape, f"{name} is empty, of shape {shape}")
-    channels_first = array.ndim == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
-    demand(
-        not channels_first, f"{name} must have its channels last, not the shape {shape}; use numpy.moveaxis(x, 1, 3)"
-    )
-    is_float = np.issubdtype(array.dtype, np.floating)
-    demand(is_float or array.dtype == np.uint8, f"{name} must be uint8, or float in [0, 1], not {array.dtype}")
-    if is_float:
+    if array.dtype.kind == "f":
         low, high = array.min(), array.max()  # not a number if one is not
-        demand(
+        _demand(
             low >= 0 and high <= 1,
+            where,
             f"{name} must be in [0, 1] where it is {array.dtype}, not from {low:g} to {high:g}; divide by the largest"
             " value, or save it as uint8",
         )
-        array = np.rint(array * 255).astype(np.uint8)
+        levels = np.empty(array.shape, np.uint8)
+        for image, level in zip(array, levels, strict=True):  # one by one: all at once take three times the memory
+            level[...] = np.rint(image * 255)
+        array = levels
     last = array if array.ndim == 4 else array[..., np.newaxis]
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(last, 3, 1)))
 
 
-def _labels(name: str, array: Any, images: int, demand: Any) -> Tensor:
+def _labels(name: str, array: Any, where: str) -> Tensor:
     """Labels as int64 of shape (N,)."""
-    demand(np.issubdtype(array.dtype, np.integer), f"{name} must have whole numbers, not {array.dtype}")
-    flat = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-    demand(flat.ndim == 1, f"{name} must have one label per image (shape N), not the shape {array.shape}")
-    demand(len(flat) == images, f"{name} has {len(flat)} labels for {images} images of x{name[1:]}")
-    demand(int(flat.min()) >= 0, f"{name} must have labels from 0, not {flat.min()}")
-    demand(int(flat.max()) < 2**63, f"{name} must have labels below 2^63, not {flat.max()}")
+    flat = array.reshape(-1)
+    _demand(int(flat.min()) >= 0, where, f"{name} must have labels from 0, not {flat.min()}")
+    _demand(int(flat.max()) < 2**63, where, f"{name} must have labels below 2^63, not {flat.max()}")
     return torch.from_numpy(flat.astype(np.int64))

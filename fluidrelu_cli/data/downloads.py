@@ -58,7 +58,7 @@ def _download(named: Named, archive: Archive, data_dir: Path, on_bytes: OnBytes)
     """Download an archive from the first of its addresses that has it."""
     place = data_dir / archive.path
     place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.part")  # one name for all processes: only one is here at a time
+    part = data_dir / archive.part
     problems = []
     try:
         for url in archive.urls:

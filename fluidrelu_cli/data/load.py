@@ -66,10 +66,11 @@ _in_memory: dict[tuple[object, ...], Dataset] = {}
 
 def _find_version(path: Path) -> tuple[int, ...]:
     """What changes when a user's file does: a process that lives on, as a cluster's worker, has to read it again."""
-    if not path.is_file():  # a named data set
-        return ()
-    status = path.stat()
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+    with contextlib.suppress(OSError, ValueError):  # what is wrong with it is reported when it is read
+        if path.is_file():  # no named data set
+            status = path.stat()
+            return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+    return ()
 
 
 def load(name: str, data_dir: Path, on_wait: OnWait = lambda _title: None) -> Dataset:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from filelock import FileLock, Timeout
-
 from fluidrelu_cli.data.catalogue import Named, path_of
 from fluidrelu_cli.data.dataset import Dataset, read_npz
 from fluidrelu_cli.errors import BadArraysError, DataError, MissingDataError, UsageError
+from fluidrelu_cli.files import lock_file
 
 OnWait: TypeAlias = Callable[[str], None]
 """Is given a data set's title when another process is getting it and this one begins to wait."""
@@ -50,25 +50,27 @@ def matches(named: Named, dataset: Dataset) -> bool:
 
 @contextlib.contextmanager
 def lock(named: Named, data_dir: Path, on_wait: OnWait) -> Iterator[None]:
-    """Keep other processes from getting the same data set; wait for one that already does.
+    """Keep other processes from getting the same data set; wait for one that already does. Clear what killed ones left.
 
     Raises:
         DataError: if the folder cannot be written, by this or by what is done within.
+        StorageError: if its file system cannot lock files.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        file_lock = FileLock(data_dir / f"{named.name}.lock")
-        try:
-            file_lock.acquire(timeout=0)
-        except Timeout:
-            on_wait(named.title)
-            file_lock.acquire()
-        try:
+        with lock_file(data_dir / f"{named.name}.lock", "--data-dir", lambda: on_wait(named.title)):
+            _clear_leftovers(named, data_dir)
             yield
-        finally:
-            file_lock.release()
     except OSError as error:
         raise explain_unwritable(named, data_dir, error) from error
+
+
+def _clear_leftovers(named: Named, data_dir: Path) -> None:
+    """Remove what processes that were killed left while they made the data set's file: nobody else is here now."""
+    for folder in data_dir.glob(f".{named.name}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in data_dir.glob(f".{named.name}.npz.*.tmp"):
+        file.unlink(missing_ok=True)
 
 
 def explain_unwritable(named: Named, data_dir: Path, error: BaseException) -> DataError:

@@ -13,7 +13,11 @@ from fluidrelu_cli.report.evidence import Evidence
 def summarise(evidence: Evidence) -> Section:
     """Each activation's accuracies."""
     held_out = evidence.protocol.validation_images
-    diverged = [f"{run.trial.activation} seed {run.trial.seed}" for run in evidence.runs if run.diverged]
+    diverged = {
+        f"{run.trial.activation} seed {run.trial.seed}": run.epochs[-1].train_loss
+        for run in evidence.runs
+        if run.diverged
+    }
     return Section(
         "summary",
         f"{'Validation' if held_out else 'Test'} accuracy after the last epoch",

@@ -180,9 +180,10 @@ def held_out(images: int) -> str:
     )
 
 
-def diverged(names: Sequence[str]) -> str:
-    """Which runs ended with a loss that is not finite."""
-    return f"Diverged, with a loss that is not finite, but counted: {', '.join(names)}."
+def diverged(losses: Mapping[str, float]) -> str:
+    """Which runs diverged, and the training loss that each ended with."""
+    runs = ", ".join(f"{name} (training loss {loss:.0e})" for name, loss in losses.items())
+    return f"Diverged, but counted: {runs}."
 
 
 def reproduction(agreement: pd.DataFrame, against: str) -> str:

@@ -105,10 +105,10 @@ def attempt(
     """
     yield Started(job)
     try:
-        from fluidrelu_cli.data.catalogue import default_data_dir
+        from fluidrelu_cli.data.catalogue import choose_data_dir
         from fluidrelu_cli.training.loop import train_together
 
-        training = train_together(job.activation, job.trials, data_dir or default_data_dir(), device_name, on_step)
+        training = train_together(job.activation, job.trials, choose_data_dir(data_dir), device_name, on_step)
         while True:
             try:
                 epochs = next(training)

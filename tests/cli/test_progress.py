@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fluidrelu_cli.cli.progress import EpochLines, TransferProgress, TrialsProgress
+from fluidrelu_cli.cli.progress import EpochLines, TransferProgress, TrialsProgress, describe_run
 from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch, Provenance, Run
@@ -64,6 +65,14 @@ def test_without_a_terminal_there_is_one_plain_line_a_finished_trial() -> None:
         "3/5 elu seed 1: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
         "4/5 elu seed 2: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
     ]
+
+
+@pytest.mark.parametrize(("loss", "words"), [(7.1e23, "7e+23"), (math.nan, "nan"), (math.inf, "inf")])
+def test_a_run_that_diverged_is_shown_with_its_loss(loss: float, words: str) -> None:
+    run = make_run(RELU.trials[0], 2)
+    assert "diverged" not in describe_run(run)
+    run = replace(run, epochs=(*run.epochs[:-1], replace(run.epochs[-1], train_loss=loss)))
+    assert describe_run(run).endswith(f"(3 s); it diverged (its training loss is {words})")
 
 
 def test_a_terminal_shows_all_trials_and_each_running_one() -> None:

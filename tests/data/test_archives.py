@@ -8,6 +8,7 @@ import hashlib
 import importlib.abc
 import importlib.metadata
 import importlib.resources
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from fluidrelu_cli.data import archives
 from fluidrelu_cli.data.archives import explain_missing, list_archives, make_npz
 from fluidrelu_cli.data.catalogue import CATALOGUE, path_of
 from fluidrelu_cli.data.dataset import Dataset
+from fluidrelu_cli.data.downloads import fetch
 from fluidrelu_cli.data.load import load
 from fluidrelu_cli.data.store import read_named
 from fluidrelu_cli.errors import DataError, MissingDataError
@@ -68,10 +70,34 @@ def test_the_digest_of_mnist_is_that_of_its_archives_contents(data_dir: Path) ->
 
 
 def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    left = [".mnist-left/file", ".mnist.npz.4711.tmp", ".mnist.npz.4712.tmp", ".svhn.npz.4711.tmp"]
     (tmp_path / ".mnist-left").mkdir()
-    (tmp_path / ".mnist-left" / "file").touch()
-    make_npz(CATALOGUE["mnist"], tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["mnist.npz"]
+    for name in left:
+        (tmp_path / name).touch()
+    load("mnist", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"mnist.npz", "mnist.lock", ".svhn.npz.4711.tmp"}
+    (tmp_path / left[1]).touch()
+    fetch(CATALOGUE["mnist"], tmp_path)  # though there is nothing to get
+    assert {path.name for path in tmp_path.iterdir()} == {"mnist.npz", "mnist.lock", ".svhn.npz.4711.tmp"}
+
+
+def test_what_a_killed_download_left_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = ARCHIVES["kmnist"](tmp_path, monkeypatch)
+    part = tmp_path / list_archives(small.named)[1].part
+    part.write_text("half an arch")
+    load("kmnist", tmp_path)
+    assert part.parent == small.files[1].parent
+    assert not part.exists()
+
+
+def test_an_archive_that_is_a_pipe_or_a_device_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = ARCHIVES["kmnist"](tmp_path, monkeypatch)
+    for file in small.files[:2]:
+        file.unlink()
+    os.mkfifo(small.files[0])
+    small.files[1].symlink_to("/dev/zero")
+    with pytest.raises(MissingDataError, match=f"damaged: {small.files[0].name}, {small.files[1].name}"):
+        make_npz(small.named, tmp_path)
 
 
 # Archives of torchvision's data sets

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torchvision
 
-from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, default_data_dir, find, path_of
+from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, choose_data_dir, default_data_dir, find, path_of
 from fluidrelu_cli.errors import UsageError
 
 
@@ -54,3 +54,29 @@ def test_data_is_kept_in_the_users_cache(cache: str, expected: str, monkeypatch:
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("XDG_CACHE_HOME", cache)
     assert default_data_dir() == Path(expected) / "fluidrelu"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("~nobody-of-this-name/x.npz", "home directory"),
+        ("a" * 300 + "/x.npz", "File name too long"),
+        ("é" * 126 + ".npz", "File name too long"),
+        ("a/" * 3000 + "x.npz", "File name too long"),
+        ("a\0b.npz", "embedded null byte"),
+    ],
+)
+def test_what_no_file_can_be_called_is_refused(path: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=r"^There can be no data set '.+' \(.+\)\. Name another\.$") as error:
+        canonical(path)
+    assert reason in str(error.value)
+    with pytest.raises(UsageError, match=r"^There can be no data folder '.+' \(.+\)\. Name another\.$") as error:
+        choose_data_dir(Path(path))
+    assert "\0" not in str(error.value)
+
+
+def test_the_data_folder_is_the_one_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert choose_data_dir(None) == default_data_dir()
+    assert choose_data_dir(Path("~/data")) == Path("/home/me/data")
+    assert choose_data_dir(Path("data")) == Path("data")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
+import socket
+import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fluidrelu_cli.data import npz
 from fluidrelu_cli.data.dataset import Dataset, from_arrays, read_npz, write_npz
 from fluidrelu_cli.errors import BadArraysError, DataError, FluidReluError, StorageError, UsageError
 
@@ -182,8 +187,80 @@ def write_changed_compressed_bytes(file: Path) -> None:
     file.write_bytes(content)
 
 
+def link_to_device(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+def write_socket(file: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(file))
+
+
+def as_npy(array: Any) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+def claim(shape: tuple[int, ...], dtype: str) -> bytes:
+    """The header of an npy file, without the array."""
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return content.getvalue()
+
+
+def write_forged(
+    file: Path,
+    changed: Mapping[str, bytes] | None = None,
+    forged: Mapping[str, Mapping[str, int]] | None = None,
+    compression: int = zipfile.ZIP_STORED,
+) -> None:
+    """Write an npz file some of whose members have other content, or claim other things in the zip's directory."""
+    content = {name: as_npy(array) for name, array in arrays().items()} | dict(changed or {})
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, member in content.items():
+            archive.writestr(f"{name}.npy", member)
+        for name, claims in (forged or {}).items():
+            for field, value in claims.items():
+                setattr(archive.getinfo(f"{name}.npy"), field, value)
+
+
+def write_long_header(file: Path) -> None:
+    header = b"\x93NUMPY\x02\x00" + (2**32 - 1).to_bytes(4, "little") + bytes(10**6)
+    write_forged(file, {"x_test": header}, compression=zipfile.ZIP_DEFLATED)
+
+
+def write_absurd_shape(file: Path) -> None:
+    write_forged(file, {"y_train": claim((10**18,), "<i8")})
+
+
+def write_absurd_sizes(file: Path) -> None:
+    shapes = {"x_train": ((10**16, 5, 6, 3), "|u1"), "y_train": ((10**16,), "<i8")}
+    changed = {name: claim(*shape) + bytes(20_000) for name, shape in shapes.items()}
+    write_forged(file, changed, {name: {"file_size": 2**62, "compress_size": 2**62} for name in changed})
+
+
+def write_negative_shape(file: Path) -> None:
+    write_forged(file, {"x_train": claim((-8, 5, 6), "|u1")})
+
+
+def write_twice(file: Path) -> None:
+    np.savez(file, **arrays())
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("y_test", as_npy(np.array([0, 0, 0])))  # numpy takes either name
+
+
+def write_encrypted(file: Path) -> None:
+    write_forged(file, forged={"y_test": {"flag_bits": 1}})
+
+
+def write_bzip2(file: Path) -> None:
+    write_forged(file, compression=zipfile.ZIP_BZIP2)
+
+
 ALL = "x_train, y_train, x_test, y_test"
-UNREADABLE = "{} cannot be read as an npz file without pickle ("
+NO_FILE = "{} is a folder, a pipe or a device, not a file. Name an npz file."
+NO_NUMBERS = "is no array of numbers. Save plain arrays of numbers with numpy.savez."
 DAMAGED = "{} is damaged or incomplete ("
 
 
@@ -191,14 +268,24 @@ DAMAGED = "{} is damaged or incomplete ("
     ("write", "kind", "words"),
     [
         (write_nothing, UsageError, "There is no file {}. Correct its path, or put the file there."),
-        (write_folder, DataError, "{} cannot be read (Is a directory). Make it readable, or name another."),
+        (write_folder, DataError, NO_FILE),
+        (os.mkfifo, DataError, NO_FILE),
+        (link_to_device, DataError, NO_FILE),
+        (write_socket, DataError, NO_FILE),
         (write_text, BadArraysError, f"{{}} is no npz file. Save {ALL} with numpy.savez."),
         (write_array, BadArraysError, f"{{}} is no npz file. Save {ALL} with numpy.savez."),
         (write_other_names, BadArraysError, f"{{}} lacks {ALL}. Save {ALL} (it has images, labels)."),
         (write_no_labels, BadArraysError, f"{{}} lacks y_test. Save {ALL} (it has x_train, y_train, x_test)."),
         (write_empty_archive, BadArraysError, f"{{}} lacks {ALL}. Save {ALL} (it has nothing)."),
-        (write_no_arrays, BadArraysError, "{}: x_train is no array. Save plain arrays of numbers with numpy.savez."),
-        (write_pickled_labels, BadArraysError, UNREADABLE + "ValueError: Object arrays cannot be loaded"),
+        (write_no_arrays, BadArraysError, f"{{}}: x_train {NO_NUMBERS}"),
+        (write_pickled_labels, BadArraysError, f"{{}}: y_train {NO_NUMBERS}"),
+        (write_long_header, BadArraysError, "{} cannot be read as an npz file (ValueError: EOF: reading array header"),
+        (write_absurd_shape, BadArraysError, "{}: y_train is damaged or incomplete (of shape (1000000000000000000,)"),
+        (write_absurd_sizes, DataError, "{} would take 1,890,000,000,000 MB of memory, and "),
+        (write_negative_shape, BadArraysError, "{}: x_train is empty, of shape (-8, 5, 6)."),
+        (write_twice, BadArraysError, "{}: y_test is there twice. Save plain arrays"),
+        (write_encrypted, BadArraysError, "{}: y_test is encrypted. Save plain arrays"),
+        (write_bzip2, BadArraysError, "{}: x_train is compressed in a way that numpy does not use. Save plain arrays"),
         (write_truncated, BadArraysError, DAMAGED),
         (write_changed_byte, BadArraysError, DAMAGED + "BadZipFile: Bad CRC-32"),
         (write_changed_compressed_bytes, BadArraysError, DAMAGED),
@@ -220,12 +307,46 @@ def test_a_relative_path_is_reported_with_its_folder(tmp_path: Path, monkeypatch
         read_npz(Path("mine.npz"))
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_file_larger_than_the_free_memory_is_not_unpacked(
+    save: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unpack(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    file = tmp_path / "mine.npz"
+    save(file, **arrays(x_train=np.zeros((8, 500, 500, 3)), x_test=np.zeros((3, 500, 500, 3), np.uint8)))
+    assert 10**7 < npz.measure_free_memory() < 10**15
+    read_npz(file)
+    monkeypatch.setattr(npz, "measure_free_memory", lambda: 57.2e6)
+    monkeypatch.setattr("numpy.lib.format.read_array", unpack)
+    with pytest.raises(DataError) as error:
+        read_npz(file)
+    assert str(error.value) == (
+        f"{file} would take 59 MB of memory, and 57 MB are free. Save fewer images, or save them as uint8."
+    )
+
+
+@pytest.mark.parametrize("claimed", [0, 100])
+def test_a_member_is_not_unpacked_beyond_what_it_claims(claimed: int, tmp_path: Path) -> None:
+    file, honest = tmp_path / "mine.npz", as_npy(arrays()["x_train"])
+    forged = {"x_train": {"file_size": len(honest) + claimed}}
+    write_forged(file, {"x_train": honest + bytes(10**8)}, forged, zipfile.ZIP_DEFLATED)
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(BadArraysError):  # its checksum, if numpy reads as far
+            read_npz(file)
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_file_larger_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise MemoryError
 
     np.savez(tmp_path / "mine.npz", **arrays())
-    monkeypatch.setattr("numpy.load", full)
+    monkeypatch.setattr("numpy.lib.format.read_array", full)
     with pytest.raises(DataError, match=r"mine\.npz does not fit into memory\. Save fewer images, or save"):
         read_npz(tmp_path / "mine.npz")
 

@@ -181,6 +181,12 @@ def test_the_latest_data_stays_in_memory_until_its_file_changes(tmp_path: Path) 
     assert load_dataset(protocol, tmp_path).sha256 != again.sha256
 
 
+@pytest.mark.parametrize("name", ["a" * 300 + ".npz", "~nobody-of-this-name/x.npz"])
+def test_a_study_may_name_what_no_file_can_be_called(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There can be no data set"):
+        load_dataset(Protocol(dataset=name), tmp_path)
+
+
 def test_what_is_missing_is_downloaded_unless_it_must_not(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

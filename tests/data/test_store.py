@@ -16,7 +16,7 @@ from filelock import FileLock
 from fluidrelu_cli.data.catalogue import Named
 from fluidrelu_cli.data.dataset import write_npz
 from fluidrelu_cli.data.store import lock, read_named
-from fluidrelu_cli.errors import BadArraysError, DataError, MissingDataError
+from fluidrelu_cli.errors import BadArraysError, DataError, MissingDataError, StorageError
 
 NAMED = Named("kmnist", "Kuzushiji-MNIST", "KMNIST", (20, 10), (1, 4, 4), 10)
 
@@ -106,6 +106,16 @@ def test_a_folder_that_cannot_be_written_is_named(file: Path, monkeypatch: pytes
     with pytest.raises(DataError) as error, lock(NAMED, file.parent, fail(AssertionError())):
         pass
     assert str(error.value) == UNWRITABLE.format(file.parent, "Permission denied")
+
+
+def test_a_folder_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FileLock, "acquire", fail(OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))))
+    with pytest.raises(StorageError) as error, lock(NAMED, tmp_path, fail(AssertionError())):
+        pass
+    assert str(error.value) == (
+        f"{tmp_path} is on a file system that cannot lock files (No locks available). Name a folder on another one with"
+        " --data-dir."
+    )
 
 
 def test_a_disk_that_is_full_meanwhile_is_named_and_the_lock_released(tmp_path: Path) -> None:

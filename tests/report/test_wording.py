@@ -188,7 +188,9 @@ def test_question_and_answer_where_nothing_is_compared() -> None:
 
 def test_what_stands_out() -> None:
     assert wording.held_out(5000).startswith("All accuracies here are on 5,000 training images that were held out, not")
-    assert wording.diverged(["relu seed 0"]) == "Diverged, with a loss that is not finite, but counted: relu seed 0."
+    assert wording.diverged({"relu seed 0": 7.1e23, "elu seed 1": math.nan}) == (
+        "Diverged, but counted: relu seed 0 (training loss 7e+23), elu seed 1 (training loss nan)."
+    )
     assert wording.other_protocol({"train_images": (500, None), "lr": (0.1, 0.001)}) == (
         "This is not the protocol that stands for the paper's (train images 500, lr 0.1): do not compare with the"
         " published numbers."

@@ -1,0 +1,72 @@
+"""What an activation does, found by trying it: habits that make a comparison say something else than it seems to."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fluidrelu_cli.networks.named import Activation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def describe_habits(activation: Activation) -> list[str]:
+    """A sentence for each habit: it draws random numbers, looks at other units, or is linear.
+
+    There is none on what cannot be tried. Torch's random numbers go on afterwards as if nothing had been drawn.
+    """
+    import torch
+
+    habits: list[str] = []
+    with (
+        torch.random.fork_rng(devices=[]),
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+        contextlib.suppress(Exception, SystemExit),  # training reports what it raises
+    ):
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        habits.extend(_find_habits(activation.make(4)))
+    return [f"{activation.name} {habit}" for habit in habits]
+
+
+def _find_habits(module: nn.Module) -> Iterator[str]:
+    import torch
+
+    def apply(values: Tensor) -> Tensor:
+        result: Tensor = module(values.clone())  # it may work in place
+        return result
+
+    # As many images as named._try has; values beyond where a clipped function is clipped, and within.
+    v, w = 10 * torch.randn(2, 2, 4, 8, 8)
+    first, *others = (apply(v) for _ in range(8))
+    if not all(_are_close(first, other) for other in others):
+        yield (
+            "gives different values for the same input while it trains (it draws random numbers or keeps a state), so"
+            " its runs differ for that reason, too."
+        )
+        return  # what follows compares outputs
+    half = torch.rand_like(v) < 0.5
+    changed = [(apply(torch.where(which, 10 * w, v)), ~which) for which in (half, ~half)]
+    if not all(_are_close(result[kept], first[kept]) for result, kept in changed):
+        yield "does not act on each unit alone: its value at one unit depends on others."
+    if _is_linear(apply, v, w):
+        for parameter in module.parameters():  # a learned slope may only start where the function is linear
+            torch.nn.init.uniform_(parameter, -1, 1)
+        if _is_linear(apply, v, w):
+            yield "is linear, so the network's only non-linearity is its pooling, if it has any."
+
+
+def _is_linear(apply: Callable[[Tensor], Tensor], v: Tensor, w: Tensor) -> bool:
+    """Whether the value in the middle between two inputs is in the middle between their values."""
+    return _are_close(apply((v + w) / 2), (apply(v) + apply(w)) / 2)
+
+
+def _are_close(v: Tensor, w: Tensor) -> bool:
+    import torch
+
+    return torch.allclose(v, w, rtol=1e-4, atol=1e-4, equal_nan=True)
