@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import queue
 import traceback
 from collections.abc import Generator, Sequence
 from concurrent.futures import CancelledError, Future
@@ -31,7 +32,7 @@ class Pool(abc.ABC):
 
 
 def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-    """Run jobs on a pool, which is closed at the end, and yield events as they happen.
+    """Run jobs, no two of them the same, on a pool, which is closed at the end, and yield events as they happen.
 
     Every trial ends in exactly one Finished or Failed. Closing the iterator abandons the jobs that are left.
 
@@ -39,17 +40,24 @@ def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
         BrokenProcessPool: when one of this machine's workers dies.
         FluidReluError: when a cluster is lost.
     """
-    pending: dict[Future[Outcome], Job] = {}
+    in_flight: set[Job] = set()
+    ended: queue.SimpleQueue[tuple[Job, Future[Outcome]]] = queue.SimpleQueue()
+
+    def submit(job: Job) -> None:
+        in_flight.add(job)
+        pool.submit(job).add_done_callback(lambda future: ended.put((job, future)))
+
     try:
         for job in jobs:
-            pending[pool.submit(job)] = job
-        while pending:
+            submit(job)
+        while in_flight:
             update = pool.next_update()
-            if update is not None and update.job in pending.values():  # not a straggler of a job that has ended
+            if update is not None and update.job in in_flight:  # not a straggler of a job that has ended
                 yield update
             broken = None
-            for future in [future for future in pending if future.done()]:
-                job = pending.pop(future)
+            while not ended.empty():
+                job, future = ended.get()
+                in_flight.remove(job)
                 try:
                     outcome = _take_outcome(future, job)
                 except BrokenProcessPool as error:  # raised below, after the outcomes that did arrive
@@ -57,11 +65,12 @@ def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
                     continue
                 yield outcome
                 if isinstance(outcome, Split):
-                    pending |= {pool.submit(half): half for half in outcome.job.halves()}
+                    for half in outcome.job.halves():
+                        submit(half)
             if broken is not None:
                 raise broken
     finally:
-        pool.close(abandon=bool(pending))
+        pool.close(abandon=bool(in_flight))
 
 
 def _take_outcome(future: Future[Outcome], job: Job) -> Outcome:
