@@ -13,6 +13,7 @@ from fluidrelu_cli.errors import FluidReluError, one_line
 from fluidrelu_cli.workers.events import Event, Job, Outcome, Split, Update, fail
 
 POLL_SECONDS = 0.1
+LOST = "The workers can no longer be reached; what is finished is kept: the same command goes on."
 
 
 class Pool(abc.ABC):
@@ -38,7 +39,7 @@ def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
 
     Raises:
         BrokenProcessPool: when one of this machine's workers dies.
-        FluidReluError: when a cluster is lost.
+        FluidReluError: when a cluster is lost, or has only workers left that do not fit.
     """
     in_flight: set[Job] = set()
     ended: queue.SimpleQueue[tuple[Job, Future[Outcome]]] = queue.SimpleQueue()
@@ -79,8 +80,6 @@ def _take_outcome(future: Future[Outcome], job: Job) -> Outcome:
     except BrokenProcessPool:
         raise
     except CancelledError as error:
-        raise FluidReluError(
-            "The workers can no longer be reached; what is finished is kept: the same command goes on."
-        ) from error
+        raise FluidReluError(LOST) from error
     except Exception as error:  # the job or its result cannot be pickled, or its workers on a cluster died
         return fail(job, one_line(error), traceback.format_exc())
