@@ -91,11 +91,11 @@ class DaskPool(Pool):
             self._needs[GPU_RESOURCE] = 1
         self._executor = self._client.get_executor(pure=False, resources=self._needs)
         self._waiting: deque[tuple[Job, Future[Outcome]]] = deque()
-        self._handed_out: set[Future[Outcome]] = set()
+        self._handed_out: set[Future[bytes]] = set()
         self._room = 0
         self._next_look = self._last_fit = time.monotonic()
-        self._updates: queue.SimpleQueue[Update] = queue.SimpleQueue()
-        self._client.subscribe_topic(self._name, lambda event: self._updates.put(pickle.loads(event[1])))
+        self._updates: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._client.subscribe_topic(self._name, lambda event: self._updates.put(event[1]))
 
     def submit(self, job: Job) -> Future[Outcome]:
         future: Future[Outcome] = Future()
@@ -106,8 +106,10 @@ class DaskPool(Pool):
         self._follow_workers()
         while self._waiting and len(self._handed_out) < self._room:
             self._hand_out(*self._waiting.popleft())
-        with contextlib.suppress(queue.Empty):
-            return self._updates.get(timeout=POLL_SECONDS)
+        # What cannot be read is dropped: of a job that goes on, it is the outcome that matters.
+        with contextlib.suppress(queue.Empty, FluidReluError):
+            update: Update = _unpack(self._updates.get(timeout=POLL_SECONDS), Update)
+            return update
         return None
 
     def close(self, *, abandon: bool) -> None:
@@ -120,10 +122,10 @@ class DaskPool(Pool):
             self._client.close(timeout=CONNECT_SECONDS)
 
     def _hand_out(self, job: Job, future: Future[Outcome]) -> None:
-        def settle(answer: Future[Outcome]) -> None:
+        def settle(answer: Future[bytes]) -> None:
             self._handed_out.discard(answer)
             try:
-                future.set_result(answer.result())
+                future.set_result(_unpack(answer.result(), Outcome))
             except BaseException as error:  # a CancelledError too
                 future.set_exception(error)
 
@@ -160,6 +162,18 @@ class DaskPool(Pool):
             f"The Dask cluster at {self._address} does not fit: {who} has {versions}, but this machine has"
             f" {self._versions}. Install the same on both; what is finished is kept."
         )
+
+
+def _unpack(data: bytes, kind: Any) -> Any:
+    """What a worker sent; FluidReluError if it is nothing of this kind."""
+    try:
+        value = pickle.loads(data)
+    except Exception as error:
+        value = error
+    if not isinstance(value, kind):
+        problem = one_line(value) if isinstance(value, Exception) else f"a {type(value).__name__}"
+        raise FluidReluError(f"What a worker sent cannot be read ({problem}). Install the same versions on all hosts.")
+    return value
 
 
 def _connect(address: str) -> Client:
@@ -209,7 +223,8 @@ _one_at_a_time = threading.Lock()
 """Held by the thread that trains: a trial sets up random numbers and threads for the whole process."""
 
 
-def _work(job: Job, data_dir: Path | None, device_name: str, topic: str) -> Outcome:
+def _work(job: Job, data_dir: Path | None, device_name: str, topic: str) -> bytes:
+    """The outcome, as bytes because Dask would wait for ever for a result that the client cannot unpickle."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -225,7 +240,7 @@ def _work(job: Job, data_dir: Path | None, device_name: str, topic: str) -> Outc
     try:
         for event in attempt(job, data_dir, device_name, stop_if_cancelled):
             if isinstance(event, Outcome):
-                return event
+                return pickle.dumps(event)
             worker.log_event(topic, pickle.dumps(event))
         raise AssertionError("an attempt ends with its outcome")
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -34,8 +35,8 @@ import fluidrelu_cli
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.workers import cluster
-from fluidrelu_cli.workers.cluster import DaskPool
-from fluidrelu_cli.workers.events import Event, Job
+from fluidrelu_cli.workers.cluster import DaskPool, _unpack
+from fluidrelu_cli.workers.events import Event, Failed, Job, Started, Update
 from fluidrelu_cli.workers.pool import follow
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -437,6 +438,32 @@ def test_jobs_wait_for_workers_and_go_on_with_the_first_that_fits(
         late.add_worker("second", files={"mine.py": ACTIVATIONS})
         events.extend(following)
     assert sorted(run.trial.seed for run in runs_in(events)) == [0, 1, 2, 3]
+
+
+@real_cluster
+def test_a_result_that_cannot_be_read_here_is_a_failure_in_a_sentence(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send_nonsense(_job: Job, _data_dir: Path | None, _device_name: str, topic: str) -> bytes:
+        from distributed import get_worker
+
+        get_worker().log_event(topic, b"cnowhere\nUpdate\n.")
+        return b"cnowhere\nOutcome\n."
+
+    monkeypatch.setattr(cluster, "_work", send_nonsense)
+    [failed] = follow(DaskPool(address, None, "cpu"), [make_job("relu")])
+    assert isinstance(failed, Failed)
+    assert failed.error == (
+        "FluidReluError: What a worker sent cannot be read (ModuleNotFoundError: No module named 'nowhere')."
+        " Install the same versions on all hosts."
+    )
+
+
+def test_only_the_kind_that_is_expected_is_unpacked() -> None:
+    started = Started(make_job("relu"))
+    assert _unpack(pickle.dumps(started), Update) == started
+    with pytest.raises(FluidReluError, match=r"What a worker sent cannot be read \(a str\)\. Install"):
+        _unpack(pickle.dumps("nonsense"), Update)
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
