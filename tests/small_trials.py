@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
@@ -42,6 +46,21 @@ def without_timings(run: Run) -> Run:
     """What two runs of one trial on one machine share."""
     epochs = tuple(replace(epoch, train_seconds=0.0, test_seconds=0.0) for epoch in run.epochs)
     return replace(run, epochs=epochs, provenance=replace(run.provenance, wall_seconds=None))
+
+
+@contextlib.contextmanager
+def counted_comparisons(kind: type) -> Iterator[Counter[str]]:
+    """How often two values of a class are compared within the context."""
+    counter = Counter[str]()
+    compare = vars(kind)["__eq__"]
+
+    def count(one: object, other: object) -> bool:
+        counter[kind.__name__] += 1
+        return bool(compare(one, other))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "__eq__", count)
+        yield counter
 
 
 def runs_in(events: Iterable[Event]) -> list[Run]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,13 +87,13 @@ def group_jobs(trials: Sequence[Trial], activations: Sequence[Activation], batch
     """Put trials into jobs of one activation and at most ``batch_seeds`` trials, in the order of their first trials."""
     by_name = {activation.name: activation for activation in activations}
     jobs: list[list[Trial]] = []
+    last: dict[str, list[Trial]] = {}  # each activation's, the only one that may have room
     for trial in trials:
-        for job in jobs if batch_seeds > 1 else ():
-            if job[0].activation == trial.activation and len(job) < batch_seeds:
-                job.append(trial)
-                break
-        else:
-            jobs.append([trial])
+        job = last.get(trial.activation)
+        if job is None or len(job) >= batch_seeds:
+            job = last[trial.activation] = []
+            jobs.append(job)
+        job.append(trial)
     return [Job(by_name[job[0].activation], tuple(job)) for job in jobs]
 
 
@@ -125,10 +126,10 @@ def attempt(
 
 def run_in_this_process(jobs: Sequence[Job], data_dir: Path | None, device_name: str) -> Generator[Event, None, None]:
     """Train jobs in this process, one after the other, and yield what happens; torch's settings are put back."""
-    waiting = list(jobs)
+    waiting = deque(jobs)
     with own_torch_settings():
         while waiting:
-            for event in attempt(waiting.pop(0), data_dir, device_name):
+            for event in attempt(waiting.popleft(), data_dir, device_name):
                 yield event
                 if isinstance(event, Split):
-                    waiting[:0] = event.job.halves()
+                    waiting.extendleft(reversed(event.job.halves()))

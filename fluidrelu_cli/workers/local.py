@@ -94,11 +94,11 @@ def run_on_this_machine(
 
     Raises FluidReluError if workers die before they begin a job.
     """
-    waiting, suspects = list(jobs), list[Job]()
+    waiting, suspects = dict.fromkeys(jobs), list[Job]()  # a dict is a set that keeps its order
     heard = False
     while waiting or suspects:
         alone = bool(suspects)
-        left = [suspects.pop(0)] if alone else waiting
+        left = dict.fromkeys([suspects.pop(0)]) if alone else waiting
         started = set[Job]()
         pool = ProcessPool(1 if alone else min(workers, sum(len(job.trials) for job in left)), data_dir, device_name)
         try:
@@ -107,19 +107,21 @@ def run_on_this_machine(
                     heard = True
                     started.add(event.job)
                     if isinstance(event, Outcome):
-                        left.remove(event.job)
+                        del left[event.job]
                     if isinstance(event, Split):
-                        left.extend(event.job.halves())
+                        left |= dict.fromkeys(event.job.halves())
                     yield event
         except BrokenProcessPool as error:
             if not alone:
                 # A worker may die before it reports that it has started; then it had one of the first jobs in line.
-                suspects = [job for job in left if job in started] or left[:workers]
-                waiting = [job for job in left if job not in suspects]
+                suspects = [job for job in left if job in started] or list(left)[:workers]
+                for job in suspects:
+                    del waiting[job]
             elif len(left) > 1:  # halves of a job that raised; only one of them was in flight
-                suspects = left + suspects
+                suspects = [*left, *suspects]
             elif heard:
-                outcome = fail(left[0], DEATH, DEATH)
+                [job] = left
+                outcome = fail(job, DEATH, DEATH)
                 yield outcome
                 suspects.extend(outcome.job.halves() if isinstance(outcome, Split) else ())
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import queue
 import traceback
 from collections.abc import Generator, Sequence
 from concurrent.futures import CancelledError, Future
@@ -12,6 +13,7 @@ from fluidrelu_cli.errors import FluidReluError, one_line
 from fluidrelu_cli.workers.events import Event, Job, Outcome, Split, Update, fail
 
 POLL_SECONDS = 0.1
+LOST = "The workers can no longer be reached; what is finished is kept: the same command goes on."
 
 
 class Pool(abc.ABC):
@@ -31,25 +33,32 @@ class Pool(abc.ABC):
 
 
 def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
-    """Run jobs on a pool, which is closed at the end, and yield events as they happen.
+    """Run jobs, no two of them the same, on a pool, which is closed at the end, and yield events as they happen.
 
     Every trial ends in exactly one Finished or Failed. Closing the iterator abandons the jobs that are left.
 
     Raises:
         BrokenProcessPool: when one of this machine's workers dies.
-        FluidReluError: when a cluster is lost.
+        FluidReluError: when a cluster is lost, or has only workers left that do not fit.
     """
-    pending: dict[Future[Outcome], Job] = {}
+    in_flight: set[Job] = set()
+    ended: queue.SimpleQueue[tuple[Job, Future[Outcome]]] = queue.SimpleQueue()
+
+    def submit(job: Job) -> None:
+        in_flight.add(job)
+        pool.submit(job).add_done_callback(lambda future: ended.put((job, future)))
+
     try:
         for job in jobs:
-            pending[pool.submit(job)] = job
-        while pending:
+            submit(job)
+        while in_flight:
             update = pool.next_update()
-            if update is not None and update.job in pending.values():  # not a straggler of a job that has ended
+            if update is not None and update.job in in_flight:  # not a straggler of a job that has ended
                 yield update
             broken = None
-            for future in [future for future in pending if future.done()]:
-                job = pending.pop(future)
+            while not ended.empty():
+                job, future = ended.get()
+                in_flight.remove(job)
                 try:
                     outcome = _take_outcome(future, job)
                 except BrokenProcessPool as error:  # raised below, after the outcomes that did arrive
@@ -57,11 +66,12 @@ def follow(pool: Pool, jobs: Sequence[Job]) -> Generator[Event, None, None]:
                     continue
                 yield outcome
                 if isinstance(outcome, Split):
-                    pending |= {pool.submit(half): half for half in outcome.job.halves()}
+                    for half in outcome.job.halves():
+                        submit(half)
             if broken is not None:
                 raise broken
     finally:
-        pool.close(abandon=bool(pending))
+        pool.close(abandon=bool(in_flight))
 
 
 def _take_outcome(future: Future[Outcome], job: Job) -> Outcome:
@@ -70,8 +80,6 @@ def _take_outcome(future: Future[Outcome], job: Job) -> Outcome:
     except BrokenProcessPool:
         raise
     except CancelledError as error:
-        raise FluidReluError(
-            "The workers can no longer be reached; what is finished is kept: the same command goes on."
-        ) from error
+        raise FluidReluError(LOST) from error
     except Exception as error:  # the job or its result cannot be pickled, or its workers on a cluster died
         return fail(job, one_line(error), traceback.format_exc())

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from command_line import (
@@ -27,14 +29,14 @@ from command_line import (
     words,
 )
 from distributed import Client
-from small_trials import make_job, runs_in, train, without_timings
+from small_trials import failures_in, make_job, runs_in, train, without_timings
 
 import fluidrelu_cli
 from fluidrelu_cli.errors import FluidReluError, UsageError
-from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.workers import cluster
-from fluidrelu_cli.workers.cluster import DaskPool, _work
-from fluidrelu_cli.workers.events import Event
+from fluidrelu_cli.workers.cluster import DaskPool, _unpack
+from fluidrelu_cli.workers.events import Event, Failed, Job, Started, Update
 from fluidrelu_cli.workers.pool import follow
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -43,9 +45,6 @@ real_cluster = pytest.mark.slow
 ROOT = Path(fluidrelu_cli.__file__).parents[1]
 PROTOCOL = Protocol(epochs=2, batch_size=50, train_images=300, test_images=100)
 ON_A_CPU = (*SMALL, "--device", "cpu")
-THREADS = {"one": 1, "two": 2}
-"""The workers by name, each with its number of threads; "two" alone declares a GPU."""
-
 ONLY_ON_TWO = "import torch\nclass Act(torch.nn.ReLU): pass\n"
 
 
@@ -65,7 +64,12 @@ class Cluster:
         wait_until(lambda: file.exists() and file.read_text().endswith("}"))
         self.address = json.loads(file.read_text())["address"]
 
-    def add_worker(self, name: str, *options: object) -> None:
+    def add_worker(self, name: str, *options: object, files: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Start a worker; what it imports is looked for among these files first."""
+        for path, text in files.items():
+            file = self._folder / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
         plain = ("--host", "127.0.0.1", "--no-nanny", "--name", name, "--death-timeout", "30", "--local-directory", ".")
         self._start("worker", self.address, *plain, *options, name=name)
 
@@ -93,7 +97,7 @@ class Cluster:
                 cwd=home,
                 env={
                     **os.environ,
-                    "PYTHONPATH": str(ROOT),
+                    "PYTHONPATH": os.pathsep.join([str(home), str(ROOT)]),
                     "XDG_CACHE_HOME": str(home / "cache"),
                 },
                 stdout=log,
@@ -125,14 +129,12 @@ def started(folder: Path) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("cluster")
-    for name in THREADS:
-        (folder / name).mkdir()
-        (folder / name / "mine.py").write_text(ACTIVATIONS)
-    (folder / "two" / "only_on_two.py").write_text(ONLY_ON_TWO)
-    with started(folder) as cluster:
-        cluster.add_worker("one", "--nthreads", 1)
-        cluster.add_worker("two", "--nthreads", 2, "--resources", "GPU=1")
+    both = {"mine.py": ACTIVATIONS}
+    with started(tmp_path_factory.mktemp("cluster")) as cluster:
+        cluster.add_worker("one", "--nthreads", 1, files=both)
+        cluster.add_worker(
+            "two", "--nthreads", 2, "--resources", "GPU=1", files={**both, "only_on_two.py": ONLY_ON_TWO}
+        )
         yield cluster
 
 
@@ -157,6 +159,12 @@ def trains_nothing(client: Client) -> bool:
 
 def runs_folder(folder: Path) -> Path:
     return folder / "results" / "local" / "runs"
+
+
+def slow_jobs(folder: Path, count: int) -> list[Job]:
+    """Jobs of a second each."""
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    return [make_job("mine:Slow", [seed], replace(PROTOCOL, epochs=1, train_images=100)) for seed in range(count)]
 
 
 @real_cluster
@@ -243,9 +251,7 @@ def test_a_command_that_is_stopped_leaves_no_task_running(
 def test_a_worker_that_is_killed_costs_nothing_but_time(
     address: str, running: Cluster, data_dir: Path, folder: Path
 ) -> None:
-    (folder / "mine.py").write_text(ACTIVATIONS)
-    protocol = replace(PROTOCOL, epochs=1, train_images=100)
-    jobs = [make_job("mine:Slow", [seed], protocol) for seed in range(3)]
+    jobs = slow_jobs(folder, 3)
     events: list[Event] = []
 
     def threads_of_one() -> int:
@@ -262,16 +268,14 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(
     runs = runs_in(events)
     assert sorted(run.trial.seed for run in runs) == [0, 1, 2]
     for run in runs:
-        [here] = train([Trial(protocol, "relu", run.trial.seed)], data_dir)  # Slow computes the same
+        [here] = train([replace(run.trial, activation="relu")], data_dir)  # Slow computes the same
         assert run.epochs[0].test_loss == pytest.approx(here.epochs[0].test_loss, rel=1e-5)
 
 
 @real_cluster
 def test_a_scheduler_that_is_lost_is_named_and_what_is_finished_is_kept(data_dir: Path, folder: Path) -> None:
-    (folder / "worker").mkdir()
-    (folder / "worker" / "mine.py").write_text(ACTIVATIONS)
     with started(folder) as cluster:
-        cluster.add_worker("worker", "--nthreads", 1)
+        cluster.add_worker("worker", "--nthreads", 1, files={"mine.py": ACTIVATIONS})
         process = start_repeat(folder, "--dask", cluster.address, "--data-dir", data_dir)
         wait_for_first_run(process)
         cluster.kill("scheduler")
@@ -284,6 +288,19 @@ def test_a_scheduler_that_is_lost_is_named_and_what_is_finished_is_kept(data_dir
     )
     assert "Traceback" not in output
     assert numbers(runs_folder(folder)).keys() == {"relu-seed0.csv"}
+
+
+@real_cluster
+@pytest.mark.usefixtures("impatient")
+def test_a_scheduler_that_is_lost_before_there_are_workers_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.2)
+    with started(folder) as lost:
+        following = follow(DaskPool(lost.address, None, "cpu"), [make_job("relu")])
+        lost.kill("scheduler")
+        with pytest.raises(FluidReluError, match="The workers can no longer be reached; what is finished is kept"):
+            next(following)
 
 
 @contextlib.contextmanager
@@ -363,17 +380,90 @@ def test_a_malformed_address_is_refused(address: str) -> None:
 
 
 @real_cluster
-def test_another_version_on_the_workers_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_on_the_cluster_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     there = fluidrelu_cli.__version__
     monkeypatch.setattr(fluidrelu_cli, "__version__", "0.0.1")
     sentence = refused(address, 1)
-    assert f"The Dask cluster at {address} does not fit: tcp://127.0.0.1:" in sentence
-    assert f"has fluidrelu-cli {there}, this machine 0.0.1. Install the same on both." in sentence
+    assert f"The Dask cluster at {address} does not fit: the scheduler has fluidrelu-cli {there}, " in sentence
+    assert ", but this machine has fluidrelu-cli 0.0.1, Python " in sentence
+    assert sentence.endswith(". Install the same on both; what is finished is kept.")
 
 
-def test_a_worker_of_another_version_that_comes_later_refuses(data_dir: Path) -> None:
-    with pytest.raises(FluidReluError, match=r"this worker has fluidrelu-cli .*, not 0\.0\.1: install"):
-        _work("0.0.1", make_job("relu"), data_dir, "cpu", "topic")
+MISFITS = {
+    "old": {"fluidrelu_cli/__init__.py": "__version__ = '0.0.1'"},
+    "without": {"fluidrelu_cli/__init__.py": "raise ImportError"},
+    "older Python": {"sitecustomize.py": "import platform\nplatform.python_version_tuple = lambda: ('3', '7', '17')"},
+}
+
+
+@real_cluster
+def test_workers_that_do_not_fit_and_come_late_get_no_trial(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command stops only when they are the only ones left."""
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(cluster, "RESTART_SECONDS", 1)
+    with started(folder) as late, connected(late.address) as client:
+        late.add_worker("fits", files={"mine.py": ACTIVATIONS})
+        client.wait_for_workers(1, timeout=PATIENCE)
+        following = follow(DaskPool(late.address, None, "cpu"), slow_jobs(folder, 8))
+        events = [next(following)]
+        for name, files in MISFITS.items():
+            late.add_worker(name, files=files)
+        wait_until(lambda: len(client.scheduler_info()["workers"]) == 1 + len(MISFITS))
+        while len(runs_in(events)) < 4:
+            events.append(next(following))
+        assert sum(map(len, client.processing().values())) <= 2  # others would count the loss of a worker, too
+        late.kill("fits")
+        with pytest.raises(FluidReluError, match=r"does not fit: .* has fluidrelu-cli .* what is finished is kept\.$"):
+            events.extend(following)
+        assert failures_in(events) == []
+        assert 4 <= len(runs_in(events)) < 8
+        assert client.run_on_scheduler(lambda dask_scheduler: "fluid" not in str([*dask_scheduler.worker_plugins]))
+        with pytest.raises(FluidReluError, match=r"does not fit: tcp://\S+ has fluidrelu-cli .*, but this machine has"):
+            DaskPool(late.address, None, "cpu")
+
+
+@real_cluster
+def test_jobs_wait_for_workers_and_go_on_with_the_first_that_fits(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.2)
+    with started(folder) as late:
+        pool = DaskPool(late.address, None, "cpu")
+        assert pool.workers == 0
+        jobs = slow_jobs(folder, 4)
+        following = follow(pool, jobs)
+        late.add_worker("first", files={"mine.py": ACTIVATIONS})
+        events = [next(following)]
+        late.kill("first")
+        late.add_worker("second", files={"mine.py": ACTIVATIONS})
+        events.extend(following)
+    assert sorted(run.trial.seed for run in runs_in(events)) == [0, 1, 2, 3]
+
+
+@real_cluster
+def test_a_result_that_cannot_be_read_here_is_a_failure_in_a_sentence(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send_nonsense(_job: Job, _data_dir: Path | None, _device_name: str, topic: str) -> bytes:
+        from distributed import get_worker
+
+        get_worker().log_event(topic, b"cnowhere\nUpdate\n.")
+        return b"cnowhere\nOutcome\n."
+
+    monkeypatch.setattr(cluster, "_work", send_nonsense)
+    [failed] = follow(DaskPool(address, None, "cpu"), [make_job("relu")])
+    assert isinstance(failed, Failed)
+    assert failed.error == (
+        "FluidReluError: What a worker sent cannot be read (ModuleNotFoundError: No module named 'nowhere')."
+        " Install the same versions on all hosts."
+    )
+
+
+def test_only_the_kind_that_is_expected_is_unpacked() -> None:
+    started = Started(make_job("relu"))
+    assert _unpack(pickle.dumps(started), Update) == started
+    with pytest.raises(FluidReluError, match=r"What a worker sent cannot be read \(a str\)\. Install"):
+        _unpack(pickle.dumps("nonsense"), Update)
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_trials import PROTOCOL, ended_in, failures_in, make_job, runs_in, splits_in, train, without_timings
+from small_trials import (
+    PROTOCOL,
+    counted_comparisons,
+    ended_in,
+    failures_in,
+    make_job,
+    runs_in,
+    splits_in,
+    train,
+    without_timings,
+)
 
 from fluidrelu_cli.networks.named import ACTIVATIONS, Activation, resolve
 from fluidrelu_cli.protocol import Trial
@@ -66,6 +76,22 @@ def test_every_trial_is_in_exactly_one_job(trials: list[Trial], batch_seeds: int
     for activation in {job.activation for job in jobs}:  # only the last job is not full
         sizes = [len(job.trials) for job in jobs if job.activation == activation]
         assert sizes[:-1] == [batch_seeds] * (len(sizes) - 1)
+
+
+def test_a_trial_is_not_compared_with_every_job() -> None:
+    class Name(str):
+        """A name that is compared as names are, but counted."""
+
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            return str.__eq__(self, other)
+
+    trials = [Trial(PROTOCOL, Name(name), seed) for seed in range(1000) for name in ("relu", "elu")]
+    with counted_comparisons(Name) as comparisons:
+        jobs = group_jobs(trials, list(ACTIVATIONS.values()), 2)
+    assert len(jobs) == len(trials) // 2
+    assert comparisons.total() <= 4 * len(trials)
 
 
 @given(some_trials)

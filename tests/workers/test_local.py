@@ -10,15 +10,28 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_trials import PROTOCOL, ended_in, failures_in, make_job, runs_in, splits_in, train, without_timings
+from small_trials import (
+    PROTOCOL,
+    counted_comparisons,
+    ended_in,
+    failures_in,
+    make_job,
+    runs_in,
+    splits_in,
+    train,
+    without_timings,
+)
 
 import fluidrelu_cli
 from fluidrelu_cli.workers import local
-from fluidrelu_cli.workers.events import EpochDone
+from fluidrelu_cli.workers.events import EpochDone, Finished, Job, Outcome
 from fluidrelu_cli.workers.local import DEATH, default_workers, run_on_this_machine
+from fluidrelu_cli.workers.pool import Pool
 
 ACTIVATIONS = """
     import os
@@ -142,6 +155,33 @@ def test_closing_the_iterator_ends_the_workers(data_dir: Path) -> None:
         next(events)
         assert len(multiprocessing.active_children()) == 1
     assert multiprocessing.active_children() == []
+
+
+class LastFirst(Pool):
+    """It does one job at a time, the last that it was given."""
+
+    def __init__(self, *_: object) -> None:
+        self._jobs: list[tuple[Job, Future[Outcome]]] = []
+
+    def submit(self, job: Job) -> Future[Outcome]:
+        self._jobs.append((job, Future()))
+        return self._jobs[-1][1]
+
+    def next_update(self) -> None:
+        job, future = self._jobs.pop()
+        future.set_result(Finished(replace(job), ()))
+
+    def close(self, *, abandon: bool) -> None:
+        assert not abandon
+
+
+def test_an_outcome_costs_the_same_however_many_jobs_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "ProcessPool", LastFirst)
+    jobs = [make_job("relu", [seed]) for seed in range(2000)]
+    with counted_comparisons(Job) as comparisons:
+        events = list(run_on_this_machine(jobs, 2, None, "cpu"))
+    assert [event.job for event in events] == jobs[::-1]
+    assert comparisons.total() <= 4 * len(jobs)
 
 
 @pytest.mark.slow

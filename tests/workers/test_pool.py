@@ -7,10 +7,11 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_trials import ended_in, make_job, runs_in, train, without_timings
+from small_trials import counted_comparisons, ended_in, make_job, runs_in, train, without_timings
 
 from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.run import Epoch
@@ -65,6 +66,16 @@ class ScriptedPool(Pool):
 
     def close(self, *, abandon: bool) -> None:
         self.closed.append(abandon)
+
+
+class CountedFuture(Future[Outcome]):
+    """It counts how often one of them is asked whether it is done."""
+
+    questions = 0
+
+    def done(self) -> bool:
+        CountedFuture.questions += 1
+        return super().done()
 
 
 EPOCH = Epoch(1, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0, {})
@@ -152,3 +163,27 @@ def test_closing_the_iterator_abandons_what_is_in_flight() -> None:
     assert pool.closed == []
     events.close()
     assert pool.closed == [True]
+
+
+def test_an_event_costs_the_same_however_many_jobs_are_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [make_job("relu", [seed]) for seed in range(2000)]
+
+    class EndingPool(ScriptedPool):
+        """Each update is from the last job that is left, and a copy, as those that come from another process are."""
+
+        def submit(self, job: Job) -> Future[Outcome]:
+            self.futures[job] = CountedFuture()
+            return self.futures[job]
+
+        def next_update(self) -> Update:
+            job, future = self.futures.popitem()
+            future.set_result(Finished(job, ()))
+            return Started(replace(job))
+
+    monkeypatch.setattr(CountedFuture, "questions", 0)
+    with counted_comparisons(Job) as comparisons:
+        events = list(follow(EndingPool(), jobs))
+    assert [event.job.trials[0].seed for event in events if isinstance(event, Finished)] == list(reversed(range(2000)))
+    assert len(events) == 2 * len(jobs)
+    assert comparisons.total() <= 4 * len(jobs)
+    assert CountedFuture.questions <= 4 * len(jobs)
