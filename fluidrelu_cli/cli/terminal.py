@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
-from fluidrelu_cli.errors import FluidReluError, one_line
+from fluidrelu_cli.errors import FluidReluError, one_line, printable
 
 WHERE_IT_RUNS = "Where it runs"
 WHERE_RESULTS_GO = "Where results go"
@@ -96,13 +96,32 @@ def _this_command() -> str:
     return f"{name} {shlex.join(sys.argv[1:])}"
 
 
-def say(line: str) -> None:
-    """Show a sentence on stderr."""
-    Console(stderr=True).print(line, soft_wrap=True, markup=False, highlight=False)
+def say(line: str, console: Console | None = None) -> None:
+    """Show a sentence on stderr, above what is drawn on the console."""
+    # soft_wrap: a line of a log file is one line
+    _print(console or Console(stderr=True), printable(line), soft_wrap=True)
 
 
 def show(part: Any) -> None:
     """Show a result on stdout; sentences are not broken into lines, and a narrow terminal does not break numbers."""
     console = Console()
     console.width = max(console.width, 80)
-    console.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
+    sentence = isinstance(part, str)
+    _print(console, printable(part) if sentence else part, soft_wrap=sentence)
+
+
+def show_text(text: str) -> None:
+    """Show lines of text on stdout; a program that reads them gets them as they are."""
+    if sys.stdout.isatty():
+        for line in _lines(text):
+            show(line)
+    else:
+        typer.echo(text, nl=False)
+
+
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n")  # splitlines() would take other characters for line breaks, too
+
+
+def _print(console: Console, part: Any, *, soft_wrap: bool) -> None:
+    console.print(part, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
