@@ -13,6 +13,7 @@ import shutil
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
 from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
-from fluidrelu_cli.errors import FluidReluError, one_line, printable
+from fluidrelu_cli.errors import FluidReluError, UsageError, one_line, printable
 
 WHERE_IT_RUNS = "Where it runs"
 WHERE_RESULTS_GO = "Where results go"
@@ -40,15 +41,24 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 class _Parser:
-    """Reads a command's options."""
+    """Reads a command's options: none that has one value may be given twice, where the last would win unnoticed."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
+            if not ctx.resilient_parsing:
+                self._refuse_repetition(ctx, args)
             parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
         except _ParsingError as error:
             error.message = printable(error.message)
             raise
         return parsed
+
+    def _refuse_repetition(self, ctx: Any, args: list[str]) -> None:
+        parser = self.make_parser(ctx)  # type: ignore[attr-defined]
+        _, _, given = parser.parse_args(list(args))
+        for option, times in Counter(given).items():
+            if times > 1 and option.param_type_name == "option" and not (option.multiple or option.is_flag):
+                raise UsageError(f"{max(option.opts, key=len)} is given {times} times: leave all but one out.")
 
 
 class _Command(_Parser, TyperCommand):
