@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing takes a while to import, in which Ctrl-C would give a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from fluidrelu_cli.api import compare, read_study
     from fluidrelu_cli.networks.activations import FluidReLU, ParametricActivation, fluid
 

@@ -47,3 +47,10 @@ def one_line(error: BaseException) -> str:
     """The error's class and message on one line, for a sentence that quotes it."""
     message = re.sub(r"\s+", " ", str(error)).strip()
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def printable(text: str) -> str:
+    """The text with what cannot be seen (escapes, line breaks, marks of direction) written out, such as ``\\x1b``."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -52,10 +52,8 @@ def acts() -> None:
 
     rows = [[activation.name, activation.formula, activation.source] for activation in ACTIVATIONS.values()]
     show(rich_table("Activations", ["name", "formula", "source"], rows, left=range(3)))
-    show(
-        '"v | g" means v for v ≥ 0 and g for v < 0; γ = v / (2 exp(a)), a learned per kernel from 0.\n'
-        "Any class of torch.nn works too (--act Mish), and any that can be imported (--act mymodule:MyAct)."
-    )
+    show('"v | g" means v for v ≥ 0 and g for v < 0; γ = v / (2 exp(a)), a learned per kernel from 0.')
+    show("Any class of torch.nn works too (--act Mish), and any that can be imported (--act mymodule:MyAct).")
 
 
 @app.command(epilog="Example: fluidrelu models")

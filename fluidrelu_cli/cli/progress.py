@@ -14,6 +14,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -21,7 +22,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
+from fluidrelu_cli.cli.terminal import say
+from fluidrelu_cli.errors import printable
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Epoch, Run
 from fluidrelu_cli.workers.events import EpochDone, Event, Failed, Finished, Job, Split, Started
@@ -51,8 +55,7 @@ class _Shown(Generic[Drawn]):
             self._live.stop()
 
     def _say(self, line: str) -> None:
-        # soft_wrap: a line of a log file is one line
-        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+        say(line, self._console)
 
 
 def _can_draw(console: Console) -> bool:
@@ -60,6 +63,13 @@ def _can_draw(console: Console) -> bool:
     if console.is_jupyter:
         return importlib.util.find_spec("ipywidgets") is not None
     return console.is_terminal and not console.is_dumb_terminal
+
+
+class _Words(TextColumn):
+    """What a format makes of a task, as it is: an activation's name may look like rich's markup."""
+
+    def render(self, task: Task) -> Text:
+        return Text(printable(self.text_format.format(task=task)))
 
 
 class TrialsProgress(_Shown[Progress]):
@@ -119,13 +129,13 @@ class TrialsProgress(_Shown[Progress]):
 
 def _bars(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        _Words("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("epochs"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        _Words("{task.fields[note]}"),
         console=console,
         # An epoch takes seconds to minutes: estimate the time left from the last ten minutes.
         speed_estimate_period=600,
@@ -159,7 +169,9 @@ class EpochLines(_Shown[Live]):
 
     def __init__(self, console: Console, trial: Trial) -> None:
         self._trial = trial
-        self._table = Table("epoch", "training loss", "test accuracy", title=trial_label(trial), title_justify="left")
+        self._table = Table(
+            "epoch", "training loss", "test accuracy", title=Text(printable(trial_label(trial))), title_justify="left"
+        )
         super().__init__(console, lambda: Live(self._table, console=console, transient=True))
 
     def show(self, done: Epoch) -> None:
@@ -179,7 +191,7 @@ class TransferProgress(_Shown[Progress]):
     """
 
     def __init__(self, console: Console) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+        columns = _Words("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
         super().__init__(console, lambda: Progress(*columns, TimeRemainingColumn(), console=console))
         self._files: dict[str, TaskID] = {}
 

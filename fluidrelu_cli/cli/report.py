@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, TrustOption, WorkersOption
-from fluidrelu_cli.cli.terminal import say, show
+from fluidrelu_cli.cli.terminal import say, show, show_text
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, restore_study, study_folder
 
@@ -64,14 +64,16 @@ def report(
     evidence = _gather(results, [study, *(beside or ())], baseline, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
     document = illustrate(build_document(evidence), kinds)
-    for note in document.notes:
-        say(note)
-    if output == "table":
-        for part in to_parts(document):
-            show(part)
-    else:
-        typer.echo(FORMATS[output](document), nl=False)
-    page = write_report(document, evidence.study.folder / "report")
+    try:  # first, because whoever reads what is printed may stop reading (`| head`)
+        page = write_report(document, evidence.study.folder / "report")
+    finally:
+        for note in document.notes:
+            say(note)
+        if output == "table":
+            for part in to_parts(document):
+                show(part)
+        else:
+            show_text(FORMATS[output](document))
     say(f"Written: {page}, with tables and figures in the same folder.")
 
 
@@ -145,9 +147,11 @@ def calibrate(
     runs = {study.protocol.batch_size: tabulate_runs(found.runs) for study, found in zip(opened, contents, strict=True)}
     table = calibration(runs, PAPER)
     cells = tables.calibration_cells(table)
-    show(tables.rich_table("ReLU against the paper's ReLU", *cells))
     folder = opened[0].folder.parent / "report"
-    replace_folder(folder, {"calibration.csv": csv_text(table), "calibration.md": tables.markdown(*cells)})
+    try:
+        replace_folder(folder, {"calibration.csv": csv_text(table), "calibration.md": tables.markdown(*cells)})
+    finally:
+        show(tables.rich_table("ReLU against the paper's ReLU", *cells))
     say(f"Written: {folder / 'calibration.csv'} and calibration.md in the same folder.")
 
 

@@ -124,6 +124,9 @@ def repeat(
 
     if workers is not None and dask is not None:
         raise UsageError("--workers is for this machine; a Dask cluster has its own: leave one of the two out.")
+    cores = default_workers("cpu")
+    if workers is not None and workers > 4 * cores:
+        say(f"--workers {workers} is far above this machine's {cores} cores: they take turns, and each needs memory.")
     where = {"elsewhere": dask is not None, "in_workers": dask is None}
     experiment = _prepare(results, study, requested, act, device, data_dir, offline, trust, **where)
     device_name = experiment.device_name

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fluidrelu_cli.errors import printable
 from fluidrelu_cli.run import RUN_COLUMNS
 
 if TYPE_CHECKING:
@@ -180,11 +181,14 @@ def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], l
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for index, name in enumerate(head):  # a name may look like rich's markup
-        table.add_column(Text(name), justify="left" if index in left else "right", overflow="fold")
+    # As Text, because a name may look like rich's markup.
+    caption = Text(printable(title), style="bold")
+    table = Table(title=caption, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for index, name in enumerate(head):
+        lines = Text("\n".join(map(printable, name.split("\n"))))
+        table.add_column(lines, justify="left" if index in left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import queue
 import signal
@@ -65,6 +66,7 @@ def start_fork_server() -> None:
     if _context().get_start_method() == "forkserver":
         # It inherits both: Ctrl-C is not for it, and a file of the current folder that is called random.py, say, must
         # not stand in for Python's own.
+        multiprocessing.resource_tracker.ensure_running()  # not within: its start unblocks interrupts
         with _interrupts_blocked(), _environment_variable("PYTHONSAFEPATH", "1"):
             multiprocessing.forkserver.ensure_running()
 

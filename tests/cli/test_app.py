@@ -81,6 +81,11 @@ pytestmark = pytest.mark.usefixtures("folder")
         ),
         ("calibrate nosuch", "There is no study in results/nosuch"),
         ("train --epochs two", "--epochs"),
+        ("train --seed 1 --seed 2", "Error: --seed is given 2 times: leave all but one out."),
+        ("train --lr 0.1 --act relu --lr=0.2", "Error: --lr is given 2 times: leave all but one out."),
+        ("repeat -n 1 -n 1 -n 1", "Error: -n is given 3 times: leave all but one out."),
+        ("data list --data-dir a --data-dir b", "Error: --data-dir is given 2 times: leave all but one out."),
+        ("repeat --workers 9999 --dataset nosuch.npz", "--workers 9999 is far above this machine's "),
         ("trian", "No such command"),
     ],
 )
@@ -149,6 +154,13 @@ def test_a_terminal_without_greek_letters_gets_the_list_too() -> None:
     command = [sys.executable, "-m", "fluidrelu_cli", "acts"]
     finished = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert "v | v / (1 - ?)" in finished.stdout
+
+
+def test_what_may_be_repeated_is_no_error() -> None:
+    assert fluidrelu("acts", "--debug", "--debug") == fluidrelu("acts")
+    assert "There is no study in results/a" in fluidrelu(
+        "report", "--study", "a", "--beside", "b", "--beside", "c", code=2
+    )
 
 
 def test_acts_lists_every_built_in_activation() -> None:

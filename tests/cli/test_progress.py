@@ -113,6 +113,32 @@ def test_a_download_shows_its_bytes_on_a_terminal_and_its_end_elsewhere() -> Non
     assert "labels.gz" in shown[True]
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_names_are_shown_as_they_are_and_what_cannot_be_seen_is_written_out(terminal: bool) -> None:
+    name, written = "[red]a\x1b[2J\n\u202e:smile:", r"[red]a\x1b[2J\n\u202e:smile:"
+    trial = Trial(PROTOCOL, name, 0)
+    job = Job(ACTIVATIONS["relu"], (trial,))
+    drawn, line, table, transfer = (
+        Console(file=io.StringIO(), force_terminal=terminal, width=200, _environ={"TERM": "xterm"}) for _ in range(4)
+    )
+    with TrialsProgress(drawn, trials=1) as trials:
+        trials.show(Started(job))
+        if trials._live is not None:
+            trials._live.refresh()
+    with TrialsProgress(line, trials=1) as trials:
+        trials.show(Finished(job, [make_run(trial, 2)]))
+    with EpochLines(table, trial) as epochs:
+        epochs.show(LAST)
+    with TransferProgress(transfer) as transfers:
+        transfers.show(name, 5, 5)
+    for console in (*([drawn] if terminal else []), line, table, transfer):
+        assert isinstance(console.file, io.StringIO)
+        output = console.file.getvalue()
+        assert written in output
+        assert "\x1b[2J" not in output
+        assert "\u202e" not in output
+
+
 @pytest.mark.parametrize("installed", [True, False])
 def test_jupyter_draws_bars_only_with_its_widgets(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: object() if installed else None)

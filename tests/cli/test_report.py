@@ -36,6 +36,34 @@ def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     assert "All 4 runs in common with" in output
 
 
+def test_what_is_written_does_not_depend_on_who_reads_what_is_printed(folder: Path) -> None:
+    results = folder / "results"
+    make_study(results / "local", {"relu": [(0.5,), (0.75,)]})
+    make_study(results / "batch", {"relu": [(0.5,), (0.75,)]}, batch_size=5)
+    for command, written in (("report", "local/report/report.html"), ("calibrate batch", "report/calibration.csv")):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fluidrelu_cli", *command.split()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1])},
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        _, errors = process.communicate(timeout=60)
+        assert (results / written).exists()
+        assert process.returncode == 1
+        assert b"Error" not in errors
+
+
+def test_a_report_that_cannot_be_written_is_printed_all_the_same(folder: Path) -> None:
+    make_study(folder / "results" / "local", {"relu": [(0.5,), (0.75,)]})
+    (folder / "results" / "local" / "report").mkdir()
+    (folder / "results" / "local" / "report" / "study.json").touch()
+    output = words(fluidrelu("report", code=1))
+    assert "results/local: dataset mnist" in output
+    assert output.endswith("holds a study, not what is derived from one: move it to another name first.")
+
+
 @pytest.mark.slow
 def test_report_in_a_format_prints_that_alone(undisturbed: Path) -> None:
     results = undisturbed.parent.parent

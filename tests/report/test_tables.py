@@ -234,11 +234,13 @@ def test_tables_fit_into_80_columns(kind: str) -> None:
         assert " ".join(row).split() in lines
 
 
-def test_a_terminal_shows_names_as_they_are() -> None:
+def test_a_table_shows_names_as_they_are_and_writes_out_what_cannot_be_seen() -> None:
+    name, written = "[red]\x1b\u202e:smile:", r"[red]\x1b\u202e:smile:"
     console = Console(width=80, file=io.StringIO())
-    console.print(tables.rich_table("[b]", ["[red]", "[/x]/"], [["[i]", "[/i]"]]))
+    console.print(tables.rich_table(f"Title {name}", [f"head\n{name}"], [[f"{name}\n1"]]))
     assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue().split()[:3] == ["[b]", "[red]", "[/x]/"]
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    assert [line for line in lines if "red" in line] == [f"Title {written}", written, rf"{written}\n1"]
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
