@@ -74,7 +74,10 @@ def json_text(written: str) -> str:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
-@pytest.mark.parametrize("command", ["acts", "--help", "acts --help", "--version", "report --format csv"])
+@pytest.mark.parametrize(
+    "command",
+    ["acts", "--help", "acts --help", "--version", pytest.param("report --format csv", marks=pytest.mark.slow)],
+)
 def test_an_output_that_cannot_be_written_is_an_error_in_a_sentence(command: str, folder: Path) -> None:
     make_study(folder / "results" / "local", {"relu": [(0.5,), (0.75,)]})
     for where, reason in (("> /dev/full", "No space left on device"), (">&-", "Bad file descriptor")):
@@ -86,6 +89,7 @@ def test_an_output_that_cannot_be_written_is_an_error_in_a_sentence(command: str
         assert "Exception" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
 def test_sentences_that_cannot_be_written_leave_the_exit_code(folder: Path) -> None:
     make_study(folder / "results" / "local", {"relu": [(0.5,), (0.75,)]})
@@ -103,6 +107,7 @@ def test_sentences_that_cannot_be_written_leave_the_exit_code(folder: Path) -> N
 LONG = "a" * 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

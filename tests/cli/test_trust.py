@@ -28,7 +28,7 @@ class Soft(torch.nn.Module):
         return v
 """
 
-NAMES = ("fluid_evil:Soft", "os:abort", "signal:pause", "builtins:input", "fluid_evil:Missing", "Softmax", "Parameter")
+NAMES = ("fluid_evil:Soft", "os:abort", "builtins:input", "Softmax")
 """Their functions would be drawn, because runs of names with "fluid" have learned parameters; see make_run."""
 
 
@@ -61,7 +61,7 @@ def test_a_plan_and_a_restored_study_import_nothing(study: Study, folder: Path) 
     assert not (folder / "imported").exists()
 
 
-@pytest.mark.parametrize("name", NAMES[:4])
+@pytest.mark.parametrize("name", NAMES[:3])
 def test_verify_imports_only_what_is_trusted(name: str, study: Study, folder: Path) -> None:
     csv = study.files(trial_name(name, 0)).csv
     said = words(fluidrelu("verify", csv, code=2))
@@ -81,12 +81,13 @@ def test_repeat_imports_only_what_its_command_names(folder: Path) -> None:
     assert (folder / "imported").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("study")
 def test_with_trust_a_report_imports_what_is_named_but_calls_no_more_than_modules(folder: Path) -> None:
     said = words(fluidrelu("report", "--study", "sent", "--trust"))
     assert (folder / "imported").exists()
     assert "functions-fluid_evil-Soft is not drawn (its source is not the one that was trained)" in said
-    for name in NAMES[1:4]:
+    for name in NAMES[1:3]:
         assert f"'{name}' cannot serve as an activation (no class of torch.nn.Module)" in said
 
 
@@ -114,6 +115,7 @@ def test_runs_of_an_earlier_release_are_used_and_said_to_be_unprotected_once(fol
     assert output.count("3/3") == 2
 
 
+@pytest.mark.slow
 def test_a_mistyped_number_of_seeds_is_forgotten(folder: Path) -> None:
     make_study(folder / "results" / "mine", {name: [(0.5,)] * 3 for name in ("relu", "fluid")}).ask(["relu"], 90_000)
     assert "3/90000" in fluidrelu("report", "--study", "mine")
@@ -122,6 +124,7 @@ def test_a_mistyped_number_of_seeds_is_forgotten(folder: Path) -> None:
     assert "-n" in fluidrelu("repeat", "-n", 1_000_000, code=2)
 
 
+@pytest.mark.slow
 def test_a_study_without_its_file_is_restored(folder: Path) -> None:
     study = make_study(folder / "results" / "mine", {name: [(0.5,)] * 3 for name in ("relu", "fluid")})
     study.path.unlink()

@@ -258,6 +258,7 @@ ODD: Mapping[str, Callable[[Path], Document]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ODD)
 def test_an_odd_study_has_a_whole_report(kind: str, tmp_path: Path) -> None:
     document = illustrate(ODD[kind](tmp_path), ("svg",))

@@ -219,7 +219,7 @@ print(sorted(run.trial.activation for run in experiment.contents.runs))
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(["scripts/script.py"], id="script"),
+        pytest.param(["scripts/script.py"], id="script", marks=pytest.mark.slow),
         pytest.param(["-m", "scripts.script"], id="module", marks=pytest.mark.slow),
     ],
 )
