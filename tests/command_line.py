@@ -15,7 +15,8 @@ import fluidrelu_cli
 from fluidrelu_cli.cli.app import app
 from fluidrelu_cli.run import TIMINGS
 
-SMALL = ("--train-images", "300", "--test-images", "100", "--epochs", "2", "--batch-size", "50")
+IMAGES = ("--train-images", "300", "--test-images", "100", "--batch-size", "50")
+SMALL = (*IMAGES, "--epochs", "2")
 
 ACTIVATIONS = """
 import os, signal, time
@@ -80,10 +81,24 @@ def assert_same_numbers(runs: Path, others: Path) -> None:
         pd.testing.assert_frame_equal(table, theirs[name])
 
 
-def start_repeat(folder: Path, *options: object) -> subprocess.Popen[str]:
+def start_repeat(folder: Path, *options: object, epochs: int = 2) -> subprocess.Popen[str]:
     """A `repeat` of relu and then a slow activation, in a process group of its own, long enough to be hit."""
     (folder / "mine.py").write_text(ACTIVATIONS)
-    arguments = ["repeat", "-n", 1, "--act", "relu", "--act", "mine:Slow", *SMALL, "--device", "cpu", *options]
+    arguments = [
+        "repeat",
+        "-n",
+        1,
+        "--act",
+        "relu",
+        "--act",
+        "mine:Slow",
+        *IMAGES,
+        "--epochs",
+        epochs,
+        "--device",
+        "cpu",
+        *options,
+    ]
     return subprocess.Popen(
         [sys.executable, "-m", "fluidrelu_cli", *map(str, arguments)],
         cwd=folder,

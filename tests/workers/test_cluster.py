@@ -230,7 +230,7 @@ def test_an_activation_that_workers_cannot_import_is_named_and_the_others_go_on(
 def test_a_command_that_is_stopped_leaves_no_task_running(
     end: signal.Signals, address: str, undisturbed: Path, folder: Path
 ) -> None:
-    process = start_repeat(folder, "--dask", address, "--epochs", 100)  # it would take minutes
+    process = start_repeat(folder, "--dask", address, epochs=100)  # it would take minutes
     with connected(address) as client:
         wait_for_first_run(process)
         assert not trains_nothing(client)
