@@ -130,7 +130,7 @@ def main(
 def _show_change(content: bytes, changed: bytes) -> str:
     """The first place where two contents differ."""
     at = next((i for i, (a, b) in enumerate(zip(content, changed, strict=False)) if a != b), len(changed))
-    return f"{content[at - 30 : at + 30]!r} became {changed[at - 30 : at + 30]!r}"
+    return f"{content[max(0, at - 30) : at + 30]!r} became {changed[max(0, at - 30) : at + 30]!r}"
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def compare(
 
 def _check_counts(seeds: int, workers: int | None) -> None:
     for name, value in (("seeds", seeds), ("workers", 1 if workers is None else workers)):
-        if not isinstance(value, int) or not 1 <= value <= MOST_SEEDS:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_SEEDS:
             raise UsageError(f"{name} must be a whole number from 1 to {MOST_SEEDS}, not {value}.")
 
 
@@ -112,10 +112,8 @@ def _resolve(activations: Sequence[str | type[nn.Module]]) -> list[Activation]:
 
 def _train(experiment: Experiment, seeds: int, workers: int | None) -> tuple[str, ...]:
     """Train what is missing and show how it goes; what is to be known of it. FluidReluError if a trial failed."""
-    from rich.console import Console
-
     from fluidrelu_cli.cli.progress import TrialsProgress
-    from fluidrelu_cli.cli.terminal import say
+    from fluidrelu_cli.cli.terminal import open_stderr, say
     from fluidrelu_cli.experiment import conduct
     from fluidrelu_cli.workers.events import Failed
     from fluidrelu_cli.workers.local import default_batch_seeds
@@ -124,7 +122,7 @@ def _train(experiment: Experiment, seeds: int, workers: int | None) -> tuple[str
     failed: list[Failed] = []
     with (
         conduct(experiment, range(seeds), run_jobs, batch_seeds=together) as (work, events),
-        TrialsProgress(Console(stderr=True), len(work.missing)) as progress,
+        TrialsProgress(open_stderr(), len(work.missing)) as progress,
     ):
         for note in work.notes:
             say(note)

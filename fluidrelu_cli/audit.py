@@ -51,8 +51,8 @@ def describe_doubts(runs: Sequence[Run], folder: Path) -> list[str]:
     """
     unprotected = sum(not run.protected for run in runs)
     without = [
-        f"{unprotected} of the {len(runs)} runs in {folder} have no digests, as earlier releases wrote none: nothing"
-        " would show if their numbers were changed."
+        f"{unprotected} of the {len(runs)} runs in {folder} lack a digest, as those of earlier releases do, so that"
+        " not every change of their files would show."
     ]
     unpaired = [
         f"The runs of seed {seed} in {folder} cannot be paired, because they differ in {' and '.join(differing)}:"

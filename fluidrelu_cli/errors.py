@@ -24,7 +24,13 @@ class DamagedFileError(StorageError):
 
 
 class ContradictoryRunError(DamagedFileError):
-    """A run of a study contradicts another one: one of the two cannot be what it says."""
+    """A run of a study contradicts others: not all of them can be what they say."""
+
+    def __init__(self, message: str, seed: int, others: frozenset[int]) -> None:
+        super().__init__(message)
+        self.seed = seed
+        self.others = others
+        """The seeds of the runs that it contradicts."""
 
 
 class OtherProtocolError(StorageError):

@@ -15,7 +15,7 @@ from fluidrelu_cli.audit import check_data, describe_changed_sources
 from fluidrelu_cli.errors import ContradictoryRunError, StorageError
 from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.networks.own import require_trust
-from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.protocol import Protocol, Trial, trial_names
 from fluidrelu_cli.run import Run
 from fluidrelu_cli.study import Contents, Study, sort_key
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, group_jobs
@@ -134,7 +134,7 @@ def conduct(
 
     Nothing is trained but by taking the next event. Each run is written as it ends, and each traceback is kept in the
     file ``study.files(trial.name).failure``. The study is locked within the context; leaving it early keeps what is
-    finished, and after it the experiment's ``contents`` are the study's.
+    finished. After it, unless an error ended it, the experiment's ``contents`` are the study's.
 
     Args:
         experiment: what :func:`prepare` returned.
@@ -163,11 +163,18 @@ def conduct(
         missing = study.missing(trials, contents)
         sources = {activation.name: activation.sha256 for activation in experiment.activations}
         notes = [*experiment.notes, *describe_changed_sources(contents.runs, sources, experiment.model_sha256)]
-        wanted = {trial.name for trial in missing}
+        wanted = {name for trial in missing for name in trial_names(trial.activation, trial.seed)}
+        seeds_to_train = {trial.seed for trial in missing}
         damaged = {
             name: problem
             for name, problem in contents.problems.items()
-            if name in wanted or isinstance(problem, ContradictoryRunError)  # else it would contradict the new one
+            if name in wanted
+            # else this copy of the new run would contradict it
+            or (
+                isinstance(problem, ContradictoryRunError)
+                and problem.seed not in seeds_to_train
+                and problem.others & seeds_to_train
+            )
         }
         notes += [_set_aside(study, name, problem, again=name in wanted) for name, problem in damaged.items()]
         runs = list(contents.runs)

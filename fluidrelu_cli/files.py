@@ -39,6 +39,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             scratch.replace(path)
+            _sync_folder(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 scratch.unlink()
@@ -82,6 +83,16 @@ def lock_file(path: Path, option: str, on_wait: Callable[[], None] = lambda: Non
         lock.release()
 
 
+def _sync_folder(folder: Path) -> None:
+    """Have a rename survive a power failure, where folders can be flushed."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def replace_folder(folder: Path, contents: Mapping[str, str | bytes]) -> None:
     """Replace a folder of derived files as a whole: what an earlier call wrote and this one does not is gone.
 
@@ -98,7 +109,7 @@ def replace_folder(folder: Path, contents: Mapping[str, str | bytes]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with lock_file(folder.with_name(f".{folder.name}.lock"), "--results"):
             for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a process that was killed
-                shutil.rmtree(leftover)
+                _remove(leftover)
             scratch, aside = (folder.with_name(f".{folder.name}.{end}.tmp") for end in ("new", "old"))
             try:
                 for name, content in contents.items():
@@ -112,9 +123,21 @@ def replace_folder(folder: Path, contents: Mapping[str, str | bytes]) -> None:
                 if aside.exists() and not folder.exists():
                     aside.rename(folder)
                 for leftover in (scratch, aside):
-                    shutil.rmtree(leftover, ignore_errors=True)
+                    with contextlib.suppress(OSError):
+                        _remove(leftover)
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise StorageError(
+            f"{folder} cannot be written ({error.strerror or error}): make room or make its folder writable, or copy"
+            " the study to one that is."
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link (not what it leads to) or a folder; nothing if there is none."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def _cannot_write(path: Path, error: OSError) -> StorageError:
@@ -148,13 +171,23 @@ SEAL = "sha256"
 
 
 def sealed_json(value: Mapping[str, Any]) -> str:
-    """An object as the text of a JSON file that has its own digest, which :func:`read_json` checks."""
-    return json.dumps({**value, SEAL: _hash_fields(value)}, indent=2) + "\n"
+    """An object as the text of a JSON file that has its own digest, which :func:`read_json` checks.
+
+    It is the first field, so that its line can be deleted by whoever edits the file by hand.
+    """
+    return json.dumps({SEAL: _hash_fields(value), **_without_seal(value)}, indent=2) + "\n"
 
 
 def _hash_fields(value: Mapping[str, Any]) -> str:
-    fields = {name: field for name, field in value.items() if name != SEAL}
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_without_seal(value), sort_keys=True).encode()).hexdigest()
+
+
+def _without_seal(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: field for name, field in value.items() if name != SEAL}
+
+
+LARGEST_FILE = 2**30
+"""More bytes than any file of a study has: a run of 10,000 epochs with 1,000 kernels has half as many."""
 
 
 def _read_text(path: Path) -> str:
@@ -162,6 +195,8 @@ def _read_text(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():  # to read a pipe would wait for ever
             raise StorageError(f"{path} is not a file: move it away")
+        if path.exists() and path.stat().st_size > LARGEST_FILE:
+            raise DamagedFileError(f"{path} is damaged (no file of a study has more than {LARGEST_FILE:,} bytes)")
         return path.read_text(encoding="utf-8-sig")  # a spreadsheet may have put a mark before the text
     except OSError as error:
         raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error

@@ -137,7 +137,7 @@ class Protocol:
         for name, known in SETTINGS.items():
             value = getattr(self, name)
             if not known.holds(value):
-                raise UsageError(f"{option(name)} must be {known.wanted}, not {value}.")
+                raise UsageError(f"{option(name)} must be {known.wanted}, not {_show(value)}.")
         if self.test_images is not None and self.validation_images is not None:
             raise UsageError("--validation-images takes the place of the test images: leave --test-images out.")
 
@@ -180,10 +180,10 @@ class Trial:
         if not is_name(self.activation):
             raise UsageError(
                 f"--act must be a name of at most {LONGEST_NAME} printable characters on one line,"
-                f" not {str(self.activation)[:LONGEST_NAME]!r}."
+                f" not {_show(repr(self.activation))}."
             )
         if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
-            raise UsageError(f"--seed must be a whole number from 0 to below 2^63, not {self.seed}.")
+            raise UsageError(f"--seed must be a whole number from 0 to below 2^63, not {_show(self.seed)}.")
 
     @property
     def name(self) -> str:
@@ -247,6 +247,14 @@ def is_name(value: object, longest: int = LONGEST_NAME) -> bool:
 def is_own(name: str) -> bool:
     """Whether a name is of the form ``module:attribute``: a user's own code, not what comes with the program."""
     return ":" in name
+
+
+def _show(value: object) -> str:
+    """A value, at most as long as a name may be, for a sentence that refuses it."""
+    try:
+        return str(value)[:LONGEST_NAME]
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of very many digits"
 
 
 def _is_whole(value: object) -> bool:

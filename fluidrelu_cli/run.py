@@ -238,7 +238,12 @@ class RunFiles:
 
 def find_runs(folder: Path) -> list[RunFiles]:
     """The files of each run in a study's `runs` folder, by name."""
-    found = (path for path in folder.glob("*-seed*.csv") if not path.name.endswith(".parameters.csv"))
+    found = (
+        path
+        for path in folder.glob("*-seed*.csv")
+        # macOS puts files that begin with "._" beside others
+        if not path.name.endswith(".parameters.csv") and not path.name.startswith("._")
+    )
     return [RunFiles(folder, path.stem) for path in sorted(found)]
 
 
@@ -258,6 +263,8 @@ def write(run: Run, files: RunFiles) -> None:
         "csv_sha256": run.csv_sha256,
         "parameters_sha256": run.parameters_sha256,
     }
+    with contextlib.suppress(OSError):
+        files.parameters.unlink(missing_ok=True)  # of a run whose CSV was deleted to train it again
     if parameters:
         write_whole(files.parameters, csv_rows(PARAMETER_COLUMNS, parameters))
     write_whole(files.provenance, sealed_json(content))
@@ -281,10 +288,14 @@ def read(files: RunFiles) -> Run:
     protocol, provenance = _read_provenance(files.provenance, content)
     if rows["epoch"] != list(range(1, len(rows["epoch"]) + 1)) or len(rows["epoch"]) != protocol.epochs:
         raise DamagedFileError(f"{files.csv} does not have one row for each of {protocol.epochs} epochs")
-    initial, *states = _read_parameters(files, content.get("parameter_rows"), protocol.epochs)
+    expected_rows = content.get("parameter_rows")
+    if expected_rows is not None and type(expected_rows) is not int:
+        raise DamagedFileError(f"{files.provenance} is damaged (parameter_rows: {expected_rows!r})")
+    initial, *states = _read_parameters(files, expected_rows, protocol.epochs)
     numbers = zip(*(rows[name] for name in list(RUN_COLUMNS)[2:]), strict=True)
     epochs = tuple(Epoch(*(*row, state)) for row, state in zip(numbers, states, strict=True))
-    protected = SEAL in content and "csv_sha256" in content
+    digests = [SEAL, "csv_sha256", *(["parameters_sha256"] if initial else [])]
+    protected = all(content.get(name) is not None for name in digests)
     found = Run(Trial(protocol, activation, seed), initial, epochs, provenance, protected)
     _check_numbers(files, found, content)
     return found
@@ -292,6 +303,10 @@ def read(files: RunFiles) -> Run:
 
 def _check_numbers(files: RunFiles, found: Run, content: Mapping[str, Any]) -> None:
     """Raise DamagedFileError if a run's numbers are impossible, or not those that were recorded."""
+    protocol, recorded = found.trial.protocol, found.provenance.test_images
+    wanted = protocol.validation_images or protocol.test_images
+    if None not in (wanted, recorded) and wanted != recorded:
+        raise DamagedFileError(f"{files.provenance} has a number of test images that is not its protocol's")
     for epoch in found.epochs:
         if not (0 <= epoch.train_accuracy <= 1 and 0 <= epoch.test_accuracy <= 1):
             raise DamagedFileError(f"{files.csv} has an accuracy outside [0, 1]")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from fluidrelu_cli.errors import (
     UsageError,
 )
 from fluidrelu_cli.files import lock_file, read_json, sealed_json, write_whole
-from fluidrelu_cli.protocol import Protocol, Trial, is_name, is_own, option
+from fluidrelu_cli.protocol import Protocol, Trial, is_name, is_own, option, trial_names
 from fluidrelu_cli.run import Run, RunFiles, find_runs
 
 DEFAULT_STUDY = "local"
@@ -109,9 +111,10 @@ class Study:
                 runs[name] = self._read_run(files)
             except StorageError as error:  # a damaged file is one too
                 problems[name] = error
-        for name, reason in _find_contradictions(runs).items():
-            problems[name] = ContradictoryRunError(f"{self.files(name).csv} cannot be right: {reason}")
-            del runs[name]
+        for name, (reason, seeds) in _find_contradictions(runs).items():
+            made = runs.pop(name)
+            why = f"{self.files(name).csv} cannot be right: {reason}"
+            problems[name] = ContradictoryRunError(why, made.trial.seed, seeds)
         return Contents(tuple(sorted(runs.values(), key=sort_key)), problems)
 
     def read_some(self) -> Contents:
@@ -148,9 +151,10 @@ class Study:
                     f"{trial.activation} and {other.activation} would share their files where a file's name may be"
                     " written in capitals or not: rename one, or name another --study."
                 )
-            problem = contents.problems.get(trial.name)
-            if problem is not None and not isinstance(problem, DamagedFileError):
-                raise problem
+            for name in trial_names(trial.activation, trial.seed):
+                problem = contents.problems.get(name)
+                if problem is not None and not isinstance(problem, DamagedFileError):
+                    raise problem
         return missing
 
     def set_aside(self, name: str) -> str:
@@ -182,6 +186,13 @@ class Study:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
+        """As :meth:`held`, with what study.json says by now; it is written if there is none."""
+        with self.held():
+            self._settle()
+            yield
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
         """Keep other processes from training in this study at the same time; clear what a killed one left.
 
         Raises FluidReluError if another process is at work, StorageError if the folder cannot be written.
@@ -202,7 +213,6 @@ class Study:
                 raise StorageError(
                     f"{self.folder} cannot be written ({error.strerror or error}): name another folder with --results."
                 ) from error
-            self._settle()
             yield
 
 
@@ -221,10 +231,7 @@ def open_study(results: Path, name: str, requested: Mapping[str, Any]) -> Study:
     folder = study_folder(results, name)
     if not (folder / "study.json").exists():
         if find_runs(folder / "runs"):
-            raise DamagedFileError(
-                f"{folder} has runs but no study.json with their protocol: `fluidrelu restore {name}` makes it from"
-                " what the runs record, or name another --study."
-            )
+            raise DamagedFileError(_explain_missing(folder))
         return Study(folder, Protocol(**requested))
     study = load_study(folder)
     differences = study.protocol.differences(replace(study.protocol, **requested))
@@ -239,6 +246,8 @@ def open_study(results: Path, name: str, requested: Mapping[str, Any]) -> Study:
 
 def study_folder(results: Path, name: str) -> Path:
     """The folder of the study called ``name``; UsageError if that is no name for a study."""
+    if not isinstance(name, str):
+        raise UsageError(f"A study has a name, not {name}.")
     if {"runs", "report"} & set(name.split("/")):
         raise UsageError(f"--study '{name}' is not a valid name: `runs` and `report` are folders of a study.")
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", name):
@@ -249,6 +258,8 @@ def study_folder(results: Path, name: str) -> Path:
 def load_study(folder: Path) -> Study:
     """The study in ``folder``. UsageError if there is none, DamagedFileError if its study.json is damaged."""
     path = folder / "study.json"
+    if not path.exists() and find_runs(folder / "runs"):
+        raise DamagedFileError(_explain_missing(folder))
     if not path.exists():
         raise UsageError(
             f"There is no study in {folder} (no study.json): run `fluidrelu repeat` first, or name an existing one"
@@ -262,10 +273,23 @@ def load_study(folder: Path) -> Study:
     except DamagedFileError as error:
         problem = str(error)
     except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
-        problem = f"{path} is damaged ({str(error).rstrip('.')})"
+        missing = isinstance(error, KeyError)
+        problem = f"{path} is damaged ({'it lacks ' if missing else ''}{str(error).rstrip('.')})"
     raise DamagedFileError(
-        f"{problem}: `fluidrelu restore` makes it from what the runs record, or move {folder} away to start again."
+        f"{problem}: `{_restore_command(folder)}` makes it from what the runs record, or move {folder} away to start"
+        " again."
     )
+
+
+def _explain_missing(folder: Path) -> str:
+    return (
+        f"{folder} has runs but no study.json with their protocol: `{_restore_command(folder)}` makes it from what the"
+        " runs record, or name another --study."
+    )
+
+
+def _restore_command(folder: Path) -> str:
+    return shlex.join(["fluidrelu", "restore", folder.name, "--results", str(folder.parent)])
 
 
 def _check_asked(name: str, n: object) -> int:
@@ -276,35 +300,45 @@ def _check_asked(name: str, n: object) -> int:
 
 
 def restore_study(results: Path, name: str) -> Study:
-    """Write a study's study.json from what its runs record; one that is there but damaged is set aside.
+    """Write a study's study.json from what its runs record.
 
-    The seeds that were asked for are those up to the largest that has a run.
+    One that is damaged, or has a protocol that no run has, is set aside.
 
     Raises:
         UsageError: if there are no runs, they have several protocols, or study.json is fine.
         StorageError: if a file cannot be read or written.
     """
     folder = study_folder(results, name)
-    damaged = (folder / "study.json").exists()
-    if damaged:
-        with contextlib.suppress(DamagedFileError):
-            load_study(folder)
-            raise UsageError(f"{folder / 'study.json'} can be read: there is nothing to restore.")
+    present = (folder / "study.json").exists()
     runs = _read_readable(folder)
     protocols = list(dict.fromkeys(found.trial.protocol for found in runs))
+    if present:
+        with contextlib.suppress(DamagedFileError):
+            if load_study(folder).protocol in protocols or not protocols:
+                raise UsageError(f"{folder / 'study.json'} can be read: there is nothing to restore.")
     if not protocols:
         raise UsageError(f"{folder} has no run that can be read, so that nothing says what its study.json was.")
     if len(protocols) > 1:
         differing = ", ".join(map(option, protocols[0].differences(protocols[1])))
         raise UsageError(f"{folder} has runs of several protocols, which differ in {differing}: move some away first.")
-    study = Study(folder, protocols[0])
+    study = Study(folder, protocols[0], _count_seeds(runs))
+    with study.held():
+        if present:
+            _set_aside([study.path])
+        study.save()
+    return study
+
+
+def _count_seeds(runs: Sequence[Run]) -> dict[str, int]:
+    """How many seeds from 0 on each activation seems to have been asked for: a gap is a trial that failed.
+
+    A seed beyond twice their number was trained by itself.
+    """
+    seeds: dict[str, set[int]] = {}
     for found in runs:
-        name, n = found.trial.activation, min(found.trial.seed + 1, MOST_SEEDS)
-        study.asked[name] = max(n, study.asked.get(name, 0))
-    if damaged:
-        _set_aside([study.path])
-    with study.locked():  # writes study.json
-        return study
+        seeds.setdefault(found.trial.activation, set()).add(found.trial.seed)
+    counts = {name: [seed + 1 for seed in mine if seed < 2 * len(mine)] for name, mine in seeds.items()}
+    return {name: max(mine) for name, mine in counts.items() if mine}
 
 
 def _read_readable(folder: Path) -> list[Run]:
@@ -316,25 +350,37 @@ def _read_readable(folder: Path) -> list[Run]:
     return found
 
 
-def _find_contradictions(runs: Mapping[str, Run]) -> dict[str, str]:
-    """Why runs, by name, cannot be what they say although each could: two seeds start from the same weights.
+def _find_contradictions(runs: Mapping[str, Run]) -> dict[str, tuple[str, frozenset[int]]]:
+    """The runs, by name, that cannot be what they say although each could: why, and the seeds that they contradict.
 
-    A user's own network may start from weights that are fixed; then the order of the images tells seeds apart.
+    A trial has one run, and two seeds have different initial weights. Where two have the same, the runs of a seed that
+    has others, too, are the copies, or else those that have no digests; where that decides nothing, all are doubtful. A
+    user's own network may start from weights that are fixed; then the order of the images tells seeds apart.
     """
-    seeds: dict[tuple[str | None, ...], set[int]] = {}
-    keys: dict[str, tuple[str | None, ...]] = {}
+    found: dict[str, tuple[str, frozenset[int]]] = {}
+    trials: dict[Trial, str] = {}
+    starts: dict[tuple[str | None, ...], dict[int, list[str]]] = {}
     for name, made in runs.items():
-        recorded = made.provenance
+        seed, recorded = made.trial.seed, made.provenance
+        first = trials.setdefault(made.trial, name)
+        if first != name:
+            twice = f"it is {made.trial.activation} with seed {seed}, as {first} is"
+            found |= {each: (twice, frozenset([seed])) for each in (name, first)}
         if recorded.initial_weights_sha256 is not None:
             fixed = is_own(made.trial.protocol.model)
-            key = recorded.initial_weights_sha256, recorded.data_order_sha256 if fixed else None
-            keys[name] = key
-            seeds.setdefault(key, set()).add(made.trial.seed)
-    return {
-        name: f"the seeds {', '.join(map(str, sorted(seeds[key])))} have the same initial weights, so one is a copy"
-        for name, key in keys.items()
-        if len(seeds[key]) > 1
-    }
+            start = recorded.initial_weights_sha256, recorded.data_order_sha256 if fixed else None
+            starts.setdefault(start, {}).setdefault(seed, []).append(name)
+    several = {seed for seed, n in Counter(seed for seeds in starts.values() for seed in seeds).items() if n > 1}
+    for seeds in starts.values():
+        if len(seeds) > 1:
+            same = f"the seeds {', '.join(map(str, sorted(seeds)))} have the same initial weights, so one is a copy"
+            all_names = [name for names in seeds.values() for name in names]
+            unprotected = [name for name in all_names if not runs[name].protected]
+            copies = [name for seed in several & seeds.keys() for name in seeds[seed]]
+            one_is_left = len(several & seeds.keys()) == len(seeds) - 1
+            doubtful = copies if one_is_left else unprotected or all_names
+            found |= {name: (same, frozenset(seeds)) for name in doubtful}
+    return found
 
 
 def _set_aside(paths: Sequence[Path]) -> str:

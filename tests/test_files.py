@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluidrelu_cli.errors import StorageError
-from fluidrelu_cli.files import csv_rows, csv_text, lock_file, replace_folder, write_whole
+from fluidrelu_cli.errors import DamagedFileError, StorageError
+from fluidrelu_cli.files import csv_rows, csv_text, lock_file, read_json, replace_folder, sealed_json, write_whole
 
 
 @pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
@@ -138,3 +139,38 @@ def test_lock_that_another_holds_is_waited_for_unless_one_does_not_want_to(tmp_p
         assert not other.is_locked
     with other.acquire(timeout=0):
         pass
+
+
+def test_links_and_files_in_place_of_derived_folders(tmp_path: Path) -> None:
+    """A user may have made a link of `report`; what it leads to stays."""
+    kept, report = tmp_path / "kept", tmp_path / "study" / "report"
+    kept.mkdir()
+    (kept / "file").touch()
+    report.parent.mkdir()
+    report.symlink_to(kept)
+    (tmp_path / "study" / ".report.x.tmp").symlink_to(kept)
+    for _ in range(2):
+        replace_folder(report, {"new": "text"})
+        assert not report.is_symlink()
+        assert [path.name for path in report.iterdir()] == ["new"]
+    assert [path.name for path in kept.iterdir()] == ["file"]
+    assert sorted(path.name for path in report.parent.iterdir()) == [".report.lock", "report"]
+
+
+def test_the_digest_is_a_line_that_can_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(sealed_json({"asked": {"relu": 3}, "nan": math.nan}))
+    assert read_json(path)["asked"] == {"relu": 3}
+    path.write_text(path.read_text().replace('"relu": 3', '"relu": 4'))
+    with pytest.raises(DamagedFileError, match="was changed after it was written"):
+        read_json(path)
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if '"sha256"' not in line))
+    assert read_json(path)["asked"] == {"relu": 4}
+
+
+def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.json"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # a sparse one
+    with pytest.raises(DamagedFileError, match="no file of a study has more than"):
+        read_json(path)

@@ -91,7 +91,7 @@ def test_defaults_are_the_papers() -> None:
 def test_values_out_of_range_are_refused(field: str, value: Any, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         Protocol(**{field: value})
-    assert str(caught.value) == f"{option(field)} must be {words}, not {value}."
+    assert str(caught.value) == f"{option(field)} must be {words}, not {str(value)[:255]}."
 
 
 @pytest.mark.parametrize(
@@ -266,6 +266,13 @@ def test_any_name_fits_into_a_files_name(name: str, seed: int) -> None:
 def test_names_that_are_refused(name: Any) -> None:
     with pytest.raises(UsageError, match="--act must be a name of at most 255 printable characters on one line, not"):
         Trial(Protocol(), name, 0)
+
+
+def test_numbers_of_very_many_digits_are_refused_in_a_sentence() -> None:
+    with pytest.raises(UsageError, match="not a number of very many digits"):
+        Trial(Protocol(), "relu", 10**5000)
+    with pytest.raises(UsageError, match="not a number of very many digits"):
+        Protocol(epochs=10**5000)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.0, True, "0", None, 2**63])

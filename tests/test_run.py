@@ -22,6 +22,7 @@ from fluidrelu_cli.errors import DamagedFileError, StorageError
 from fluidrelu_cli.files import sealed_json
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import (
+    _KINDS,
     PARAMETER_COLUMNS,
     RUN_COLUMNS,
     Epoch,
@@ -323,6 +324,7 @@ def test_a_seed_that_cannot_be_is_damage(tmp_path: Path) -> None:
         ("wall_seconds", math.inf),
         ("initial_weights_sha256", []),
         ("versions", {"torch": ["2"]}),
+        ("parameter_rows", "12"),
     ],
 )
 def test_conditions_changed_by_hand_are_damage(field: str, value: object, tmp_path: Path) -> None:
@@ -358,6 +360,38 @@ def test_a_run_without_digests_is_read_and_known_to_be_unprotected(without: tupl
     found = read(files)
     assert not found.protected
     assert dataclasses.replace(found, protected=True) == make_run()
+
+
+def test_a_run_leaves_no_parameters_of_an_earlier_one(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "fluid-seed0")
+    write(make_run(), files)
+    without = dataclasses.replace(make_run(), initial_parameters={})
+    without = dataclasses.replace(
+        without, epochs=tuple(dataclasses.replace(epoch, parameters={}) for epoch in without.epochs)
+    )
+    write(without, files)
+    assert read(files) == without
+
+
+@pytest.mark.parametrize("name", ["sha256", "csv_sha256", "parameters_sha256"])
+def test_an_empty_digest_protects_nothing(name: str, tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "fluid-seed0")
+    write(make_run(), files)
+    content = json.loads(files.provenance.read_text()) | {name: None}
+    files.provenance.write_text(json.dumps(content) if name == "sha256" else sealed_json(content))
+    if name == "sha256":
+        with pytest.raises(DamagedFileError):
+            read(files)
+    else:
+        assert not read(files).protected
+
+
+def test_test_images_are_those_of_the_protocol(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "relu-seed0")
+    write(make_run("relu", test_images=100), files)
+    forge(files.provenance, test_images=200)
+    with pytest.raises(DamagedFileError, match="a number of test images that is not its protocol's"):
+        read(files)
 
 
 def test_swapped_seeds_are_damage(tmp_path: Path) -> None:
@@ -438,6 +472,10 @@ def test_damaged_parameters_are_refused(old: str, new: str, words: str, tmp_path
         read(files)
     assert str(error.value).startswith(str(files.parameters))
     assert words in str(error.value)
+
+
+def test_every_field_of_a_provenance_is_checked() -> None:
+    assert {str(field.type) for field in dataclasses.fields(Provenance)} <= _KINDS.keys()
 
 
 def test_provenance_of_an_earlier_release_has_defaults_and_of_a_later_one_is_read() -> None:

@@ -7,6 +7,8 @@ import errno
 import json
 import math
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ import pytest
 from factories import forge, make_run, make_study
 from filelock import FileLock
 
+from fluidrelu_cli import run
 from fluidrelu_cli.errors import (
     ContradictoryRunError,
     DamagedFileError,
@@ -25,7 +28,7 @@ from fluidrelu_cli.errors import (
     StorageError,
     UsageError,
 )
-from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.protocol import Protocol, Trial, trial_names
 from fluidrelu_cli.run import Provenance, Run
 from fluidrelu_cli.study import MOST_SEEDS, Study, load_study, open_study, restore_study, study_folder
 
@@ -172,7 +175,8 @@ def test_runs_whose_protocol_nobody_knows_are_not_mixed_with_new_ones(tmp_path: 
     make_study(tmp_path / "mine", {"relu": [(0.5,)]})
     (tmp_path / "mine" / "study.json").unlink()
     with pytest.raises(
-        DamagedFileError, match=r"mine has runs but no study\.json.*`fluidrelu restore mine` .*name another"
+        DamagedFileError,
+        match=r"mine has runs but no study\.json.*`fluidrelu restore mine --results \S+` .*name another",
     ):
         open_study(tmp_path, "mine", {})
 
@@ -335,7 +339,9 @@ def test_what_was_asked_for_by_mistake_can_be_forgotten(tmp_path: Path) -> None:
 def test_a_study_json_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"relu": [(0.5,)]})
     study.path.write_text(study.path.read_text().replace('"relu": 1', '"relu": 9'))
-    with pytest.raises(DamagedFileError, match=r"was changed after it was written .*: `fluidrelu restore`"):
+    with pytest.raises(
+        DamagedFileError, match=r"was changed after it was written .*: `fluidrelu restore \S+ --results \S+` makes it"
+    ):
         load_study(tmp_path)
 
 
@@ -411,3 +417,87 @@ def test_what_cannot_be_restored(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"mine has runs of several protocols, which differ in --lr: move some away"):
         restore_study(tmp_path, "mine")
     assert not study.path.exists()
+
+
+def test_a_copy_is_told_from_what_it_was_copied_from_where_other_runs_show_it(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    for seed in (1, 5):
+        for name in PAIR:
+            weights = digests(f"weights{seed}", f"order{seed}")
+            study.write(dataclasses.replace(make_run(name, seed), provenance=weights))
+    copy_seed(study, 1, 5)
+    contents = study.read()
+    assert ids(contents.runs) == [("fluid", 1), ("fluid", 5), ("relu", 1)]
+    assert set(contents.problems) == {"relu-seed5"}
+
+
+def test_a_trial_has_one_run(tmp_path: Path) -> None:
+    """One under its earlier name, say, and one under the present one."""
+    study = Study(tmp_path, Protocol(epochs=2))
+    study.write(make_run("mine:soft"))
+    for path in list(study.runs_folder.iterdir()):
+        shutil.copy(path, path.with_name(re.sub("~[0-9a-f]+", "", path.name)))
+    contents = study.read()
+    assert contents.runs == ()
+    assert set(contents.problems) == set(trial_names("mine:soft", 0))
+    assert "it is mine:soft with seed 0, as mine-soft-seed0 is" in str(contents.problems["mine-soft-seed0"])
+
+
+def test_a_run_of_another_protocol_is_found_by_its_earlier_name_too(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    run.write(make_run("mine:soft", lr=0.5), study.files("mine-soft-seed0"))
+    with pytest.raises(OtherProtocolError):
+        study.missing([make_run("mine:soft").trial], study.read())
+
+
+def test_files_that_macos_puts_beside_others_are_no_runs(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5,)]})
+    (study.runs_folder / "._relu-seed0.csv").write_bytes(b"\0\5\26\7")
+    assert study.read().problems == {}
+
+
+def test_a_study_that_is_being_trained_is_not_restored(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {"relu": [(0.5,)]})
+    with study.locked():
+        study.path.write_text("damaged")
+        with pytest.raises(FluidReluError, match="Another fluidrelu is at work"):
+            restore_study(tmp_path, "mine")
+        assert study.path.read_text() == "damaged"
+
+
+def test_a_seed_far_from_the_others_was_not_asked_for(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {"relu": [(0.5,)] * 4})
+    study.files("relu-seed1").csv.unlink()
+    study.write(make_run("relu", 10**6, (0.5,)))
+    study.write(make_run("fluid", 77, (0.5,)))
+    study.path.unlink()
+    assert restore_study(tmp_path, "mine").asked == {"relu": 4}
+
+
+def test_where_one_of_two_has_no_digests_it_is_the_copy(tmp_path: Path) -> None:
+    study = Study(tmp_path, Protocol(epochs=2))
+    copy_seed(study, 0, 0)
+    copy_seed(study, 0, 5)
+    path = study.files("relu-seed5").provenance
+    path.write_text(
+        json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "sha256"})
+    )
+    contents = study.read()
+    assert ids(contents.runs) == [("relu", 0)]
+    assert set(contents.problems) == {"relu-seed5"}
+
+
+def test_a_study_json_of_a_protocol_that_no_run_has_is_restored(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {"relu": [(0.5,)]})
+    dataclasses.replace(study, protocol=Protocol(epochs=7)).save()
+    assert restore_study(tmp_path, "mine").protocol == study.protocol
+    assert (tmp_path / "mine" / "study.json.damaged1").exists()
+
+
+def test_runs_without_a_study_json_are_not_no_study(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {"relu": [(0.5,)]})
+    study.path.unlink()
+    with pytest.raises(DamagedFileError, match="`fluidrelu restore mine --results"):
+        load_study(tmp_path / "mine")
+    with pytest.raises(UsageError, match="A study has a name, not None"):
+        study_folder(tmp_path, None)  # type: ignore[arg-type]

@@ -12,9 +12,7 @@ from scipy import special
 from fluidrelu_cli.analysis.inference import ALPHA, comparisons, fewest_pairs, final_accuracies
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.run import Run, tabulate_runs
-
-MOST_SEEDS = 1_000_000
-"""No plan is for more."""
+from fluidrelu_cli.study import MOST_SEEDS
 
 
 @dataclass(frozen=True)
@@ -88,8 +86,8 @@ def plan(runs: Sequence[Run], activation: str, baseline: str, effect: float, pow
     seeds = pairs_needed(effect, sd, power, alpha)
     if seeds > MOST_SEEDS:
         raise UsageError(
-            f"To detect a difference of {effect:g} between {activation} and {baseline} takes more than a million seeds"
-            " of each: name a larger --effect or --alpha, or a smaller --power."
+            f"To detect a difference of {effect:g} between {activation} and {baseline} takes more than"
+            f" {MOST_SEEDS:,} seeds of each: name a larger --effect or --alpha, or a smaller --power."
         )
     return Plan(
         activation=activation,

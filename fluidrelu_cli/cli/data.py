@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
-from rich.console import Console
 
 from fluidrelu_cli.cli.options import DataDirOption
-from fluidrelu_cli.cli.terminal import App, say, show
+from fluidrelu_cli.cli.terminal import App, open_stderr, say, show
 from fluidrelu_cli.errors import FluidReluError
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def show_downloads() -> Iterator[Callbacks]:
     """Show how data arrives, or that another process is getting it, to whoever gets some in this context."""
     from fluidrelu_cli.cli.progress import TransferProgress
 
-    with TransferProgress(Console(stderr=True)) as progress:
+    with TransferProgress(open_stderr()) as progress:
         yield {"on_bytes": progress.show, "on_wait": _say_waiting}
 
 

@@ -11,7 +11,7 @@ import typer
 
 from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, TrustOption, WorkersOption
 from fluidrelu_cli.cli.terminal import say, show, show_text
-from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.errors import StorageError, UsageError
 from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, restore_study, study_folder
 
 if TYPE_CHECKING:
@@ -64,16 +64,21 @@ def report(
     evidence = _gather(results, [study, *(beside or ())], baseline, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
     document = illustrate(build_document(evidence), kinds)
+    unwritten: StorageError | None = None
     try:  # first, because whoever reads what is printed may stop reading (`| head`)
         page = write_report(document, evidence.study.folder / "report")
-    finally:
-        for note in document.notes:
-            say(note)
-        if output == "table":
-            for part in to_parts(document):
-                show(part)
-        else:
-            show_text(FORMATS[output](document))
+    except StorageError as error:
+        unwritten = error
+        say(f"Error: {error}")  # now, for the same reason
+    for note in document.notes:
+        say(note)
+    if output == "table":
+        for part in to_parts(document):
+            show(part)
+    else:
+        show_text(FORMATS[output](document))
+    if unwritten is not None:
+        raise typer.Exit(unwritten.exit_code)
     say(f"Written: {page}, with tables and figures in the same folder.")
 
 
@@ -148,10 +153,15 @@ def calibrate(
     table = calibration(runs, PAPER)
     cells = tables.calibration_cells(table)
     folder = opened[0].folder.parent / "report"
+    unwritten: StorageError | None = None
     try:
         replace_folder(folder, {"calibration.csv": csv_text(table), "calibration.md": tables.markdown(*cells)})
-    finally:
-        show(tables.rich_table("ReLU against the paper's ReLU", *cells))
+    except StorageError as error:
+        unwritten = error
+        say(f"Error: {error}")
+    show(tables.rich_table("ReLU against the paper's ReLU", *cells))
+    if unwritten is not None:
+        raise typer.Exit(unwritten.exit_code)
     say(f"Written: {folder / 'calibration.csv'} and calibration.md in the same folder.")
 
 

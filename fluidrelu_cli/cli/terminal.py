@@ -89,7 +89,7 @@ class _Group(_Parser, TyperGroup):
         except Exception as error:
             code, sentence = _answer(error)
         unwritten = _flush(sys.stdout)
-        if unwritten is not None:
+        if unwritten is not None and not sentence:
             code, sentence = _answer(unwritten)
         if sentence:
             with contextlib.suppress(SystemExit):  # rich ends a program whose words nobody reads
@@ -186,12 +186,23 @@ def _this_command() -> str:
     return f"{name} {shlex.join(sys.argv[1:])}"
 
 
+class _Stderr(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave the answer to whoever prints; rich's own is to end the program."""
+        raise BrokenPipeError
+
+
+def open_stderr() -> Console:
+    """A console for sentences and progress."""
+    return _Stderr(stderr=True)
+
+
 def say(line: str, console: Console | None = None) -> None:
     """Show a sentence on stderr, above what is drawn on the console."""
     try:
         # soft_wrap: a line of a log file is one line
-        _print(console or Console(stderr=True), printable(line), soft_wrap=True)
-    except OSError:  # the work goes on
+        _print(console or open_stderr(), printable(line), soft_wrap=True)
+    except OSError:  # the work goes on, also where nobody reads on (`2>&1 | head`)
         _unsaid.set()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from fluidrelu_cli.cli.options import (
     DataDirOption,
@@ -20,7 +19,7 @@ from fluidrelu_cli.cli.options import (
     WorkersOption,
     with_protocol,
 )
-from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, say, show
+from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, open_stderr, say, show
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Device
 from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, open_study
@@ -63,7 +62,7 @@ def train(
         files = experiment.study.files(trial.name)
         if not work.missing:
             say(f"This trial is finished already: {files.csv} (delete it to train again).")
-        with EpochLines(Console(stderr=True), trial) as progress:
+        with EpochLines(open_stderr(), trial) as progress:
             for event in events:
                 if isinstance(event, EpochDone):
                     progress.show(event.epochs[0])
@@ -218,7 +217,7 @@ def _show_events(study: Study, work: Work, events: Iterator[Event]) -> int:
     asked, missing = len(work.trials), len(work.missing)
     say(f"{study.folder}: {asked} trials asked for, {asked - missing} finished already, {missing} to train.")
     failures = 0
-    with TrialsProgress(Console(stderr=True), missing) as progress:
+    with TrialsProgress(open_stderr(), missing) as progress:
         for event in events:
             progress.show(event)
             if isinstance(event, Failed):
@@ -273,7 +272,7 @@ def verify(
     with show_downloads() as callbacks:
         get_dataset(trial.protocol, folder, offline=offline, **callbacks)
     device_name = pick_device(device or recorded.provenance.device or "auto").type
-    with EpochLines(Console(stderr=True), trial) as progress:
+    with EpochLines(open_stderr(), trial) as progress:
         try:
             verified = verification.verify(recorded, activation, folder, device_name, progress.show)
         except FluidReluError:

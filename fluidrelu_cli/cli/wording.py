@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluidrelu_cli.report.tables import accuracy, label
+from fluidrelu_cli.study import MOST_SEEDS
 
 if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
@@ -41,9 +42,7 @@ def describe_plan(plan: Plan, workers: int, where: str) -> list[str]:
 
 def _seeds(needed: int, about: str = "") -> str:
     """How many seeds a plan needs, where it may be more than any plan is for."""
-    from fluidrelu_cli.analysis.planning import MOST_SEEDS  # not above: it takes long to import
-
-    return f"{about}{needed}" if needed <= MOST_SEEDS else "more than a million"
+    return f"{about}{needed}" if needed <= MOST_SEEDS else f"more than {MOST_SEEDS:,}"
 
 
 def describe_left_out(plan: Plan) -> str | None:

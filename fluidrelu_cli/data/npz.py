@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 
 from fluidrelu_cli.errors import BadArraysError, DataError, UsageError, one_line
+
+npy: Any = np.lib.format  # numpy's own types leave it out in part, depending on its version
 
 HEADER_BYTES = 10_000 + 12
 """The longest header that numpy accepts, and what precedes it."""
@@ -27,7 +28,10 @@ HEADER_BYTES = 10_000 + 12
 LARGEST_RATIO = 1032
 """How many bytes a byte of a zip file can become: deflate needs two bits for 258 equal ones."""
 
-_HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_HEADER_READERS: Mapping[Any, Callable[[Any], Any]] = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,10 @@ def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) 
     with archive.open(member) as file:
         head = io.BytesIO(file.read(HEADER_BYTES))  # a header may claim to have gigabytes
     reader = _HEADER_READERS.get(npy.read_magic(head)) if head.getvalue().startswith(npy.MAGIC_PREFIX) else None
-    shape, _, dtype = reader(head) if reader else ((), False, np.dtype(object))
+    try:
+        shape, _, dtype = reader(head) if reader else ((), False, np.dtype(object))
+    except Exception as error:  # numpy has Python parse a header
+        raise BadArraysError(f"{where} has no header of an array ({one_line(error)}). Copy the file again.") from error
     if dtype.hasobject:
         raise BadArraysError(f"{where} is no array of numbers. Save plain arrays of numbers with numpy.savez.")
     header = Header(shape, dtype)
@@ -141,7 +148,7 @@ def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) 
 
 
 def measure_free_memory() -> float:
-    """How many bytes this process can get without others having to give up theirs; infinite if nobody says."""
+    """About how many bytes this process can get: what the system or the container says; infinite if neither does."""
     sizes = [math.inf]
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):  # of a container
         with contextlib.suppress(OSError, ValueError):

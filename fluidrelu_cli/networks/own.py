@@ -27,8 +27,8 @@ def require_trust(name: str, where: object, trust: bool) -> None:
     """
     if is_own(name) and not trust:
         raise UsageError(
-            f"{where} names code that does not come with this program, '{name}', and importing it runs it: name it"
-            " yourself, or add --trust (in Python: trust=True), if you trust it."
+            f"{where} names code that does not come with this program, '{name}', and importing it runs it: add"
+            " --trust (in Python: trust=True) if you trust it, or name it yourself with --act or --model."
         )
 
 

@@ -151,6 +151,8 @@ def _module(evidence: Evidence, activation: str) -> KernelFunctions:
     def functions(parameters: Mapping[str, Array], v: Array) -> Array:
         kernels = max(map(len, parameters.values()))
         module = resolved.make(kernels).eval()
+        if set(dict(module.named_parameters())) != set(parameters):
+            raise CannotDrawError(f"{activation} does not have what was recorded: {', '.join(parameters)}")
         with torch.no_grad():
             for name, parameter in module.named_parameters():
                 parameter.copy_(torch.tensor(parameters[name].tolist()).view_as(parameter))

@@ -55,8 +55,9 @@ SYMLOG_FROM, SYMLOG_LINEAR = 0.02, 0.002
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The look of every figure."""
-    with mpl.rc_context(STYLE):
+    """The look of every figure, whatever a matplotlibrc, perhaps of a stranger's folder, says."""
+    plain = {name: value for name, value in mpl.rcParamsDefault.items() if "backend" not in name}
+    with mpl.rc_context({**plain, **STYLE}):
         yield
 
 

@@ -69,8 +69,8 @@ def test_plan_of_more_seeds_than_any_plan_is_for() -> None:
     _, sentence, *_ = describe(power=0.999999999, seeds_high=1_000_001, seeds_unpaired=1_000_001)
     assert "with a power of 99.9999999 %" in sentence
     assert sentence.endswith(
-        "(28 to more than a million over the interval of the SD). With different seeds for the two it would take more"
-        " than a million."
+        "(28 to more than 100,000 over the interval of the SD). With different seeds for the two it would take more"
+        " than 100,000."
     )
 
 

@@ -111,7 +111,7 @@ def test_runs_of_an_earlier_release_are_used_and_said_to_be_unprotected_once(fol
         digests = ("csv_sha256", "parameters_sha256", "sha256")
         path.write_text(json.dumps({name: value for name, value in content.items() if name not in digests}))
     output = words(fluidrelu("report", "--study", "mine"))
-    assert output.count("6 of the 6 runs in results/mine have no digests") == 1
+    assert output.count("6 of the 6 runs in results/mine lack a digest") == 1
     assert output.count("3/3") == 2
 
 
@@ -128,7 +128,9 @@ def test_a_mistyped_number_of_seeds_is_forgotten(folder: Path) -> None:
 def test_a_study_without_its_file_is_restored(folder: Path) -> None:
     study = make_study(folder / "results" / "mine", {name: [(0.5,)] * 3 for name in ("relu", "fluid")})
     study.path.unlink()
-    assert "`fluidrelu restore mine` makes it" in words(fluidrelu("repeat", "--study", "mine", code=1))
+    assert "`fluidrelu restore mine --results results` makes it" in words(
+        fluidrelu("repeat", "--study", "mine", code=1)
+    )
     output = words(fluidrelu("restore", "mine"))
     assert (
         output == "Restored: results/mine/study.json, as if 3 seeds of fluid, 3 seeds of relu had been asked for. "[:-1]

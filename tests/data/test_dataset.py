@@ -205,7 +205,8 @@ def as_npy(array: Any) -> bytes:
 def claim(shape: tuple[int, ...], dtype: str) -> bytes:
     """The header of an npy file, without the array."""
     content = io.BytesIO()
-    np.lib.format.write_array_header_1_0(content, {"descr": dtype, "fortran_order": False, "shape": shape})
+    writer: Any = np.lib.format.write_array_header_1_0  # typed in some versions of numpy only
+    writer(content, {"descr": dtype, "fortran_order": False, "shape": shape})
     return content.getvalue()
 
 
@@ -228,6 +229,19 @@ def write_forged(
 def write_long_header(file: Path) -> None:
     header = b"\x93NUMPY\x02\x00" + (2**32 - 1).to_bytes(4, "little") + bytes(10**6)
     write_forged(file, {"x_test": header}, compression=zipfile.ZIP_DEFLATED)
+
+
+def write_header(file: Path, text: bytes) -> None:
+    header = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    write_forged(file, {"x_test": header}, compression=zipfile.ZIP_DEFLATED)
+
+
+def write_header_of_code(file: Path) -> None:
+    write_header(file, b"{'descr': (\n")
+
+
+def write_header_of_odd_types(file: Path) -> None:
+    write_header(file, b"{'descr': '|u1', 'fortran_order': False, [1]: 2}\n")
 
 
 def write_absurd_shape(file: Path) -> None:
@@ -279,7 +293,13 @@ DAMAGED = "{} is damaged or incomplete ("
         (write_empty_archive, BadArraysError, f"{{}} lacks {ALL}. Save {ALL} (it has nothing)."),
         (write_no_arrays, BadArraysError, f"{{}}: x_train {NO_NUMBERS}"),
         (write_pickled_labels, BadArraysError, f"{{}}: y_train {NO_NUMBERS}"),
-        (write_long_header, BadArraysError, "{} cannot be read as an npz file (ValueError: EOF: reading array header"),
+        (
+            write_long_header,
+            BadArraysError,
+            "{}: x_test has no header of an array (ValueError: EOF: reading array header",
+        ),
+        (write_header_of_code, BadArraysError, "{}: x_test has no header of an array ("),
+        (write_header_of_odd_types, BadArraysError, "{}: x_test has no header of an array ("),
         (write_absurd_shape, BadArraysError, "{}: y_train is damaged or incomplete (of shape (1000000000000000000,)"),
         (write_absurd_sizes, DataError, "{} would take 1,890,000,000,000 MB of memory, and "),
         (write_negative_shape, BadArraysError, "{}: x_train is empty, of shape (-8, 5, 6)."),

@@ -323,7 +323,7 @@ def test_functions_of_a_user_s_own_are_drawn(tmp_path: Path, monkeypatch: pytest
     ("name", "source", "reason"),
     [
         ("Tilted", "print('another')", "its source is not the one that was trained"),
-        ("Strange", OWN, "KeyError: 'unknown'"),
+        ("Strange", OWN, "own_strange:Strange does not have what was recorded: a"),
         ("Missing", OWN, "The activation"),
     ],
 )
