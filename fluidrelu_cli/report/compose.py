@@ -28,7 +28,7 @@ def build_document(evidence: Evidence) -> Document:
         sections=tuple(section for section in sections if section is not None),
         pictures=tuple(picture for find in FIGURES for picture in find(evidence)),
         conditions=wording.count_conditions(evidence.runs),
-        notes=tuple(evidence.notes),
+        notes=(*evidence.notes, *(wording.failed(name, paths) for name, paths in evidence.failures.items())),
     )
 
 

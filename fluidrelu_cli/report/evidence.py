@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any
@@ -10,8 +11,9 @@ import pandas as pd
 
 from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.audit import describe_doubts
+from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.protocol import Protocol, is_own
+from fluidrelu_cli.protocol import Protocol, file_stem, is_own
 from fluidrelu_cli.run import Run, tabulate_parameters, tabulate_runs
 from fluidrelu_cli.study import DEFAULT_BASELINE, Contents, Study
 
@@ -165,6 +167,31 @@ class Evidence:
     def agreement(self) -> pd.DataFrame | None:
         """inference.compare_runs with the study that this one is compared with digit by digit."""
         return None if self.against is None else inference.compare_runs(self.runs, self.against.runs)
+
+    @cached_property
+    def chance(self) -> float | None:
+        """The accuracy of guessing, where the data set is a known one."""
+        known = CATALOGUE.get(self.protocol.dataset)
+        return None if known is None else 1 / known.classes
+
+    @cached_property
+    def last_fall(self) -> float | None:
+        """By which share the baseline's mean training loss fell in the last epoch; None where that says nothing."""
+        mine = self.run_table[self.run_table["activation"] == self.baseline]
+        losses: list[float] = mine.groupby("epoch")["train_loss"].mean().tolist()
+        before, last = [math.nan, math.nan, *losses][-2:]
+        return 1 - last / before if math.isfinite(before) and math.isfinite(last) and before > 0 else None
+
+    @cached_property
+    def failures(self) -> dict[str, list[str]]:
+        """The tracebacks of each activation's trials that failed, by seed."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for path in self.study.runs_folder.glob("*-seed*.failed.txt"):
+            stem, _, seed = path.name.removesuffix(".failed.txt").rpartition("-seed")
+            if seed.isdecimal():
+                found.setdefault(stem, []).append((int(seed), str(path)))
+        stems = {name: found.get(file_stem(name)) for name in self.order}
+        return {name: [path for _, path in sorted(failed)] for name, failed in stems.items() if failed}
 
     def _compare_studies(self) -> pd.DataFrame:
         """inference.side_by_side of this study's first comparison and the same one in those beside it; or empty."""

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
+from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
 from fluidrelu_cli.run import Provenance, Run
 
@@ -81,6 +82,10 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
         return f"{seeds} cannot tell {a} from {b}: {a}'s {found}{interval}, and {too_few}."
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
     evidence = f"({bounds}; p = {p_value(row['p_holm'])}{adjusted})".replace("= <", "< ")
+    needed = fewest_pairs(ALPHA / comparisons)
+    if row["verdict"] == "undecided" and row["n"] < needed:
+        can = f"{row['n']} seeds cannot establish anything with {comparisons} comparisons; {needed} can"
+        return f"{can}. Over {row['n']} seeds {a}'s {found} {evidence}."
     if row["verdict"] == "undecided":
         return f"No difference between {a} and {b} is established: {over} {a}'s {found} {evidence}."
     return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
@@ -186,6 +191,28 @@ def diverged(losses: Mapping[str, float]) -> str:
     return f"Diverged, but counted: {runs}."
 
 
+def near_chance(baseline: str, mean: float, chance: float) -> str:
+    """That the baseline has hardly learned anything."""
+    return (
+        f"{label(baseline)}'s mean accuracy, {accuracy(mean)}, is near that of guessing, {accuracy(chance)}: a"
+        " difference between networks that have hardly learned says little about trained ones."
+    )
+
+
+def still_learning(baseline: str, share: float) -> str:
+    """That training ended while the baseline was still learning fast."""
+    return (
+        f"{label(baseline)}'s training loss still fell by {percent(share)} in the last epoch: with more epochs the"
+        " comparison may come out otherwise."
+    )
+
+
+def failed(activation: str, paths: Sequence[str]) -> str:
+    """That trials of an activation failed, and where their tracebacks are."""
+    trials = f"{len(paths)} trial{'s' if len(paths) > 1 else ''}"
+    return f"{trials} of {label(activation)} failed; the traceback of the last is in {paths[-1]}."
+
+
 def reproduction(agreement: pd.DataFrame, against: str) -> str:
     """Whether runs equal those of another study digit for digit, or by how much they differ."""
     n = len(agreement)
@@ -215,9 +242,12 @@ def where(facts: Mapping[str, str]) -> str:
         facts: of the protocol, by the fields' names in words.
     """
     epochs = f"{facts['epochs']} epoch{'' if facts['epochs'] == '1' else 's'}"
+    usual, named = Protocol().facts(), {"dataset", "model", "epochs", "batch size", "lr"}
+    others = [f"{name} {value}" for name, value in facts.items() if name not in named and value != usual.get(name)]
     return (
         f"Data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']} and"
-        f" learning rate {facts['lr']}. Only the activation differs between the runs of a seed."
+        f" learning rate {facts['lr']}{''.join(f', {other}' for other in others)}."
+        " Only the activation differs between the runs of a seed."
     )
 
 

@@ -17,7 +17,7 @@ from factories import make_run, make_study
 from matplotlib.figure import Figure
 
 from fluidrelu_cli.errors import one_line
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.report.compose import build_document, derive_files, illustrate, write_report
 from fluidrelu_cli.report.document import Document
 from fluidrelu_cli.report.evidence import Evidence
@@ -337,3 +337,32 @@ def test_functions_that_cannot_be_drawn_leave_a_note_and_the_report(
     drawn = [drawing.name for drawing in document.drawings]
     assert figure not in drawn
     assert figure.replace("functions", "learned") in drawn
+
+
+def doubts(document: Document) -> list[str]:
+    return [remark for remark in document.remarks if "guessing" in remark or "still fell" in remark]
+
+
+def test_a_report_on_hardly_trained_networks_says_so(tmp_path: Path) -> None:
+    made = documented(tmp_path / "chance", {"relu": [(0.1, 0.19)] * 2, "fluid": [(0.5, 0.9)] * 2})
+    assert doubts(made) == [
+        "ReLU's mean accuracy, 0.1900, is near that of guessing, 0.1000: a difference between networks that have hardly"
+        " learned says little about trained ones.",
+        # the losses are 1 / 3 and 1 / 4
+        "ReLU's training loss still fell by 25 % in the last epoch: with more epochs the comparison may come out"
+        " otherwise.",
+    ]
+    assert len(doubts(documented(tmp_path / "learned", {"relu": [(0.1, 0.21)] * 2}))) == 1  # twice 0.1 is enough
+    assert doubts(documented(tmp_path / "flat", {"relu": [[0.5] * 9] * 2})) == []  # from 1 / 10 to 1 / 11
+    assert doubts(documented(tmp_path / "one", {"relu": [(0.5,)] * 2})) == []
+
+
+def test_trials_that_failed_are_noted_with_the_last_traceback(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"relu": RELU})
+    study.ask(["mine:Soft"], 11)
+    for seed in (10, 2):
+        study.write_failure(Trial(study.protocol, "mine:Soft", seed), "Traceback ...")
+    document = build_document(Evidence(study))
+    path = study.files("mine-Soft-seed10").failure
+    assert document.notes == (f"2 trials of mine:Soft failed; the traceback of the last is in {path}.",)
+    assert document.answer == "No run of mine:Soft is finished, so there is nothing to compare with ReLU."

@@ -83,6 +83,12 @@ def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **
             " same (95 % interval −0.00020 to +0.00020; p = 1.0000).",
         ),
         (
+            comparison(n=6, mean=-0.148, ci_low=-0.246, ci_high=-0.05, verdict="undecided", p_holm=0.1875),
+            6,
+            "6 seeds cannot establish anything with 6 comparisons; 8 can. Over 6 seeds FluidReLU's mean accuracy is"
+            " 0.14800 lower (95 % interval −0.24600 to −0.05000; p = 0.1875, adjusted for 6 comparisons).",
+        ),
+        (
             comparison(n=0, mean=math.nan, verdict="too few pairs"),
             1,
             "No seed has a run of both FluidReLU and ReLU, so nothing can be said.",
@@ -217,3 +223,11 @@ def test_conditions_are_counted() -> None:
     assert "version of cuda" not in conditions
     assert conditions["source"] == {"not recorded": 2, "0123456789ab, modified": 1}
     assert conditions["processor"] == {"None, None": 2, "x, None": 1}
+
+
+def test_the_protocol_line_names_every_field_that_is_not_the_default() -> None:
+    facts = Protocol(train_images=500, schedule="cosine", lr=0.01).facts()
+    assert wording.where(facts) == (
+        "Data set mnist, network paper, 2 epochs at batch size 20 and learning rate 0.01, train images 500, schedule"
+        " cosine. Only the activation differs between the runs of a seed."
+    )
