@@ -119,10 +119,12 @@ class Evidence:
 
     @cached_property
     def published(self) -> published.Published | None:
-        """What a paper published of this data set and network, if its activations were trained."""
+        """What a paper published of this data set and network, if this study is about its activations first."""
         found = published.find_published(self.protocol)
         trained = {run.trial.activation for run in self.runs}
-        return found if found is not None and set(found.activations) <= trained else None
+        if found is None or not set(found.activations) <= trained:
+            return None
+        return found if set(self.order[: len(found.activations)]) == set(found.activations) else None
 
     @cached_property
     def follows_published(self) -> bool:

@@ -16,6 +16,9 @@ from fluidrelu_cli.report.document import CannotDrawError, Picture
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.learning_plots import SEEDS_SHOWN, Array, KernelFunctions
 
+FEWEST_FOR_SETS = 6
+"""Fewer runs have fewer than 20 sets of three, too few for a distribution."""
+
 
 def draw_accuracies(evidence: Evidence) -> Iterator[Picture]:
     published = evidence.published if evidence.follows_published else None
@@ -47,7 +50,8 @@ def draw_forest(evidence: Evidence) -> Iterator[Picture]:
 
 def draw_best_of_three(evidence: Evidence) -> Iterator[Picture]:
     published = evidence.published if evidence.follows_published else None
-    if evidence.distributions:
+    seeds = [evidence.count_seeds(activation) for activation in evidence.distributions]
+    if seeds and min(seeds) >= FEWEST_FOR_SETS:
         yield Picture(
             "best-of-three",
             "What a table of three runs could have said: the best and the worst of all sets of three of our runs.",

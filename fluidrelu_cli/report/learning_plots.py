@@ -94,8 +94,12 @@ def learned_parameters(parameters: pd.DataFrame, of_seeds: int) -> Figure:
     heights = [min(max(14, group["kernel"].max() + 1), 32) for _, group in layers]  # 14 have room for the layer's name
     figure = Figure(figsize=(WIDTH, 1.4 + 0.11 * sum(heights)), layout="constrained")
     grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, height_ratios=heights)
-    limit = float(shown["value"][np.isfinite(shown["value"])].abs().max())
-    scale = Normalize(*((-limit, limit) if limit > 0 else (-1.0, 1.0)))  # it is nan if there is no number
+    finite = shown[np.isfinite(shown["value"])]
+    start = float(finite.loc[finite["epoch"] == 0, "value"].median())  # white: what was learned shows as a colour
+    start = start if np.isfinite(start) else 0.0
+    limit = float((finite["value"] - start).abs().max())
+    limit = limit if limit > 0 else 1.0  # it is nan if there is no number
+    scale = Normalize(start - limit, start + limit)
     for row, ((layer, name), group) in enumerate(layers):
         for column, seed in enumerate(seeds):
             ax = grid[row, column]

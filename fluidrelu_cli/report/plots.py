@@ -136,11 +136,11 @@ def accuracies(
             _strip(ax, row, mine["test_accuracy"], mine["seed"], colours[activation])
         if published is not None and activation in published.activations:
             ends = [published.worst[activation], published.best[activation]]
-            ax.plot(ends, [row + 0.36] * 2, color="black", linewidth=1, marker="|", markersize=7)
+            ax.plot(ends, [row + 0.36] * 2, color="grey", linewidth=1, marker="|", markersize=7)
     near = shown[~far]
     _means(ax, near.index.tolist(), near["mean"], (near["ci_high"] - near["ci_low"]) / 2)
     _rows(ax, names)
-    brackets = "\nthin brackets: the paper's three runs, worst to best" if published is not None else ""
+    brackets = "\ngrey brackets: the paper's three runs, worst to best" if published is not None else ""
     ax.set(xlabel="test accuracy", title=f"Every seed's accuracy; black: mean and 95 % interval{brackets}")
     return ax
 

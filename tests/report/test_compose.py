@@ -65,7 +65,6 @@ COMPARISONS_MD = """\
 FIGURES = [
     "accuracies",
     "differences",
-    "best-of-three",
     "learning-curves",
     "learned-fluid",
     "functions-fluid",
@@ -337,6 +336,12 @@ def test_functions_that_cannot_be_drawn_leave_a_note_and_the_report(
     drawn = [drawing.name for drawing in document.drawings]
     assert figure not in drawn
     assert figure.replace("functions", "learned") in drawn
+
+
+def test_sets_of_three_are_drawn_from_six_runs_on(tmp_path: Path) -> None:
+    for times, drawn in ((1, False), (2, True)):
+        made = documented(tmp_path / str(times), {name: seeds * times for name, seeds in BOTH.items()})
+        assert ("best-of-three" in names(made)[1]) == drawn
 
 
 def doubts(document: Document) -> list[str]:

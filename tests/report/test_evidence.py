@@ -189,3 +189,12 @@ def test_a_study_without_a_run_is_refused(tmp_path: Path) -> None:
     damage(study, "relu-seed0")
     with pytest.raises(FluidReluError, match=r"has no finished run \(Left out: .*relu-seed0\.csv is damaged"):
         Evidence(study)
+
+
+def test_a_paper_is_told_of_only_where_the_study_is_about_its_activations_first(tmp_path: Path) -> None:
+    first = Evidence(make_study(tmp_path / "first", {**BOTH, "mine:Soft": RELU}))
+    assert first.published is not None
+    later = Evidence(make_study(tmp_path / "later", {"relu": RELU, "mine:Soft": RELU, "fluid": FLUID}))
+    assert later.published is None
+    assert "paper" not in " ".join(build_document(later).remarks)
+    assert Evidence(make_study(tmp_path / "own", BOTH), baseline="fluid").published is not None

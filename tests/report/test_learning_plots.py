@@ -121,9 +121,9 @@ def test_learned_parameters_are_drawn_by_kernel_and_epoch_for_three_seeds() -> N
         assert image.get_array().tolist() == [
             [seed + 10 * kernel - 100 * epoch for epoch in range(3)] for kernel in range(kernels)
         ]
-        # kernel 0 above, epoch 0 at the left, each a unit wide around its number; one scale, white at 0
+        # kernel 0 above, epoch 0 at the left, each a unit wide around its number; one scale, white at the start
         assert list(image.get_extent()) == [-0.5, 2.5, kernels - 0.5, -0.5]
-        assert image.get_clim() == (-200, 200)
+        assert image.get_clim() == (-200, 220)
         assert ax.get_ylabel() == ({0: "kernel of first", 3: "kernel of second"}.get(index, ""))
         assert any(ax.get_title(loc) for loc in ("left", "center")) == (index < 3)
         assert ax.get_xlabel() == ("epoch (0: start)" if index >= 3 else "")

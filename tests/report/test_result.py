@@ -28,7 +28,7 @@ def test_a_result_has_words_tables_runs_figures_and_a_page(tmp_path: Path) -> No
     assert result.notes == []
     page = result.html()
     assert f"<h1>{result.question}</h1>" in page
-    assert page.count("<img src=") == 7
+    assert page.count("<img src=") == 6
 
 
 def test_a_figure_is_one_of_matplotlib_s_in_the_report_s_look(tmp_path: Path) -> None:
