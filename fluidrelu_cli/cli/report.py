@@ -42,8 +42,8 @@ def report(
         ),
     ] = None,
     output: Annotated[
-        Literal["table", "markdown", "csv", "json", "latex"],
-        typer.Option("--format", help="What is printed.", rich_help_panel=SHOWN),
+        Literal["table", "markdown", "csv", "json", "latex", "runs"],
+        typer.Option("--format", help="What is printed; runs: every epoch of every run as CSV.", rich_help_panel=SHOWN),
     ] = "table",
     figures: Annotated[
         Literal["pdf"] | None,

@@ -27,6 +27,7 @@ def build_document(evidence: Evidence) -> Document:
         test_images=evidence.test_images,
         sections=tuple(section for section in sections if section is not None),
         pictures=tuple(picture for find in FIGURES for picture in find(evidence)),
+        runs=evidence.run_table,
         conditions=wording.count_conditions(evidence.runs),
         notes=(*evidence.notes, *(wording.failed(name, paths) for name, paths in evidence.failures.items())),
     )

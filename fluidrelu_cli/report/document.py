@@ -77,6 +77,8 @@ class Document:
     test_images: int
     sections: tuple[Section, ...]
     pictures: tuple[Picture, ...]
+    runs: pd.DataFrame
+    """Every epoch of every run: run.RUN_COLUMNS."""
     conditions: Mapping[str, Mapping[str, int]]
     """Under what conditions the runs were made: each one's values, with how many runs have them."""
     notes: tuple[str, ...]

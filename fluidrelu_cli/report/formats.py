@@ -68,17 +68,24 @@ def to_json(document: Document) -> str:
         "comparisons": [],
         "studies": [],
         **records,
+        "runs": json.loads(document.runs.to_json(orient="records", double_precision=15)),
         "conditions": document.conditions,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def to_latex(document: Document) -> str:
-    """Tables for the package booktabs, each followed by its remarks as comments."""
-    return "\n".join(
-        "".join([latex_table(section.title, *section.cells), *(f"% {_latex(remark)}\n" for remark in section.remarks)])
-        for section in document.sections
-    )
+    """Tables for the package booktabs, each with a label and followed by its remarks as comments."""
+    parts = ["% needs \\usepackage{booktabs}\n"]
+    for section in document.sections:
+        remarks = (f"% {_latex(remark)}\n" for remark in section.remarks)
+        parts.append("".join([latex_table(section.title, *section.cells, label=section.name), *remarks]))
+    return "\n".join(parts)
+
+
+def to_runs(document: Document) -> str:
+    """Every run as one CSV: the columns of the run CSVs, a row per run and epoch."""
+    return csv_text(document.runs)
 
 
 FORMATS: Mapping[str, Callable[[Document], str]] = {
@@ -86,6 +93,7 @@ FORMATS: Mapping[str, Callable[[Document], str]] = {
     "csv": to_csv,
     "json": to_json,
     "latex": to_latex,
+    "runs": to_runs,
 }
 """Those that are text, by name."""
 
@@ -112,11 +120,12 @@ LATEX: dict[str, str | int | None] = {
 """Characters that LaTeX takes for commands, does not know in its default setup, or prints as others."""
 
 
-def latex_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for LaTeX with the package booktabs; numbers to the right."""
+def latex_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str:
+    """A table for LaTeX with the package booktabs, called ``tab:LABEL``; numbers to the right."""
     names, *cells = (" & ".join(map(_latex, row)) + " \\\\\n" for row in (head, *rows))
     return (
-        f"\\begin{{table}}[htbp]\n\\caption{{{_latex(title)}}}\n\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n"
+        f"\\begin{{table}}[htbp]\n\\centering\n\\caption{{{_latex(title)}}}\n\\label{{tab:{label}}}\n"
+        f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n"
         f"\\toprule\n{names}\\midrule\n{''.join(cells)}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )
 

@@ -80,7 +80,7 @@ def test_json_has_everything(document: Document) -> None:
     content = loaded(document)
     assert list(content) == [
         *("study", "protocol", "test_images", "question", "answer", "remarks", "notes"),
-        *("summary", "comparisons", "studies", "table2", "rankings", "conditions"),
+        *("summary", "comparisons", "studies", "table2", "rankings", "runs", "conditions"),
     ]
     assert content["protocol"] == Protocol(epochs=2, batch_size=50).to_dict()
     assert content["answer"] == document.answer
@@ -103,13 +103,15 @@ def test_json_has_null_where_there_is_no_number_and_the_paper_s_where_they_belon
 def test_latex_has_a_table_per_section_and_the_remarks_as_comments(document: Document) -> None:
     text = to_latex(document)
     assert text.count("\\begin{tabular}") == text.count("\\caption{") == len(document.sections) == 3
+    assert text.startswith("% needs \\usepackage{booktabs}\n")
+    assert all(f"\\label{{tab:{section.name}}}" in text for section in document.sections)
     assert all(f"% {printed}\n" in text for printed in (remark.replace("%", "\\%") for remark in document.remarks))
 
 
 def strange(name: str) -> Document:
     """A report in which everything that somebody may have named is named so."""
     section = Section("summary", name, pd.DataFrame(), ([name, "n"], [[name, "1"]] * 2), (name, name))
-    return Document(name, name, name, Protocol(), 1, (section,), (), {}, ())
+    return Document(name, name, name, Protocol(), 1, (section,), (), pd.DataFrame(), {}, ())
 
 
 @settings(deadline=None)
@@ -149,17 +151,16 @@ def test_latex_prints_any_name_as_it_is(name: str) -> None:
     made = to_latex(strange(name))
     assert "---" not in made
     lines = made.splitlines()
-    assert lines[1] == f"\\caption{{{lines[1][9:-1]}}}"
-    assert printed(lines[1][9:-1]) == name
-    assert [printed(lines[number].removesuffix(rest)) for number, rest in ((4, r" & n \\"), (6, r" & 1 \\"))] == [
-        name
-    ] * 2
-    assert not lines[7].startswith(("[", "*"))  # which would belong to the line above
+    caption, head, row = lines[4], lines[8], lines[10]
+    assert caption == f"\\caption{{{caption[9:-1]}}}"
+    assert printed(caption[9:-1]) == name
+    assert printed(head.removesuffix(r" & n \\")) == printed(row.removesuffix(r" & 1 \\")) == name
+    assert not lines[11].startswith(("[", "*"))  # which would belong to the line above
     assert [printed(line[2:]) for line in lines[-2:]] == [name] * 2
-    assert len(lines) == 13
+    assert len(lines) == 17
 
 
 def test_lines_of_a_name_are_one_line() -> None:
     made = strange("a\r\n\n\\end{table}")
-    assert all(line.startswith(("\\", "%", "a")) for line in to_latex(made).splitlines())
+    assert all(line.startswith(("\\", "%", "a")) for line in filter(None, to_latex(made).splitlines()))
     assert to_markdown(made).count("\n\n") == to_markdown(strange("a")).count("\n\n")

@@ -111,7 +111,11 @@ def test_page_shows_any_name_as_it_is(name: str) -> None:
         conditions = {name: {name: 1}}
         page = Shown()
         protocol = Protocol(dataset="d")
-        page.feed(render_page(Document(name, name, name, protocol, 1, (section,), (), conditions, (name,), drawings)))
+        page.feed(
+            render_page(
+                Document(name, name, name, protocol, 1, (section,), (), pd.DataFrame(), conditions, (name,), drawings)
+            )
+        )
         return page
 
     found = shown(name)
@@ -133,6 +137,7 @@ def test_page_shows_names_as_they_are() -> None:
             test_images=1,
             sections=(section,),
             pictures=(),
+            runs=pd.DataFrame(),
             conditions={"<c>": {"<v>": 1, "w": 2}},
             notes=("<n>",),
             drawings=(Drawing("figure", '"<p>', {"svg": b"<svg/>"}),),

@@ -173,9 +173,10 @@ def test_p_value(value: float, text: str) -> None:
 
 
 def test_latex_is_for_booktabs_and_has_no_character_that_it_does_not_know() -> None:
-    text = latex_table("50 % of a_b", ["name", "difference ±\n95 %"], [["my_act", "−0.1 ± 0.2"], ["p", "< 1"]])
+    text = latex_table("50 % of a_b", ["name", "difference ±\n95 %"], [["my_act", "−0.1 ± 0.2"], ["p", "< 1"]], "own")
     assert text == (
-        "\\begin{table}[htbp]\n\\caption{50 \\% of a\\_b}\n\\begin{tabular}{lr}\n\\toprule\n"
+        "\\begin{table}[htbp]\n\\centering\n\\caption{50 \\% of a\\_b}\n\\label{tab:own}\n"
+        "\\begin{tabular}{lr}\n\\toprule\n"
         "name & difference $\\pm$ 95 \\% \\\\\n\\midrule\n"
         "my\\_act & $-$0.1 $\\pm$ 0.2 \\\\\np & $<$ 1 \\\\\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     )
