@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,15 +94,25 @@ ACTIVATIONS = {activation.name: activation for activation in _ACTIVATIONS}
 γ = v / (2 exp(a)) with a learned from 0."""
 
 
-def resolve(name: str) -> Activation:
-    """Find the activation called ``name``: a built-in one (in any case), a class of `torch.nn`, or `module:Class`.
+def _key(name: str) -> str:
+    """What torch's spellings of one activation have in common: LeakyReLU, nn.LeakyReLU, leaky_relu, leaky-relu."""
+    return re.sub(r"^(torch\.)?nn\.|[-_]", "", name.lower())
 
+
+_BY_KEY = {_key(name): one for one in _ACTIVATIONS for name in (one.name, one.path.partition(":")[2])}
+"""The built-in activations by their names and by those of their classes."""
+
+
+def resolve(name: str) -> Activation:
+    """Find the activation called ``name``: a built-in one, a class of `torch.nn`, or `module:Class`.
+
+    The first two in any case and as torch spells them: ``gelu``, ``nn.GELU`` and ``GELU`` are one activation.
     Modules in the current folder can be imported. A built-in one is found without torch.
 
     Raises:
         UsageError: if there is no such activation, or it does not turn a tensor into one of the same shape.
     """
-    built_in = ACTIVATIONS.get(name.lower())
+    built_in = _BY_KEY.get(_key(name))
     if built_in is not None:
         return built_in
     if is_own(name):
@@ -110,9 +121,14 @@ def resolve(name: str) -> Activation:
     else:
         from torch import nn
 
-        constructor = getattr(nn, name, None)
-        if not _is_module_class(constructor):
-            raise UsageError(f"There is no activation '{name}'.{_suggest(name)} `fluidrelu acts` lists them.")
+        classes = [each for each, found in vars(nn).items() if _key(each) == _key(name) and _is_module_class(found)]
+        if name not in classes:
+            if len(classes) != 1:
+                near = classes or _nearest(name)
+                hint = f" Did you mean {' or '.join(near)}?" if near else ""
+                raise UsageError(f"There is no activation '{name}'.{hint} `fluidrelu acts` lists them.")
+            name = classes[0]
+        constructor = getattr(nn, name)
         activation = Activation(name, name, "torch.nn", f"torch.nn:{name}")
     _try(activation, constructor)
     return activation
@@ -168,12 +184,11 @@ def _load(path: str, name: str, kind: str) -> Callable[..., Any]:
     return constructor
 
 
-def _suggest(name: str) -> str:
+def _nearest(name: str) -> list[str]:
     from torch import nn
 
-    known = {known.lower(): known for known in (*nn.modules.activation.__all__, *ACTIVATIONS)}
-    nearest = [known[near] for near in difflib.get_close_matches(name.lower(), known, n=3)]
-    return f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+    known = {_key(known): known for known in (*nn.modules.activation.__all__, *ACTIVATIONS)}
+    return [known[near] for near in difflib.get_close_matches(_key(name).rpartition(".")[2], known, n=3)]
 
 
 def _try(activation: Activation, constructor: object) -> None:

@@ -67,6 +67,39 @@ def test_a_class_of_torch_nn() -> None:
     assert not activation.commutes_with_max_pool
 
 
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("gelu", "GELU"),
+        ("GELU", "GELU"),
+        ("Gelu", "GELU"),
+        ("torch.nn.GELU", "GELU"),
+        ("silu", "SiLU"),
+        ("nn.SiLU", "SiLU"),
+        ("MISH", "Mish"),
+        ("relu6", "ReLU6"),
+        ("hard_swish", "Hardswish"),
+        ("ReLU", "relu"),
+        ("torch.nn.ReLU", "relu"),
+        ("LeakyReLU", "leaky-relu"),
+        ("leaky_relu", "leaky-relu"),
+        ("FluidReLU", "fluid"),
+        ("fluidexp", "fluid-exp"),
+    ],
+)
+def test_the_spellings_of_one_activation_are_one_activation(spelling: str, name: str) -> None:
+    activation = resolve(spelling)
+    assert activation.name == name
+    assert activation == resolve(name)
+
+
+def test_of_two_classes_that_differ_by_case_the_exact_name_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn, "Gelu", type("Gelu", (nn.GELU,), {}), raising=False)
+    assert [resolve(name).name for name in ("GELU", "Gelu")] == ["GELU", "Gelu"]
+    with pytest.raises(UsageError, match=r"There is no activation 'gelu'\. Did you mean GELU or Gelu\?"):
+        resolve("gelu")
+
+
 def test_prelu_is_the_built_in_one_with_a_slope_per_channel() -> None:
     assert resolve("PReLU") is ACTIVATIONS["prelu"]
     slopes = dict(resolve("PReLU").make(4).named_parameters())
@@ -251,7 +284,9 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
         "from fluidrelu_cli.data import catalogue\n"
         "from fluidrelu_cli.networks import curves, named\n"
         "from fluidrelu_cli.seeding import stream_seed\n"
-        "assert named.resolve('Fluid').name == 'fluid' and named.resolve_model('cnn3').smallest == 22\n"
+        "assert named.resolve('Fluid').name == named.resolve('FluidReLU').name == 'fluid'\n"
+        "assert named.resolve('torch.nn.LeakyReLU').name == 'leaky-relu'\n"
+        "assert named.resolve_model('cnn3').smallest == 22\n"
         "assert catalogue.find('MNIST').name == 'mnist' and catalogue.default_data_dir()\n"
         "assert stream_seed(0, 'weights') and curves.CURVES['fluid'](-2, 0) == -1\n"
         "print(sorted({'torch', 'torchvision'} & set(sys.modules)))\n"
@@ -268,6 +303,7 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
     [
         (resolve, "fluide", "There is no activation 'fluide'. Did you mean fluid"),
         (resolve, "rellu", "no activation 'rellu'. Did you mean relu"),
+        (resolve, "torch.nn.functional.gelu", "no activation 'torch.nn.functional.gelu'. Did you mean GELU"),
         (resolve, "xyzzy", "no activation 'xyzzy'. `fluidrelu acts` lists them."),
         (resolve, "", "no activation ''."),
         (resolve, "functional", "no activation 'functional'."),
