@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import UsageError, one_line
-from fluidrelu_cli.networks.own import hash_source, import_own
+from fluidrelu_cli.networks.own import did_you_mean, find_line, hash_source, import_own, suggest_own
 from fluidrelu_cli.protocol import is_own
 
 if TYPE_CHECKING:
@@ -115,6 +115,9 @@ def resolve(name: str) -> Activation:
     built_in = _BY_KEY.get(_key(name))
     if built_in is not None:
         return built_in
+    if "," in name:
+        each = " ".join(f"--act {one}" for one in name.replace(",", " ").split())
+        raise UsageError(f"There is no activation '{name}'. Name each with an --act of its own: {each}.")
     if is_own(name):
         constructor = import_own(name, "activation")
         activation = Activation(name, name, "your own", name, sha256=hash_source(constructor))
@@ -124,8 +127,7 @@ def resolve(name: str) -> Activation:
         classes = [each for each, found in vars(nn).items() if _key(each) == _key(name) and _is_module_class(found)]
         if name not in classes:
             if len(classes) != 1:
-                near = classes or _nearest(name)
-                hint = f" Did you mean {' or '.join(near)}?" if near else ""
+                hint = did_you_mean(classes or suggest_own(name, "activation") or _nearest(name))
                 raise UsageError(f"There is no activation '{name}'.{hint} `fluidrelu acts` lists them.")
             name = classes[0]
         constructor = getattr(nn, name)
@@ -196,20 +198,24 @@ def _try(activation: Activation, constructor: object) -> None:
     import torch
 
     problem: str | None = "no class of torch.nn.Module"
+    line, cause = "", None
+    v = torch.linspace(-1, 1, 2 * 4 * 2 * 2).view(2, 4, 2, 2)
     if _is_module_class(constructor):
-        v = torch.linspace(-1, 1, 2 * 4 * 2 * 2).view(2, 4, 2, 2)
         with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
             try:
                 module = activation.make(4)
                 fits = (module(v).shape, module(v).dtype) == (v.shape, v.dtype)
                 problem = None if fits else "a module that changes the shape or the type of its input"
             except (Exception, SystemExit) as error:  # whatever the user's constructor or forward does
-                problem = one_line(error)
+                problem, line, cause = one_line(error), find_line(error), error
     if problem is not None:
-        raise UsageError(
-            f"'{activation.name}' cannot serve as an activation ({problem}). Name a class that needs no arguments, or"
-            " num_parameters alone, and that keeps the shape and the type of its input."
+        advice = (
+            f"Correct that line: an activation is tried on a tensor of the shape {tuple(v.shape)}."
+            if line
+            else "Name a class that needs no arguments, or num_parameters alone, and that keeps the shape and the type"
+            " of its input."
         )
+        raise UsageError(f"'{activation.name}' cannot serve as an activation ({problem}{line}). {advice}") from cause
 
 
 @dataclass(frozen=True)
@@ -263,6 +269,7 @@ def resolve_model(name: str) -> Architecture:
         return Architecture(name, name, "your own", name, sha256=hash_source(constructor))
     if name not in ARCHITECTURES:
         raise UsageError(
-            f"There is no model '{name}'. Use --model {', '.join(ARCHITECTURES)}, or module:Class for one of your own."
+            f"There is no model '{name}'.{did_you_mean(suggest_own(name, 'network'))}"
+            f" Use --model {', '.join(ARCHITECTURES)}, or module:Class for one of your own."
         )
     return ARCHITECTURES[name]
