@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fluidrelu_cli.errors import UsageError, one_line
 from fluidrelu_cli.networks.architectures import ActivationFactory, Shape
 from fluidrelu_cli.networks.named import ARCHITECTURES, Activation, Architecture, resolve_model
+from fluidrelu_cli.networks.own import find_line
 from fluidrelu_cli.protocol import Protocol, is_own
 from fluidrelu_cli.seeding import stream_seed
 
@@ -54,7 +55,7 @@ def build_model(protocol: Protocol, activation: Activation, seed: int, shape: Sh
 
 def _build_own(architecture: Architecture, factory: ActivationFactory, shape: Shape, classes: int) -> nn.Module:
     """Build a user's own network and try it on two images: that also gives lazy layers their weights."""
-    module, problem = None, "no torch.nn.Module"
+    module, problem, cause = None, "no torch.nn.Module", None
     constructor = architecture.load()
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
@@ -70,13 +71,13 @@ def _build_own(architecture: Architecture, factory: ActivationFactory, shape: Sh
     except UsageError:  # of the activation
         raise
     except (Exception, SystemExit) as error:  # whatever the user's code does
-        problem = one_line(error)
+        problem, cause = one_line(error) + find_line(error), error
     if problem or not isinstance(module, nn.Module):
         raise UsageError(
             f"'{architecture.name}' cannot serve as a network ({problem}). It is called with (activation, shape,"
             f" classes), here with the shape {shape} and {classes} classes. It has to return a torch.nn.Module that"
             " turns images N x C x H x W into logits N x classes and makes its activations with activation(channels)."
-        )
+        ) from cause
     return module
 
 

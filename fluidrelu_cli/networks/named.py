@@ -9,13 +9,14 @@ import contextlib
 import difflib
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import UsageError, one_line
-from fluidrelu_cli.networks.own import hash_source, import_own
+from fluidrelu_cli.networks.own import did_you_mean, find_line, hash_source, import_own, suggest_own
 from fluidrelu_cli.protocol import is_own
 
 if TYPE_CHECKING:
@@ -93,26 +94,43 @@ ACTIVATIONS = {activation.name: activation for activation in _ACTIVATIONS}
 γ = v / (2 exp(a)) with a learned from 0."""
 
 
-def resolve(name: str) -> Activation:
-    """Find the activation called ``name``: a built-in one (in any case), a class of `torch.nn`, or `module:Class`.
+def _key(name: str) -> str:
+    """What torch's spellings of one activation have in common: LeakyReLU, nn.LeakyReLU, leaky_relu, leaky-relu."""
+    return re.sub(r"^(torch\.)?nn\.|[-_]", "", name.lower())
 
+
+_BY_KEY = {_key(name): one for one in _ACTIVATIONS for name in (one.name, one.path.partition(":")[2])}
+"""The built-in activations by their names and by those of their classes."""
+
+
+def resolve(name: str) -> Activation:
+    """Find the activation called ``name``: a built-in one, a class of `torch.nn`, or `module:Class`.
+
+    The first two in any case and as torch spells them: ``gelu``, ``nn.GELU`` and ``GELU`` are one activation.
     Modules in the current folder can be imported. A built-in one is found without torch.
 
     Raises:
         UsageError: if there is no such activation, or it does not turn a tensor into one of the same shape.
     """
-    built_in = ACTIVATIONS.get(name.lower())
+    built_in = _BY_KEY.get(_key(name))
     if built_in is not None:
         return built_in
+    if "," in name:
+        each = " ".join(f"--act {one}" for one in name.replace(",", " ").split())
+        raise UsageError(f"There is no activation '{name}'. Name each with an --act of its own: {each}.")
     if is_own(name):
         constructor = import_own(name, "activation")
         activation = Activation(name, name, "your own", name, sha256=hash_source(constructor))
     else:
         from torch import nn
 
-        constructor = getattr(nn, name, None)
-        if not _is_module_class(constructor):
-            raise UsageError(f"There is no activation '{name}'.{_suggest(name)} `fluidrelu acts` lists them.")
+        classes = [each for each, found in vars(nn).items() if _key(each) == _key(name) and _is_module_class(found)]
+        if name not in classes:
+            if len(classes) != 1:
+                hint = did_you_mean(classes or suggest_own(name, "activation") or _nearest(name))
+                raise UsageError(f"There is no activation '{name}'.{hint} `fluidrelu acts` lists them.")
+            name = classes[0]
+        constructor = getattr(nn, name)
         activation = Activation(name, name, "torch.nn", f"torch.nn:{name}")
     _try(activation, constructor)
     return activation
@@ -168,12 +186,11 @@ def _load(path: str, name: str, kind: str) -> Callable[..., Any]:
     return constructor
 
 
-def _suggest(name: str) -> str:
+def _nearest(name: str) -> list[str]:
     from torch import nn
 
-    known = {known.lower(): known for known in (*nn.modules.activation.__all__, *ACTIVATIONS)}
-    nearest = [known[near] for near in difflib.get_close_matches(name.lower(), known, n=3)]
-    return f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+    known = {_key(known): known for known in (*nn.modules.activation.__all__, *ACTIVATIONS)}
+    return [known[near] for near in difflib.get_close_matches(_key(name).rpartition(".")[2], known, n=3)]
 
 
 def _try(activation: Activation, constructor: object) -> None:
@@ -181,20 +198,24 @@ def _try(activation: Activation, constructor: object) -> None:
     import torch
 
     problem: str | None = "no class of torch.nn.Module"
+    line, cause = "", None
+    v = torch.linspace(-1, 1, 2 * 4 * 2 * 2).view(2, 4, 2, 2)
     if _is_module_class(constructor):
-        v = torch.linspace(-1, 1, 2 * 4 * 2 * 2).view(2, 4, 2, 2)
         with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
             try:
                 module = activation.make(4)
                 fits = (module(v).shape, module(v).dtype) == (v.shape, v.dtype)
                 problem = None if fits else "a module that changes the shape or the type of its input"
             except (Exception, SystemExit) as error:  # whatever the user's constructor or forward does
-                problem = one_line(error)
+                problem, line, cause = one_line(error), find_line(error), error
     if problem is not None:
-        raise UsageError(
-            f"'{activation.name}' cannot serve as an activation ({problem}). Name a class that needs no arguments, or"
-            " num_parameters alone, and that keeps the shape and the type of its input."
+        advice = (
+            f"Correct that line: an activation is tried on a tensor of the shape {tuple(v.shape)}."
+            if line
+            else "Name a class that needs no arguments, or num_parameters alone, and that keeps the shape and the type"
+            " of its input."
         )
+        raise UsageError(f"'{activation.name}' cannot serve as an activation ({problem}{line}). {advice}") from cause
 
 
 @dataclass(frozen=True)
@@ -248,6 +269,7 @@ def resolve_model(name: str) -> Architecture:
         return Architecture(name, name, "your own", name, sha256=hash_source(constructor))
     if name not in ARCHITECTURES:
         raise UsageError(
-            f"There is no model '{name}'. Use --model {', '.join(ARCHITECTURES)}, or module:Class for one of your own."
+            f"There is no model '{name}'.{did_you_mean(suggest_own(name, 'network'))}"
+            f" Use --model {', '.join(ARCHITECTURES)}, or module:Class for one of your own."
         )
     return ARCHITECTURES[name]

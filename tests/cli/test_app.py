@@ -28,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("train --act fluide", "There is no activation 'fluide'. Did you mean fluid"),
         ("train --act Linear", "'Linear' cannot serve as an activation"),
         ("train --act nowhere:Act", "cannot be imported (ModuleNotFoundError"),
+        ("repeat --act relu,gelu", "Name each with an --act of its own: --act relu --act gelu."),
         (
             "train --dataset mnits",
             "There is no data set 'mnits'. Did you mean mnist? Name one of mnist, fashion-mnist, kmnist, cifar10,",
@@ -134,6 +135,24 @@ def test_every_protocol_field_is_an_option_with_its_help() -> None:
 
 def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in fluidrelu("report", "--debug", code=2)
+
+
+def test_an_error_of_the_users_code_names_its_line_and_debug_shows_the_way_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (folder / "raises_on_import.py").write_text("def half():\n    return 1 / 0\n\nHALF = half()\n")
+    asked = ("train", "--act", "raises_on_import:Act")
+    assert "(ZeroDivisionError: division by zero, in raises_on_import.py line 2)." in words(fluidrelu(*asked, code=2))
+    assert "HALF = half()" in fluidrelu(*asked, "--debug", code=2)
+
+
+def test_a_file_without_a_class_is_answered_with_its_classes(folder: Path) -> None:
+    (folder / "defines_two.py").write_text("class Bump:\n    pass\n\nclass Dent:\n    pass\n")
+    for option in ("--act", "--model"):
+        output = words(fluidrelu("train", option, "defines_two.py", code=2))
+        assert "Did you mean defines_two:Bump or defines_two:Dent?" in output
+    assert "defines_two" not in sys.modules
 
 
 def test_an_unforeseen_error_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -522,6 +522,11 @@ number = 7
 '''
 
 
+def line_of(code: str) -> int:
+    """The number of the first line of the module that has this code."""
+    return 1 + next(number for number, line in enumerate(OWN_NETWORKS.splitlines()) if code in line)
+
+
 @pytest.fixture
 def own_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The module own_networks in the current folder, forgotten afterwards."""
@@ -602,10 +607,10 @@ def test_what_a_users_network_prints_is_no_result(capsys: pytest.CaptureFixture[
         ("Unused", "it does not apply an activation that it made"),
         ("detached", "its logits have no gradient"),
         ("Unregistered", "an activation that it made is not part of it"),
-        ("raising", "RuntimeError: broken by its author"),
-        ("leaving", "SystemExit: 3"),
+        ("raising", f"RuntimeError: broken by its author, in own_networks.py line {line_of('raise RuntimeError')}"),
+        ("leaving", f"SystemExit: 3, in own_networks.py line {line_of('sys.exit(3)')}"),
         ("no_arguments", "TypeError: no_arguments() takes 0 positional arguments but 3 were given"),
-        ("Picky", "ValueError: images of this size are not to its taste"),
+        ("Picky", f"ValueError: images of this size are not to its taste, in own_networks.py line {line_of('taste')}"),
     ],
 )
 def test_what_cannot_serve_as_a_network_is_refused(name: str, found: str) -> None:
@@ -616,6 +621,7 @@ def test_what_cannot_serve_as_a_network_is_refused(name: str, found: str) -> Non
         " here with the shape (2, 6, 5) and 3 classes. It has to return a torch.nn.Module that turns images"
         " N x C x H x W into logits N x classes and makes its activations with activation(channels)."
     )
+    assert (caught.value.__cause__ is not None) == ("Error: " in found or "SystemExit: " in found)
 
 
 def test_a_users_network_whose_file_was_changed_is_refused(own_networks: Path) -> None:

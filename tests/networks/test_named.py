@@ -67,6 +67,39 @@ def test_a_class_of_torch_nn() -> None:
     assert not activation.commutes_with_max_pool
 
 
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("gelu", "GELU"),
+        ("GELU", "GELU"),
+        ("Gelu", "GELU"),
+        ("torch.nn.GELU", "GELU"),
+        ("silu", "SiLU"),
+        ("nn.SiLU", "SiLU"),
+        ("MISH", "Mish"),
+        ("relu6", "ReLU6"),
+        ("hard_swish", "Hardswish"),
+        ("ReLU", "relu"),
+        ("torch.nn.ReLU", "relu"),
+        ("LeakyReLU", "leaky-relu"),
+        ("leaky_relu", "leaky-relu"),
+        ("FluidReLU", "fluid"),
+        ("fluidexp", "fluid-exp"),
+    ],
+)
+def test_the_spellings_of_one_activation_are_one_activation(spelling: str, name: str) -> None:
+    activation = resolve(spelling)
+    assert activation.name == name
+    assert activation == resolve(name)
+
+
+def test_of_two_classes_that_differ_by_case_the_exact_name_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn, "Gelu", type("Gelu", (nn.GELU,), {}), raising=False)
+    assert [resolve(name).name for name in ("GELU", "Gelu")] == ["GELU", "Gelu"]
+    with pytest.raises(UsageError, match=r"There is no activation 'gelu'\. Did you mean GELU or Gelu\?"):
+        resolve("gelu")
+
+
 def test_prelu_is_the_built_in_one_with_a_slope_per_channel() -> None:
     assert resolve("PReLU") is ACTIVATIONS["prelu"]
     slopes = dict(resolve("PReLU").make(4).named_parameters())
@@ -114,7 +147,25 @@ def shared():
 class Double(nn.Module):
     def forward(self, v):
         return v.double()
+
+class Mismatched(nn.Module):
+    def forward(self, v):
+        return v + torch.zeros(7)
+
+class Needy(nn.Module):
+    def __init__(self, slope):
+        super().__init__()
+
+class Crooked(ParametricActivation):
+    @staticmethod
+    def function(v, a):
+        return v / 0 + [][0]
 """
+
+
+def line_of(code: str) -> int:
+    """The number of the first line of the module that has this code."""
+    return 1 + next(number for number, line in enumerate(OWN_MODULE.splitlines()) if code in line)
 
 
 @pytest.fixture
@@ -251,7 +302,9 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
         "from fluidrelu_cli.data import catalogue\n"
         "from fluidrelu_cli.networks import curves, named\n"
         "from fluidrelu_cli.seeding import stream_seed\n"
-        "assert named.resolve('Fluid').name == 'fluid' and named.resolve_model('cnn3').smallest == 22\n"
+        "assert named.resolve('Fluid').name == named.resolve('FluidReLU').name == 'fluid'\n"
+        "assert named.resolve('torch.nn.LeakyReLU').name == 'leaky-relu'\n"
+        "assert named.resolve_model('cnn3').smallest == 22\n"
         "assert catalogue.find('MNIST').name == 'mnist' and catalogue.default_data_dir()\n"
         "assert stream_seed(0, 'weights') and curves.CURVES['fluid'](-2, 0) == -1\n"
         "print(sorted({'torch', 'torchvision'} & set(sys.modules)))\n"
@@ -268,6 +321,7 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
     [
         (resolve, "fluide", "There is no activation 'fluide'. Did you mean fluid"),
         (resolve, "rellu", "no activation 'rellu'. Did you mean relu"),
+        (resolve, "torch.nn.functional.gelu", "no activation 'torch.nn.functional.gelu'. Did you mean GELU"),
         (resolve, "xyzzy", "no activation 'xyzzy'. `fluidrelu acts` lists them."),
         (resolve, "", "no activation ''."),
         (resolve, "functional", "no activation 'functional'."),
@@ -282,13 +336,44 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
         (resolve, ":X", "':X' cannot be imported"),
         (resolve, "own_activations:", "The activation 'own_activations:' cannot be imported (AttributeError"),
         (resolve, "own_activations:Missing", "has no attribute 'Missing'"),
-        (resolve, "own_failing:X", "ZeroDivisionError"),
+        (
+            resolve,
+            "own_failing:X",
+            "(ZeroDivisionError: division by zero, in own_failing.py line 1). Correct that line, or install what it",
+        ),
         (
             resolve,
             "own_activations:Broken",
-            "'own_activations:Broken' cannot serve as an activation (RuntimeError: broken by its author). Name a class"
-            " that needs no arguments, or num_parameters alone, and that keeps the shape and the type of its input.",
+            "'own_activations:Broken' cannot serve as an activation (RuntimeError: broken by its author, in"
+            f" own_activations.py line {line_of('raise RuntimeError')}). Correct that line: an activation is tried on"
+            " a tensor of the shape (2, 4, 2, 2).",
         ),
+        (
+            resolve,
+            "own_activations:Mismatched",
+            f", in own_activations.py line {line_of('torch.zeros(7)')}). Correct that line",
+        ),
+        (
+            resolve,
+            "own_activations:Crooked",
+            f"(IndexError: list index out of range, in own_activations.py line {line_of('[][0]')}). Correct that line",
+        ),
+        (
+            resolve,
+            "own_activations:Needy",
+            "missing 1 required positional argument: 'slope'). Name a class that needs no arguments, or num_parameters"
+            " alone, and that keeps the shape and the type of its input.",
+        ),
+        (
+            resolve,
+            "own_activations.Plain",
+            "There is no activation 'own_activations.Plain'. Did you mean own_activations:Plain? `fluidrelu acts`",
+        ),
+        (resolve, "own_activations.plan", "Did you mean own_activations:Plain?"),
+        (resolve, "own_activations.py", "Did you mean own_activations:Plain or own_activations:PerKernel or "),
+        (resolve, "own_activations:plain", "has no attribute 'plain'). Did you mean own_activations:Plain?"),
+        (resolve, "relu,gelu", "'relu,gelu'. Name each with an --act of its own: --act relu --act gelu."),
+        (resolve, "mine:A, mine:B", "Name each with an --act of its own: --act mine:A --act mine:B."),
         (resolve, "own_activations:Function", "(no class of torch.nn.Module)"),
         (resolve, "math:pi", "'math:pi' cannot serve as an activation (no class of torch.nn.Module)"),
         (resolve, "os:abort", "'os:abort' cannot serve as an activation (no class of torch.nn.Module)"),
@@ -303,6 +388,12 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
             "There is no model 'lenet'. Use --model paper, cnn3, resnet20, or module:Class for one of your own.",
         ),
         (resolve_model, "Paper", "There is no model 'Paper'."),
+        (
+            resolve_model,
+            "own_activations.py",
+            "There is no model 'own_activations.py'. Did you mean own_activations:Plain or own_activations:PerKernel or"
+            " own_activations:Outer? Use --model paper",
+        ),
         (resolve_model, "math:pi", "The network 'math:pi' cannot be called. Name a class or a function."),
         (resolve_model, "own_failing:Net", "The network 'own_failing:Net' cannot be imported (ZeroDivisionError: "),
     ],
@@ -312,6 +403,14 @@ def test_messages(find: Callable[[object], object], name: object, words: str) ->
         find(name)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("own_module")
+@pytest.mark.parametrize("name", ["own_failing:X", "own_activations:Broken", "own_activations:Mismatched"])
+def test_an_error_of_the_users_code_is_the_cause(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(name)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError | RuntimeError)
 
 
 # Networks
