@@ -79,7 +79,12 @@ def repeat(
     n: Annotated[
         int,
         typer.Option(
-            "-n", min=1, max=MOST_SEEDS, help="Seeds of each activation: 0, 1, ..., n - 1.", rich_help_panel=WHAT
+            "-n",
+            "--seeds",
+            min=1,
+            max=MOST_SEEDS,
+            help="Seeds of each activation: 0, 1, ..., n - 1.",
+            rich_help_panel=WHAT,
         ),
     ] = 3,
     forget: Annotated[
