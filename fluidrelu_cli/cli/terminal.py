@@ -44,6 +44,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 class _Parser:
     """Reads a command's options: none that has one value may be given twice, where the last would win unnoticed."""
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for each in parameters:
+            if getattr(each, "is_flag", False):
+                each.metavar = ""  # later releases of Typer would show <bool>
+        return parameters
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             if not ctx.resilient_parsing:

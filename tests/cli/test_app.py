@@ -99,6 +99,13 @@ def test_a_wrong_request_is_answered_with_a_sentence_and_exit_code_2(
     assert not (folder / "results").exists()
 
 
+@pytest.mark.parametrize("command", ["", "train", "repeat", "report", "verify", "data"])
+def test_the_help_shows_flags_without_a_value(command: str) -> None:
+    text = fluidrelu(*command.split(), "--help")
+    assert "--help" in text
+    assert "bool" not in text.lower()
+
+
 @pytest.mark.parametrize(
     "option", ["--device", "--precision", "--schedule", "--standardise", "--augment", "--format", "--figures"]
 )
