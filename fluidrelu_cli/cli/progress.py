@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from fluidrelu_cli.cli.terminal import say
+from fluidrelu_cli.cli.terminal import count, say
 from fluidrelu_cli.errors import printable
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Epoch, Run
@@ -118,7 +118,7 @@ class TrialsProgress(_Shown[Progress]):
             self._forget(live, event.job)
         done = {task.id: task.completed for task in live.tasks}
         in_flight = sum(done[task] * len(job.trials) for job, task in self._running.items())
-        note = f"{self._ended} of {self._trials} trials done"
+        note = f"{self._ended} of {count(self._trials, 'trial')} done"
         live.update(self._overall, completed=self._ended * epochs + in_flight, note=note)
 
     def _forget(self, live: Progress, job: Job) -> None:
@@ -154,7 +154,7 @@ def job_label(job: Job) -> str:
 
 def describe_run(run: Run) -> str:
     seconds, together = run.provenance.wall_seconds, run.provenance.batched_seeds
-    epochs = f"{len(run.epochs)} epoch{'s' if len(run.epochs) > 1 else ''}"
+    epochs = count(len(run.epochs), "epoch")
     diverged = f"; it diverged (its training loss is {run.epochs[-1].train_loss:.0e})" if run.diverged else ""
     accuracy = f"test accuracy {run.test_accuracy:.4f}"
     wall = f"{seconds:.0f} s" if together == 1 else f"{seconds:.0f} s, {together} seeds together"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, TrustOption, WorkersOption
-from fluidrelu_cli.cli.terminal import say, show, show_text
+from fluidrelu_cli.cli.terminal import count, say, show, show_text
 from fluidrelu_cli.errors import StorageError, UsageError
 from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, restore_study, study_folder
 
@@ -171,5 +171,5 @@ def restore(
 ) -> None:
     """Make a study's study.json again from what its runs record."""
     restored = restore_study(results, study)
-    asked = ", ".join(f"{n} seeds of {name}" for name, n in restored.asked.items())
+    asked = ", ".join(f"{count(n, 'seed')} of {name}" for name, n in restored.asked.items())
     show(f"Restored: {restored.path}, as if {asked} had been asked for.")

@@ -232,6 +232,11 @@ def show_text(text: str) -> None:
         typer.echo(text, nl=False)
 
 
+def count(number: int, thing: str) -> str:
+    """A number of things in words: ``1 trial``, ``2 trials``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def _lines(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n")  # splitlines() would take other characters for line breaks, too
 

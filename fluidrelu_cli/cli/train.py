@@ -19,7 +19,7 @@ from fluidrelu_cli.cli.options import (
     WorkersOption,
     with_protocol,
 )
-from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, open_stderr, say, show
+from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, count, open_stderr, say, show
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Device
 from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, open_study
@@ -149,7 +149,8 @@ def repeat(
         failures = _show_events(experiment.study, work, events)
     _show_summary(experiment)
     if failures:
-        say(f"Error: {failures} of {len(work.missing)} trials failed; the same command tries them again.")
+        trials = count(len(work.missing), "trial")
+        say(f"Error: {failures} of {trials} failed; the same command tries again.")
         raise typer.Exit(1)
 
 
@@ -209,7 +210,8 @@ def _run_on_cluster(
     from fluidrelu_cli.workers.pool import follow
 
     pool = DaskPool(address, data_dir, device_name)
-    say(f"{address}: {pool.workers or 'no'} workers{'' if pool.workers else ' yet: waiting for some (Ctrl-C stops)'}.")
+    workers = count(pool.workers, "worker") if pool.workers else "no workers yet: waiting for some (Ctrl-C stops)"
+    say(f"{address}: {workers}.")
     return follow(pool, jobs)
 
 
@@ -220,7 +222,8 @@ def _show_events(study: Study, work: Work, events: Iterator[Event]) -> int:
 
     _show_notes(work)
     asked, missing = len(work.trials), len(work.missing)
-    say(f"{study.folder}: {asked} trials asked for, {asked - missing} finished already, {missing} to train.")
+    asked_for = count(asked, "trial")
+    say(f"{study.folder}: {asked_for} asked for, {asked - missing} finished already, {missing} to train.")
     failures = 0
     with TrialsProgress(open_stderr(), missing) as progress:
         for event in events:

@@ -15,7 +15,7 @@ from command_line import fluidrelu, words
 from factories import make_study
 
 import fluidrelu_cli
-from fluidrelu_cli.cli.terminal import say, show, show_text
+from fluidrelu_cli.cli.terminal import count, say, show, show_text
 from fluidrelu_cli.errors import printable
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -45,6 +45,11 @@ def test_what_cannot_be_seen_is_written_out(text: str, shown: str, capsys: pytes
     say(text)
     show(text)
     assert capsys.readouterr() == (f"{shown}\n", f"{shown}\n")
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 trials"), (1, "1 trial"), (2, "2 trials")])
+def test_count(number: int, text: str) -> None:
+    assert count(number, "trial") == text
 
 
 SENTENCE = "Stopped; what is finished is kept. Go on with: fluidrelu repeat --results a-folder/with-a-long-name/of-it"

@@ -166,7 +166,8 @@ def test_seeds_in_batches_are_runs_like_others(undisturbed: Path, small: tuple[o
 
 
 def test_the_precision_is_the_studys(small: tuple[object, ...], folder: Path) -> None:
-    fluidrelu("repeat", "-n", 1, "--act", "relu", "--precision", "bf16", *small)
+    output = words(fluidrelu("repeat", "--seeds", 1, "--act", "relu", "--precision", "bf16", *small))
+    assert "results/local: 1 trial asked for, 0 finished already, 1 to train." in output
     study = folder / "results" / "local"
     for path in (study / "study.json", study / "runs" / "relu-seed0.json"):
         assert json.loads(path.read_text())["protocol"]["precision"] == "bf16"
