@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, TrustOption, WorkersOption
+from fluidrelu_cli.cli.options import (
+    DEFAULT_RESULTS,
+    BaselineOption,
+    ResultsOption,
+    StudyOption,
+    TrustOption,
+    WorkersOption,
+)
 from fluidrelu_cli.cli.terminal import count, say, show, show_text
 from fluidrelu_cli.errors import StorageError, UsageError
 from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, restore_study, study_folder
@@ -22,7 +29,7 @@ COMPARED, SHOWN = "What is compared", "What is shown and written"
 
 
 def report(
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
     baseline: BaselineOption = DEFAULT_BASELINE,
     against: Annotated[
@@ -105,7 +112,7 @@ def plan(
     power: Annotated[float, typer.Option(help="Probability of detecting it.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
     workers: WorkersOption = None,
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
     """Show how many seeds it takes to detect a difference, and how long, from a study's own runs."""
@@ -130,7 +137,7 @@ def plan(
 
 def calibrate(
     studies: Annotated[list[str], typer.Argument(help="Studies with ReLU runs, one per batch size.")],
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Find the batch size and epochs whose ReLU accuracies are closest to the paper's; only ReLU is looked at.
 
@@ -167,7 +174,7 @@ def calibrate(
 
 def restore(
     study: Annotated[str, typer.Argument(help="The study whose study.json is missing or damaged.")],
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Make a study's study.json again from what its runs record."""
     restored = restore_study(results, study)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fluidrelu_cli.cli.options import (
+    DEFAULT_RESULTS,
     DataDirOption,
     DeviceOption,
     OfflineOption,
@@ -44,7 +46,7 @@ def train(
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
     trust: TrustOption = False,
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
     """Train one trial, show each epoch, and write its run CSV."""
@@ -119,7 +121,7 @@ def repeat(
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
     trust: TrustOption = False,
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
     """Train n seeded trials of each activation: those that are not finished yet."""
@@ -152,6 +154,14 @@ def repeat(
         trials = count(len(work.missing), "trial")
         say(f"Error: {failures} of {trials} failed; the same command tries again.")
         raise typer.Exit(1)
+    say(f"Compare them with: {_report_command(results, study)}")
+
+
+def _report_command(results: Path, study: str) -> str:
+    """The command that reports on a study, with the options that it needs."""
+    where = [*(() if study == DEFAULT_STUDY else ("--study", study))]
+    where += () if results == DEFAULT_RESULTS else ("--results", str(results))
+    return shlex.join(["fluidrelu", "report", *where])
 
 
 def _prepare(
