@@ -50,7 +50,7 @@ def train(
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
     """Train one trial, show each epoch, and write its run CSV."""
-    from fluidrelu_cli.cli.progress import EpochLines
+    from fluidrelu_cli.cli.progress import EpochLines, describe_run
     from fluidrelu_cli.experiment import conduct
     from fluidrelu_cli.report.tables import epoch_cells, rich_table
     from fluidrelu_cli.run import tabulate_runs
@@ -71,6 +71,8 @@ def train(
                 elif isinstance(event, Failed):
                     raise FluidReluError(f"{trial.name} failed: {event.error}; its traceback is in {files.failure}.")
     [run] = [run for run in experiment.contents.runs if run.trial == trial]
+    if run.diverged:
+        say(describe_run(run))
     show(rich_table(trial.name, *epoch_cells(tabulate_runs([run]))))
     show(f"test accuracy {run.test_accuracy:.4f}   {files.csv}")
 

@@ -83,6 +83,13 @@ def test_repeat_says_how_to_compare_a_study_elsewhere(small: tuple[object, ...])
     fluidrelu("report", *where)
 
 
+def test_train_says_that_the_run_diverged(small: tuple[object, ...]) -> None:
+    assert "diverged" not in fluidrelu("train", "--act", "relu", *small)
+    for _ in ("trained", "read"):
+        output = words(fluidrelu("train", "--act", "relu", "--lr", 1e9, "--study", "wild", *small))
+        assert re.search(r"relu seed 0: test accuracy .* it diverged \(its training loss is \S+\)", output)
+
+
 def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path, folder: Path) -> None:
     for path in undisturbed.glob("relu-seed0.*"):
         shutil.copy(path, folder)
