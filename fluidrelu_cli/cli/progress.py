@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -33,7 +34,7 @@ from fluidrelu_cli.workers.events import EpochDone, Event, Failed, Finished, Job
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Drawn = TypeVar("Drawn", Live, Progress)
+Drawn = TypeVar("Drawn", Live, Progress, Status)
 
 
 class _Shown(Generic[Drawn]):
@@ -182,6 +183,13 @@ class EpochLines(_Shown[Live]):
             self._live.refresh()
         else:
             self._say(f"{trial_label(self._trial)}: epoch {epoch}: training loss {loss}, test accuracy {accuracy}")
+
+
+class Spinner(_Shown[Status]):
+    """Something that turns on a terminal, beside what is being done, while the context lasts; elsewhere nothing."""
+
+    def __init__(self, console: Console, doing: str) -> None:
+        super().__init__(console, lambda: console.status(Text(doing)))
 
 
 class TransferProgress(_Shown[Progress]):

@@ -17,7 +17,7 @@ from fluidrelu_cli.cli.options import (
     TrustOption,
     WorkersOption,
 )
-from fluidrelu_cli.cli.terminal import count, say, show, show_text
+from fluidrelu_cli.cli.terminal import count, open_stderr, say, show, show_text
 from fluidrelu_cli.errors import StorageError, UsageError
 from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, restore_study, study_folder
 
@@ -65,12 +65,14 @@ def report(
     Everything is computed from the study's runs. Its folder `report` is replaced: tables, figures, and the page
     report.html.
     """
+    from fluidrelu_cli.cli.progress import Spinner
     from fluidrelu_cli.report.compose import build_document, illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
 
     evidence = _gather(results, [study, *(beside or ())], baseline, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
-    document = illustrate(build_document(evidence), kinds)
+    with Spinner(open_stderr(), "Drawing the figures"):
+        document = illustrate(build_document(evidence), kinds)
     unwritten: StorageError | None = None
     try:  # first, because whoever reads what is printed may stop reading (`| head`)
         page = write_report(document, evidence.study.folder / "report")
