@@ -161,9 +161,12 @@ def repeat(
 
 def _report_command(results: Path, study: str) -> str:
     """The command that reports on a study, with the options that it needs."""
-    where = [*(() if study == DEFAULT_STUDY else ("--study", study))]
-    where += () if results == DEFAULT_RESULTS else ("--results", str(results))
-    return shlex.join(["fluidrelu", "report", *where])
+    command = ["fluidrelu", "report"]
+    if study != DEFAULT_STUDY:
+        command += ["--study", study]
+    if results != DEFAULT_RESULTS:
+        command += ["--results", str(results)]
+    return shlex.join(command)
 
 
 def _prepare(
