@@ -14,6 +14,8 @@ from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, WHERE_RESULTS_GO
 from fluidrelu_cli.protocol import SETTINGS, Device, Protocol, Setting
 
+DEFAULT_RESULTS = Path("results")
+
 DeviceOption = Annotated[
     Device,
     typer.Option(help="Where to train; auto: cuda if there is one, else cpu.", rich_help_panel=WHERE_IT_RUNS),

@@ -21,10 +21,11 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from fluidrelu_cli.cli.terminal import say
+from fluidrelu_cli.cli.terminal import count, say
 from fluidrelu_cli.errors import printable
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Epoch, Run
@@ -33,7 +34,7 @@ from fluidrelu_cli.workers.events import EpochDone, Event, Failed, Finished, Job
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Drawn = TypeVar("Drawn", Live, Progress)
+Drawn = TypeVar("Drawn", Live, Progress, Status)
 
 
 class _Shown(Generic[Drawn]):
@@ -118,7 +119,7 @@ class TrialsProgress(_Shown[Progress]):
             self._forget(live, event.job)
         done = {task.id: task.completed for task in live.tasks}
         in_flight = sum(done[task] * len(job.trials) for job, task in self._running.items())
-        note = f"{self._ended} of {self._trials} trials done"
+        note = f"{self._ended} of {count(self._trials, 'trial')} done"
         live.update(self._overall, completed=self._ended * epochs + in_flight, note=note)
 
     def _forget(self, live: Progress, job: Job) -> None:
@@ -154,7 +155,7 @@ def job_label(job: Job) -> str:
 
 def describe_run(run: Run) -> str:
     seconds, together = run.provenance.wall_seconds, run.provenance.batched_seeds
-    epochs = f"{len(run.epochs)} epoch{'s' if len(run.epochs) > 1 else ''}"
+    epochs = count(len(run.epochs), "epoch")
     diverged = f"; it diverged (its training loss is {run.epochs[-1].train_loss:.0e})" if run.diverged else ""
     accuracy = f"test accuracy {run.test_accuracy:.4f}"
     wall = f"{seconds:.0f} s" if together == 1 else f"{seconds:.0f} s, {together} seeds together"
@@ -182,6 +183,13 @@ class EpochLines(_Shown[Live]):
             self._live.refresh()
         else:
             self._say(f"{trial_label(self._trial)}: epoch {epoch}: training loss {loss}, test accuracy {accuracy}")
+
+
+class Spinner(_Shown[Status]):
+    """Something that turns on a terminal, beside what is being done, while the context lasts; elsewhere nothing."""
+
+    def __init__(self, console: Console, doing: str) -> None:
+        super().__init__(console, lambda: console.status(Text(doing)))
 
 
 class TransferProgress(_Shown[Progress]):

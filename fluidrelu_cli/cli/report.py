@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fluidrelu_cli.cli.options import BaselineOption, ResultsOption, StudyOption, TrustOption, WorkersOption
-from fluidrelu_cli.cli.terminal import say, show, show_text
+from fluidrelu_cli.cli.options import (
+    DEFAULT_RESULTS,
+    BaselineOption,
+    ResultsOption,
+    StudyOption,
+    TrustOption,
+    WorkersOption,
+)
+from fluidrelu_cli.cli.terminal import count, open_stderr, say, show, show_text
 from fluidrelu_cli.errors import StorageError, UsageError
 from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, restore_study, study_folder
 
@@ -22,7 +29,7 @@ COMPARED, SHOWN = "What is compared", "What is shown and written"
 
 
 def report(
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
     baseline: BaselineOption = DEFAULT_BASELINE,
     against: Annotated[
@@ -58,12 +65,14 @@ def report(
     Everything is computed from the study's runs. Its folder `report` is replaced: tables, figures, and the page
     report.html.
     """
+    from fluidrelu_cli.cli.progress import Spinner
     from fluidrelu_cli.report.compose import build_document, illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
 
     evidence = _gather(results, [study, *(beside or ())], baseline, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
-    document = illustrate(build_document(evidence), kinds)
+    with Spinner(open_stderr(), "Drawing the figures"):
+        document = illustrate(build_document(evidence), kinds)
     unwritten: StorageError | None = None
     try:  # first, because whoever reads what is printed may stop reading (`| head`)
         page = write_report(document, evidence.study.folder / "report")
@@ -105,7 +114,7 @@ def plan(
     power: Annotated[float, typer.Option(help="Probability of detecting it.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
     workers: WorkersOption = None,
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
     """Show how many seeds it takes to detect a difference, and how long, from a study's own runs."""
@@ -130,7 +139,7 @@ def plan(
 
 def calibrate(
     studies: Annotated[list[str], typer.Argument(help="Studies with ReLU runs, one per batch size.")],
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Find the batch size and epochs whose ReLU accuracies are closest to the paper's; only ReLU is looked at.
 
@@ -167,9 +176,9 @@ def calibrate(
 
 def restore(
     study: Annotated[str, typer.Argument(help="The study whose study.json is missing or damaged.")],
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Make a study's study.json again from what its runs record."""
     restored = restore_study(results, study)
-    asked = ", ".join(f"{n} seeds of {name}" for name, n in restored.asked.items())
+    asked = ", ".join(f"{count(n, 'seed')} of {name}" for name, n in restored.asked.items())
     show(f"Restored: {restored.path}, as if {asked} had been asked for.")

@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 import threading
 import traceback
 from collections import Counter
@@ -42,6 +43,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 class _Parser:
     """Reads a command's options: none that has one value may be given twice, where the last would win unnoticed."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for each in parameters:
+            if getattr(each, "is_flag", False):
+                each.metavar = ""  # later releases of Typer would show <bool>
+        return parameters
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -200,32 +208,43 @@ def open_stderr() -> Console:
 def say(line: str, console: Console | None = None) -> None:
     """Show a sentence on stderr, above what is drawn on the console."""
     try:
-        # soft_wrap: a line of a log file is one line
-        _print(console or open_stderr(), printable(line), soft_wrap=True)
+        _print(console or open_stderr(), line)
     except OSError:  # the work goes on, also where nobody reads on (`2>&1 | head`)
         _unsaid.set()
 
 
 def show(part: Any) -> None:
-    """Show a result on stdout; sentences are not broken into lines, and a narrow terminal does not break numbers."""
+    """Show a result on stdout: a sentence, or a table, whose numbers a narrow terminal does not break."""
     console = Console()
-    console.width = max(console.width, 80)
-    sentence = isinstance(part, str)
-    _print(console, printable(part) if sentence else part, soft_wrap=sentence)
+    if isinstance(part, str):
+        _print(console, part)
+    else:
+        console.width = max(console.width, 80)
+        console.print(part)
 
 
 def show_text(text: str) -> None:
     """Show lines of text on stdout; a program that reads them gets them as they are."""
     if sys.stdout.isatty():
         for line in _lines(text):
-            show(line)
+            _print(Console(), line, wrap=False)
     else:
         typer.echo(text, nl=False)
+
+
+def count(number: int, thing: str) -> str:
+    """A number of things in words: ``1 trial``, ``2 trials``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _lines(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n")  # splitlines() would take other characters for line breaks, too
 
 
-def _print(console: Console, part: Any, *, soft_wrap: bool) -> None:
-    console.print(part, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
+def _print(console: Console, line: str, *, wrap: bool = True) -> None:
+    """On a terminal a sentence goes on in the next line after a word; elsewhere, as in a log file, it is one line."""
+    text = printable(line)
+    if wrap and console.is_terminal:
+        # a word that is too long stays whole: a path that the terminal breaks can be copied
+        text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+    console.print(text, soft_wrap=True, markup=False, emoji=False, highlight=False)

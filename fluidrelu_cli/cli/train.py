@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fluidrelu_cli.cli.options import (
+    DEFAULT_RESULTS,
     DataDirOption,
     DeviceOption,
     OfflineOption,
@@ -19,7 +21,7 @@ from fluidrelu_cli.cli.options import (
     WorkersOption,
     with_protocol,
 )
-from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, open_stderr, say, show
+from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, count, open_stderr, say, show
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Device
 from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, open_study
@@ -44,11 +46,11 @@ def train(
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
     trust: TrustOption = False,
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
     """Train one trial, show each epoch, and write its run CSV."""
-    from fluidrelu_cli.cli.progress import EpochLines
+    from fluidrelu_cli.cli.progress import EpochLines, describe_run
     from fluidrelu_cli.experiment import conduct
     from fluidrelu_cli.report.tables import epoch_cells, rich_table
     from fluidrelu_cli.run import tabulate_runs
@@ -69,6 +71,8 @@ def train(
                 elif isinstance(event, Failed):
                     raise FluidReluError(f"{trial.name} failed: {event.error}; its traceback is in {files.failure}.")
     [run] = [run for run in experiment.contents.runs if run.trial == trial]
+    if run.diverged:
+        say(describe_run(run))
     show(rich_table(trial.name, *epoch_cells(tabulate_runs([run]))))
     show(f"test accuracy {run.test_accuracy:.4f}   {files.csv}")
 
@@ -79,7 +83,12 @@ def repeat(
     n: Annotated[
         int,
         typer.Option(
-            "-n", min=1, max=MOST_SEEDS, help="Seeds of each activation: 0, 1, ..., n - 1.", rich_help_panel=WHAT
+            "-n",
+            "--seeds",
+            min=1,
+            max=MOST_SEEDS,
+            help="Seeds of each activation: 0, 1, ..., n - 1.",
+            rich_help_panel=WHAT,
         ),
     ] = 3,
     forget: Annotated[
@@ -114,7 +123,7 @@ def repeat(
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
     trust: TrustOption = False,
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
     """Train n seeded trials of each activation: those that are not finished yet."""
@@ -144,8 +153,20 @@ def repeat(
         failures = _show_events(experiment.study, work, events)
     _show_summary(experiment)
     if failures:
-        say(f"Error: {failures} of {len(work.missing)} trials failed; the same command tries them again.")
+        trials = count(len(work.missing), "trial")
+        say(f"Error: {failures} of {trials} failed; the same command tries again.")
         raise typer.Exit(1)
+    say(f"Compare them with: {_report_command(results, study)}")
+
+
+def _report_command(results: Path, study: str) -> str:
+    """The command that reports on a study, with the options that it needs."""
+    command = ["fluidrelu", "report"]
+    if study != DEFAULT_STUDY:
+        command += ["--study", study]
+    if results != DEFAULT_RESULTS:
+        command += ["--results", str(results)]
+    return shlex.join(command)
 
 
 def _prepare(
@@ -204,7 +225,8 @@ def _run_on_cluster(
     from fluidrelu_cli.workers.pool import follow
 
     pool = DaskPool(address, data_dir, device_name)
-    say(f"{address}: {pool.workers or 'no'} workers{'' if pool.workers else ' yet: waiting for some (Ctrl-C stops)'}.")
+    workers = count(pool.workers, "worker") if pool.workers else "no workers yet: waiting for some (Ctrl-C stops)"
+    say(f"{address}: {workers}.")
     return follow(pool, jobs)
 
 
@@ -215,7 +237,8 @@ def _show_events(study: Study, work: Work, events: Iterator[Event]) -> int:
 
     _show_notes(work)
     asked, missing = len(work.trials), len(work.missing)
-    say(f"{study.folder}: {asked} trials asked for, {asked - missing} finished already, {missing} to train.")
+    asked_for = count(asked, "trial")
+    say(f"{study.folder}: {asked_for} asked for, {asked - missing} finished already, {missing} to train.")
     failures = 0
     with TrialsProgress(open_stderr(), missing) as progress:
         for event in events:

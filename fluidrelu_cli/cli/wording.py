@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fluidrelu_cli.cli.terminal import count
 from fluidrelu_cli.report.tables import accuracy, label
 from fluidrelu_cli.study import MOST_SEEDS
 
@@ -30,12 +31,11 @@ def describe_plan(plan: Plan, workers: int, where: str) -> list[str]:
     if plan.missing == 0:
         return [*said, f"The study has them all. Compare them with: fluidrelu report {where}"]
     trials, finished = 2 * plan.seeds, 2 * plan.seeds - plan.missing
-    side_by_side = f"{workers} worker{'s' if workers > 1 else ''}"
     return [
         *said,
         f"That is {trials} trials{f', of which the study has {finished}' if finished else ''}. The missing ones take"
-        f" {duration(plan.seconds(workers))} with {side_by_side}, at the {plan.pair_seconds:.0f} s that a pair took on"
-        f" {' and '.join(plan.processors)}.",
+        f" {duration(plan.seconds(workers))} with {count(workers, 'worker')}, at the {plan.pair_seconds:.0f} s that a"
+        f" pair took on {' and '.join(plan.processors)}.",
         f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}",
     ]
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def to_parts(document: Document) -> Iterator[Table | str]:
-    """What a terminal shows, in order."""
-    yield _head(document)
-    yield document.answer
+    """What a terminal shows, in order; each block ends with an empty line, as a table does by itself."""
+    yield from (_head(document), "", document.answer, "")
     for section in document.sections:
         yield tables.rich_table(section.title, *section.cells)
-        yield from section.remarks
+        if section.remarks:
+            yield from (*section.remarks, "")
 
 
 def to_markdown(document: Document) -> str:

@@ -62,7 +62,7 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("train --momentum 1", "--momentum must be a number from 0 to below 1, not 1.0."),
         ("train --train-images 60001", "--train-images must be at most 60000, the size of the data set, not 60001."),
         ("train --study ../elsewhere", "--study '../elsewhere' is not a valid name"),
-        ("repeat -n 0", "Invalid value for '-n'"),
+        ("repeat -n 0", "Invalid value for '-n' / '--seeds'"),
         ("repeat --workers 0", "Invalid value for '--workers'"),
         ("repeat --batch-seeds 0", "--batch-seeds must be auto or a whole number from 1, not 0."),
         ("repeat --batch-seeds x", "--batch-seeds must be auto or a whole number from 1, not x."),
@@ -84,7 +84,7 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("train --epochs two", "--epochs"),
         ("train --seed 1 --seed 2", "Error: --seed is given 2 times: leave all but one out."),
         ("train --lr 0.1 --act relu --lr=0.2", "Error: --lr is given 2 times: leave all but one out."),
-        ("repeat -n 1 -n 1 -n 1", "Error: -n is given 3 times: leave all but one out."),
+        ("repeat -n 1 --seeds 1 -n 1", "Error: --seeds is given 3 times: leave all but one out."),
         ("data list --data-dir a --data-dir b", "Error: --data-dir is given 2 times: leave all but one out."),
         ("repeat --workers 9999 --dataset nosuch.npz", "--workers 9999 is far above this machine's "),
         ("trian", "No such command"),
@@ -98,6 +98,13 @@ def test_a_wrong_request_is_answered_with_a_sentence_and_exit_code_2(
     assert message in words(output.replace("│", " "))
     assert "Traceback" not in output
     assert not (folder / "results").exists()
+
+
+@pytest.mark.parametrize("command", ["", "train", "repeat", "report", "verify", "data"])
+def test_the_help_shows_flags_without_a_value(command: str) -> None:
+    text = fluidrelu(*command.split(), "--help")
+    assert "--help" in text
+    assert "bool" not in text.lower()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fluidrelu_cli.cli.progress import EpochLines, TransferProgress, TrialsProgress, describe_run
+from fluidrelu_cli.cli.progress import EpochLines, Spinner, TransferProgress, TrialsProgress, describe_run
 from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch, Provenance, Run
@@ -111,6 +111,19 @@ def test_a_download_shows_its_bytes_on_a_terminal_and_its_end_elsewhere() -> Non
     assert shown[False] == "images.gz: 3.0 MB\n"
     assert re.search(r"images\.gz .* 1\.5/3\.0 MB", shown[True])
     assert "labels.gz" in shown[True]
+
+
+def test_a_spinner_turns_on_a_terminal_alone_and_leaves() -> None:
+    shown = {}
+    for terminal in (False, True):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
+        with Spinner(console, "Drawing"):
+            pass
+        assert isinstance(console.file, io.StringIO)
+        shown[terminal] = console.file.getvalue()
+    assert shown[False] == ""
+    assert "Drawing" in shown[True]
+    assert shown[True].endswith("\x1b[2K")  # its line is erased
 
 
 @pytest.mark.parametrize("terminal", [False, True])

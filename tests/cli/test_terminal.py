@@ -15,7 +15,7 @@ from command_line import fluidrelu, words
 from factories import make_study
 
 import fluidrelu_cli
-from fluidrelu_cli.cli.terminal import say, show
+from fluidrelu_cli.cli.terminal import count, say, show, show_text
 from fluidrelu_cli.errors import printable
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -45,6 +45,46 @@ def test_what_cannot_be_seen_is_written_out(text: str, shown: str, capsys: pytes
     say(text)
     show(text)
     assert capsys.readouterr() == (f"{shown}\n", f"{shown}\n")
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 trials"), (1, "1 trial"), (2, "2 trials")])
+def test_count(number: int, text: str) -> None:
+    assert count(number, "trial") == text
+
+
+SENTENCE = "Stopped; what is finished is kept. Go on with: fluidrelu repeat --results a-folder/with-a-long-name/of-it"
+
+
+def test_a_sentence_goes_on_after_a_word_on_a_terminal_and_is_one_line_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(SENTENCE)
+    show(SENTENCE)
+    assert capsys.readouterr() == (f"{SENTENCE}\n", f"{SENTENCE}\n")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal to rich
+    monkeypatch.setenv("COLUMNS", "30")
+    say(SENTENCE)
+    show(SENTENCE)
+    output, errors = capsys.readouterr()
+    assert output == errors
+    assert output.splitlines() == [
+        "Stopped; what is finished is",
+        "kept. Go on with: fluidrelu",
+        "repeat --results",
+        "a-folder/with-a-long-name/of-it",  # longer than a line, and whole
+    ]
+    show("")
+    assert capsys.readouterr().out == "\n"
+
+
+def test_text_for_programs_is_not_broken_on_a_terminal_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    show_text(f"{SENTENCE}\n\n{SENTENCE}\n")
+    assert capsys.readouterr().out == f"{SENTENCE}\n\n{SENTENCE}\n"
 
 
 @pytest.mark.slow

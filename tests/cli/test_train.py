@@ -71,8 +71,23 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     (runs / "relu-seed1.csv").unlink()
     output = words(fluidrelu("repeat", "-n", 2))  # the study knows its protocol; the data is the user's cache's
     assert "4 trials asked for, 3 finished already, 1 to train. 1/1 relu seed 1: test accuracy" in output
+    assert output.endswith("Compare them with: fluidrelu report")
     assert_same_numbers(runs, undisturbed)
     assert "0 to train" in fluidrelu("repeat", "-n", 2)
+
+
+def test_repeat_says_how_to_compare_a_study_elsewhere(small: tuple[object, ...]) -> None:
+    where = ("--study", "group/mine", "--results", "my results")
+    output = words(fluidrelu("repeat", "-n", 1, "--act", "relu", "--workers", 1, *where, *small))
+    assert output.endswith("Compare them with: fluidrelu report --study group/mine --results 'my results'")
+    fluidrelu("report", *where)
+
+
+def test_train_says_that_the_run_diverged(small: tuple[object, ...]) -> None:
+    assert "diverged" not in fluidrelu("train", "--act", "relu", *small)
+    for _ in ("trained", "read"):
+        output = words(fluidrelu("train", "--act", "relu", "--lr", 1e9, "--study", "wild", *small))
+        assert re.search(r"relu seed 0: test accuracy .* it diverged \(its training loss is \S+\)", output)
 
 
 def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path, folder: Path) -> None:
@@ -99,6 +114,7 @@ def test_a_trial_that_raises_is_reported_and_the_others_go_on(small: tuple[objec
     assert "mine:Exits seed 0 failed: SystemExit: 3" in output
     assert "relu seed 0: test accuracy" in output
     assert "Error: 2 of 3 trials failed" in output
+    assert "Compare them" not in output
     assert "0/1" in output
     failure = folder / "results" / "local" / "runs" / "mine-Raises-seed0.failed.txt"
     assert "ArithmeticError" in failure.read_text()
@@ -166,7 +182,8 @@ def test_seeds_in_batches_are_runs_like_others(undisturbed: Path, small: tuple[o
 
 
 def test_the_precision_is_the_studys(small: tuple[object, ...], folder: Path) -> None:
-    fluidrelu("repeat", "-n", 1, "--act", "relu", "--precision", "bf16", *small)
+    output = words(fluidrelu("repeat", "--seeds", 1, "--act", "relu", "--precision", "bf16", *small))
+    assert "results/local: 1 trial asked for, 0 finished already, 1 to train." in output
     study = folder / "results" / "local"
     for path in (study / "study.json", study / "runs" / "relu-seed0.json"):
         assert json.loads(path.read_text())["protocol"]["precision"] == "bf16"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,25 @@ def test_the_terminal_shows_protocol_answer_and_every_table(document: Document) 
         assert all(remark in text for remark in section.remarks)
     assert "relu 3/3 0.97500 ± 0.01242 0.00500" in text
     assert "best 0.9784 0.9800 0.9800 0.9810 worst 0.9721 0.9700 0.9753 0.9715" in text
+
+
+def test_every_block_on_the_terminal_ends_with_an_empty_line(document: Document) -> None:
+    console = Console(width=300, file=io.StringIO())
+    unexplained = replace(document.sections[0], remarks=())
+    for part in to_parts(replace(document, sections=(unexplained, *document.sections))):
+        console.print(part, markup=False)
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.strip() for line in console.file.getvalue().splitlines()]
+    ends = [lines[1], lines[3], lines[-1]]
+    for section in document.sections:
+        first, last = lines.index(section.title), lines.index(section.remarks[-1])
+        ends += [lines[first - 1], lines[last + 1]]
+        assert "" not in lines[last - len(section.remarks) + 1 : last]
+    assert ends == [""] * len(ends)
+    titles = [index for index, line in enumerate(lines) if line == unexplained.title]
+    assert len(titles) == 2
+    assert lines[titles[1] - 1] == ""
+    assert lines[titles[1] - 2] != ""
 
 
 def test_markdown_has_every_section(document: Document) -> None:
