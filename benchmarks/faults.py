@@ -107,7 +107,7 @@ def main(
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in kinds}
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / study.name
-        shutil.copytree(study, copy, ignore=shutil.ignore_patterns("report", ".lock"))
+        shutil.copytree(study, copy, ignore=shutil.ignore_patterns("report", ".*"))
         intact = read_report(copy)
         paths = sorted(path for path in copy.rglob("*") if path.is_file())
         for kind, (number, damage) in kinds.items():

@@ -114,7 +114,7 @@ def test_choices_are_checked_shown_and_completed(option: str, monkeypatch: pytes
     command = "report" if option in ("--format", "--figures") else "repeat"
     choices = {
         "--device": ("auto", "cpu", "cuda", "mps"),
-        "--format": ("table", "markdown", "csv", "json", "latex"),
+        "--format": ("table", "markdown", "csv", "json", "latex", "runs"),
         "--figures": ("pdf",),
     }.get(option) or SETTINGS[option[2:]].choices
     output = words(fluidrelu(command, option, "nonsense", code=2).replace("│", " "))
