@@ -154,10 +154,8 @@ LONG = "a" * 300
         f"report --study {LONG}",
         f"report --study other --against {LONG}",
         f"train --dataset {LONG}.npz",
-        f"train --data-dir {LONG}",
         f"data list --data-dir {LONG}",
         f"verify {LONG}.csv",
-        f"calibrate {LONG}",
     ],
 )
 def test_what_the_system_refuses_is_named(arguments: str, folder: Path) -> None:

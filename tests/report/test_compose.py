@@ -246,8 +246,6 @@ def study_of(folder: Path, seeds: Sequence[int], losses: Sequence[float], *activ
 
 ODD: Mapping[str, Callable[[Path], Document]] = {
     "equal": lambda folder: documented(folder, {"relu": [(0.5, 0.5)] * 7, "fluid": [(0.5, 0.5)] * 7}),
-    "none": lambda folder: documented(folder, {"relu": [(0.0,)] * 7, "fluid": [(0.0,)] * 7}),
-    "all": lambda folder: documented(folder, {"relu": [(1.0,)] * 7, "fluid": [(1.0,)] * 7}),
     "all or none": lambda folder: documented(folder, {"relu": [(0.0,), (1.0,)] * 3, "fluid": [(1.0,), (0.0,)] * 3}),
     "one run": lambda folder: documented(folder, {"fluid": [(0.5,)]}),
     "seeds": lambda folder: study_of(folder, (5, 2**62, 2**62 + 1, 2**63 - 1), (0.5,) * 4, "relu", "fluid"),
