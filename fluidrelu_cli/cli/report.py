@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -73,12 +74,8 @@ def report(
     kinds = ("png", "svg", *([figures] if figures else ()))
     with Spinner(open_stderr(), "Drawing the figures"):
         document = illustrate(build_document(evidence), kinds)
-    unwritten: StorageError | None = None
-    try:  # first, because whoever reads what is printed may stop reading (`| head`)
-        page = write_report(document, evidence.study.folder / "report")
-    except StorageError as error:
-        unwritten = error
-        say(f"Error: {error}")  # now, for the same reason
+    folder = evidence.study.folder / "report"
+    failed = _write_first(lambda: write_report(document, folder))
     for note in document.notes:
         say(note)
     if output == "table":
@@ -86,9 +83,22 @@ def report(
             show(part)
     else:
         show_text(FORMATS[output](document))
-    if unwritten is not None:
-        raise typer.Exit(unwritten.exit_code)
-    say(f"Written: {page}, with tables and figures in the same folder.")
+    if failed:
+        raise typer.Exit(failed)
+    say(f"Written: {folder / 'report.html'}, with tables and figures in the same folder.")
+
+
+def _write_first(write: Callable[[], object]) -> int:
+    """Write files before anything is printed, as whoever reads that may stop (`| head`): 0, or an exit code.
+
+    An error is said now, for the same reason, and what cannot be written is printed all the same.
+    """
+    try:
+        write()
+    except StorageError as error:
+        say(f"Error: {error}")
+        return error.exit_code
+    return 0
 
 
 def _gather(results: Path, names: list[str], baseline: str, against: Path | None, trust: bool) -> Evidence:
@@ -162,15 +172,11 @@ def calibrate(
     table = calibration(runs, PAPER)
     cells = tables.calibration_cells(table)
     folder = opened[0].folder.parent / "report"
-    unwritten: StorageError | None = None
-    try:
-        replace_folder(folder, {"calibration.csv": csv_text(table), "calibration.md": tables.markdown(*cells)})
-    except StorageError as error:
-        unwritten = error
-        say(f"Error: {error}")
+    written: dict[str, str | bytes] = {"calibration.csv": csv_text(table), "calibration.md": tables.markdown(*cells)}
+    failed = _write_first(lambda: replace_folder(folder, written))
     show(tables.rich_table("ReLU against the paper's ReLU", *cells))
-    if unwritten is not None:
-        raise typer.Exit(unwritten.exit_code)
+    if failed:
+        raise typer.Exit(failed)
     say(f"Written: {folder / 'calibration.csv'} and calibration.md in the same folder.")
 
 
