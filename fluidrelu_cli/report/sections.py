@@ -14,7 +14,7 @@ def summarise(evidence: Evidence) -> Section:
     """Each activation's accuracies."""
     held_out = evidence.protocol.validation_images
     diverged = {
-        f"{run.trial.activation} seed {run.trial.seed}": run.epochs[-1].train_loss
+        f"{tables.label(run.trial.activation)} seed {run.trial.seed}": run.epochs[-1].train_loss
         for run in evidence.runs
         if run.diverged
     }

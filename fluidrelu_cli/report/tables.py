@@ -8,14 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import printable
+from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.run import RUN_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-LABELS = {"relu": "ReLU", "fluid": "FluidReLU"}
-"""The activations that texts and figures call by another name than the option does."""
+LABELS = {name: activation.path.partition(":")[2] for name, activation in ACTIVATIONS.items()}
+"""What tables, texts and figures call the built-in activations: their classes."""
+
+FACTOR = "@beta="
+"""Between an activation's name and the factor of its own on the gradient of what it learns."""
 
 Cells = tuple[list[str], list[list[str]]]
 """A table's head and rows, as they are read."""
@@ -44,8 +48,13 @@ def percent(value: float) -> str:
 
 
 def label(activation: str) -> str:
-    """What texts and figures call an activation; one of a script or a notebook goes by its class alone."""
-    return LABELS.get(activation, activation.removeprefix("__main__:"))
+    """What tables, texts and figures call an activation; one of a script or a notebook goes by its class alone.
+
+    ``fluid@beta=10`` is FluidReLU (β = 10).
+    """
+    name, _, factor = activation.partition(FACTOR)
+    known = LABELS.get(name, name.removeprefix("__main__:"))
+    return f"{known} (β = {factor})" if factor else known
 
 
 def table2_cells(table: pd.DataFrame) -> Cells:
@@ -61,11 +70,11 @@ def table2_cells(table: pd.DataFrame) -> Cells:
 
 
 def summary_cells(summary: pd.DataFrame) -> Cells:
-    """inference.summary, one row per activation."""
+    """inference.summary, one row per activation: the highest mean first, those without runs last."""
     head = ["activation", "n", "mean ± 95 %\ninterval", "sample\nSD", "median", "best\nof n", "worst\nof n"]
     rows = [
         [
-            row["activation"],
+            label(row["activation"]),
             f"{row['n']}/{row['asked']}",
             plus_minus(accuracy(row["mean"], 5), row),
             accuracy(row["sd"], 5),
@@ -73,7 +82,7 @@ def summary_cells(summary: pd.DataFrame) -> Cells:
             accuracy(row["best"]),
             accuracy(row["worst"]),
         ]
-        for row in summary.to_dict("records")
+        for row in summary.sort_values("mean", ascending=False, kind="stable").to_dict("records")
     ]
     return head, rows
 
@@ -83,7 +92,7 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
     head = ["activation", "pairs", "difference ±\n95 % interval", "p", "p (Holm)", "P(above)\n(95 %)", "r of\npairs"]
     rows = [
         [
-            row["activation"],
+            label(row["activation"]),
             str(row["n"]),
             plus_minus(difference(row["mean_difference"]), row),
             p_value(row["p"]),
