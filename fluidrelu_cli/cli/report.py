@@ -67,6 +67,9 @@ def report(
             help="Write each figure in this format, too, beside SVG and PNG.", show_default=False, rich_help_panel=SHOWN
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say below each table what its columns mean.", rich_help_panel=SHOWN)
+    ] = False,
     trust: TrustOption = False,
 ) -> None:
     """Compare the activations of a study.
@@ -87,7 +90,7 @@ def report(
     for note in document.notes:
         say(note)
     if output == "table":
-        for part in to_parts(document):
+        for part in to_parts(document, explain=explain):
             show(part)
     else:
         show_text(FORMATS[output](document))

@@ -18,13 +18,21 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def to_parts(document: Document) -> Iterator[Table | str]:
-    """What a terminal shows, in order; each block ends with an empty line, as a table does by itself."""
-    yield from (_head(document), "", document.answer, "")
+def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | str]:
+    """What a terminal shows, in order; each block ends with an empty line, as a table does by itself.
+
+    Args:
+        document: the report.
+        explain: also say what the columns mean, which is the same in every study.
+    """
+    yield from (document.question, document.answer, "", _head(document), "")
     for section in document.sections:
         yield tables.rich_table(section.title, *section.cells)
-        if section.footnotes:
-            yield from (*section.footnotes, "")
+        notes = section.footnotes if explain else section.remarks
+        if notes:
+            yield from (*notes, "")
+    if not explain:
+        yield "--explain adds what the columns mean."
 
 
 def to_markdown(document: Document) -> str:
