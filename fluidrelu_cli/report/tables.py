@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import printable
 from fluidrelu_cli.networks.named import ACTIVATIONS
+from fluidrelu_cli.protocol import split_factor
 from fluidrelu_cli.run import RUN_COLUMNS
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 LABELS = {name: activation.path.partition(":")[2] for name, activation in ACTIVATIONS.items()}
 """What tables, texts and figures call the built-in activations: their classes."""
-
-FACTOR = "@beta="
-"""Between an activation's name and the factor of its own on the gradient of what it learns."""
 
 Cells = tuple[list[str], list[list[str]]]
 """A table's head and rows, as they are read."""
@@ -52,9 +50,9 @@ def label(activation: str) -> str:
 
     ``fluid@beta=10`` is FluidReLU (β = 10).
     """
-    name, _, factor = activation.partition(FACTOR)
+    name, beta = split_factor(activation)
     known = LABELS.get(name, name.removeprefix("__main__:"))
-    return f"{known} (β = {factor})" if factor else known
+    return known if beta is None else f"{known} (β = {repr(beta).removesuffix('.0')})"
 
 
 def table2_cells(table: pd.DataFrame) -> Cells:

@@ -198,9 +198,16 @@ def test_the_focus_comes_first_after_the_baseline(tmp_path: Path) -> None:
     assert "mine:Soft" not in document.answer
 
 
-@pytest.mark.parametrize(("typed", "name"), [("FluidReLU", "fluid"), ("Soft", "mine:Soft"), ("MINE:soft", "mine:Soft")])
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        *(("FluidReLU", "fluid"), ("Fluidrelu@beta=10", "fluid@beta=10")),
+        *(("Soft", "mine:Soft"), ("MINE:soft", "mine:Soft"), ("soft@beta=10", "mine:Soft@beta=10")),
+    ],
+)
 def test_an_activation_is_named_in_any_spelling(typed: str, name: str, tmp_path: Path) -> None:
-    study = make_study(tmp_path, {"relu": RELU[:1], "mine:Soft": FLUID[:1], "fluid": RELU[:1]})
+    names = ("relu", "mine:Soft", "fluid", "mine:Soft@beta=10", "fluid@beta=10")
+    study = make_study(tmp_path, dict.fromkeys(names, RELU[:1]))
     assert Evidence(study, focus=typed).focus == Evidence(study, baseline=typed).baseline == name
 
 
