@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fluidrelu_cli.errors import printable
 from fluidrelu_cli.networks.named import ACTIVATIONS
@@ -192,8 +192,11 @@ def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], l
     caption = Text(printable(title), style="bold")
     table = Table(title=caption, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, name in enumerate(head):
-        lines = Text("\n".join(map(printable, name.split("\n"))))
-        table.add_column(lines, justify="left" if index in left else "right", overflow="fold")
+        lines = [printable(line) for line in name.split("\n")]
+        # A number is not broken where a name beside it can be; a head that is longer is a study's path.
+        whole = index not in left and max(map(len, lines)) <= max((len(row[index]) for row in rows), default=0)
+        justify: Literal["left", "right"] = "left" if index in left else "right"
+        table.add_column(Text("\n".join(lines)), justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

@@ -251,6 +251,16 @@ def test_tables_fit_into_80_columns(kind: str) -> None:
         assert " ".join(row).split() in lines
 
 
+def test_a_long_name_is_broken_before_a_number_is() -> None:
+    accuracies = [(0.5 + seed / 10,) for seed in range(3)]
+    finals = inference.final_accuracies(make_run_table({"relu": accuracies, "fluid@beta=10000": accuracies[::-1]}))
+    head, [row] = tables.comparison_cells(inference.comparisons(finals, "relu", 10_000))
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.rich_table("Title", head, [row]))
+    assert isinstance(console.file, io.StringIO)
+    assert " ".join(row[1:]) in [" ".join(line.split()[2:]) for line in console.file.getvalue().splitlines()]
+
+
 def test_a_table_shows_names_as_they_are_and_writes_out_what_cannot_be_seen() -> None:
     name, written = "[red]\x1b\u202e:smile:", r"[red]\x1b\u202e:smile:"
     console = Console(width=80, file=io.StringIO())
