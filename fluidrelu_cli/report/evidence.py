@@ -234,6 +234,16 @@ class Evidence:
         found = {run.trial.activation for run in self.runs if run.initial_parameters}
         return [name for name in self.order if name in found]
 
+    @cached_property
+    def factors(self) -> dict[str, dict[str, float]]:
+        """Each learner's factors on the gradients of what it learns, by parameter, in order, as far as recorded.
+
+        Empty if they are as a protocol says alone: the protocol's factor for activations that come with the program.
+        """
+        found = {run.trial.activation: dict(run.provenance.betas) for run in self.runs if run.provenance.betas}
+        usual = all(not is_own(name) and {*mine.values()} == {self.protocol.beta} for name, mine in found.items())
+        return {} if usual else {name: found[name] for name in self.order if name in found}
+
     def may_import(self, activation: str) -> bool:
         """Whether importing an activation is what the user wants: it is built in, of torch.nn, or trusted."""
         return not is_own(activation) or self._trusted is None or activation in self._trusted

@@ -26,6 +26,7 @@ def summarise(evidence: Evidence) -> Section:
         _said(
             wording.held_out(held_out) if held_out else None,
             wording.different_seeds(evidence.comparisons),
+            wording.factors(evidence.factors),
             wording.diverged(diverged) if diverged else None,
             *_doubt_training(evidence),
             _compare_digits(evidence),

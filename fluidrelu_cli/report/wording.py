@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import Protocol, split_factor
 from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
 from fluidrelu_cli.run import Provenance, Run
 
@@ -260,6 +260,22 @@ def diverged(losses: Mapping[str, float]) -> str:
     """Which runs diverged, and the training loss that each ended with."""
     runs = ", ".join(f"{name} (training loss {loss:.0e})" for name, loss in losses.items())
     return f"Diverged, but counted: {runs}."
+
+
+def factors(betas: Mapping[str, Mapping[str, float]]) -> str | None:
+    """With which factors activations learn, but for those that their names tell; None if there are none.
+
+    Args:
+        betas: the factor on the gradient of each learned parameter, by activation.
+    """
+    each = [f"{label(name)} {_number(mine)}" for name, mine in betas.items() if split_factor(name)[1] is None]
+    return f"β, the factor on the gradient of what is learned: {', '.join(each)}." if each else None
+
+
+def _number(factors: Mapping[str, float]) -> str:
+    """``10``, or with several factors ``10 (a) and 1 (b)``."""
+    first, *others = set(factors.values())
+    return f"{first:g}" if not others else _join([f"{value:g} ({name})" for name, value in factors.items()])
 
 
 def near_chance(baseline: str, mean: float, chance: float) -> str:

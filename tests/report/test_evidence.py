@@ -176,6 +176,17 @@ def test_another_protocol_is_refused(tmp_path: Path) -> None:
         Evidence(mine, against=theirs)
 
 
+def test_factors_are_those_recorded_but_for_the_paper_s_alone() -> None:
+    def factors(**betas: Mapping[str, float] | None) -> list[tuple[str, dict[str, float]]]:
+        runs = [replace(make_run(name), provenance=Provenance(betas=mine)) for name, mine in betas.items()]
+        return list(Evidence(Study(Path("nowhere"), Protocol()), Contents(tuple(runs), {})).factors.items())
+
+    assert factors(relu={}, fluid={"a": 10000.0}) == factors(fluid=None) == []
+    own = {"mine:Soft": {"a": 10000.0}}
+    assert factors(fluid={"a": 10000.0}, relu={}, **own) == [("fluid", {"a": 10000.0}), *own.items()]
+    assert factors(prelu={"weight": 1.0}) == [("prelu", {"weight": 1.0})]
+
+
 def test_another_baseline_must_have_runs(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"relu": RELU, "fluid": FLUID, "elu": RELU})
     with pytest.raises(UsageError, match=r"is the --baseline tanh: name one of relu, fluid, elu\.$"):

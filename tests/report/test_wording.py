@@ -247,6 +247,14 @@ def test_an_activation_without_a_run_is_named_with_the_reason(
     assert wording.answer(compared, table, "relu", failures=failures) == sentence
 
 
+def test_factors_are_told_unless_the_name_does() -> None:
+    betas = {"fluid": {"a": 10000.0}, "mine:Soft": {"a": 1.0, "b": 0.5}, "prelu": {"weight": 1.0}}
+    assert wording.factors({**betas, "fluid@beta=10": {"a": 10.0}}) == (
+        "β, the factor on the gradient of what is learned: FluidReLU 10000, mine:Soft 1 (a) and 0.5 (b), PReLU 1."
+    )
+    assert wording.factors({"fluid@beta=10": {"a": 10.0}}) is None
+
+
 def test_what_stands_out() -> None:
     assert wording.held_out(5000).startswith("All accuracies here are on 5,000 training images that were held out, not")
     assert wording.diverged({"relu seed 0": 7.1e23, "elu seed 1": math.nan}) == (
