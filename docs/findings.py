@@ -94,7 +94,8 @@ def printed(study: str, name: str) -> str:
 
 def remarks(study: str, name: str) -> tuple[str, ...]:
     """What the report says of one of its tables."""
-    return section(study, name).remarks
+    found = section(study, name)
+    return (*found.explanations, *found.remarks)
 
 
 def only_row(table: pd.DataFrame) -> dict[str, Any]:

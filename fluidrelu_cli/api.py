@@ -24,6 +24,7 @@ def compare(
     activations: Sequence[str | type[nn.Module]],
     *,
     seeds: int = 3,
+    focus: str | type[nn.Module] | None = None,
     study: str = DEFAULT_STUDY,
     results: str | Path = "results",
     workers: int | None = None,
@@ -41,6 +42,8 @@ def compare(
     Args:
         activations: names, as `--act` takes them, or classes; the first is the baseline of the others.
         seeds: how many seeds of each: 0, 1, ...
+        focus: the activation that the question is about, a name or a class; None: the second of two, else all but the
+            baseline.
         study: the study's name; what is finished in it is not trained again.
         results: the folder of all studies.
         workers: worker processes; None: one per core, or this process alone if only it can import one of the classes.
@@ -67,6 +70,7 @@ def compare(
     _check_counts(seeds, workers)
     opened = open_study(Path(results), study, _check_fields(protocol))
     resolved = _resolve(activations)
+    about = _choose_focus(focus, [activation.name for activation in resolved[1:]])
     if all(activation.travels for activation in resolved):
         start_fork_server()  # it imports torch while this process checks what is to be trained
     folder = Path(data_dir) if data_dir else None
@@ -82,7 +86,8 @@ def compare(
         )
     notes = _train(experiment, seeds, workers, mix)
     trusted = None if trust else {activation.name for activation in resolved}
-    return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name, trusted=trusted), notes)
+    evidence = Evidence(opened, experiment.contents, baseline=resolved[0].name, focus=about, trusted=trusted)
+    return Result(evidence, notes)
 
 
 def _check_counts(seeds: int, workers: int | None) -> None:
@@ -110,6 +115,18 @@ def _resolve(activations: Sequence[str | type[nn.Module]]) -> list[Activation]:
     if len(set(names)) < len(names):
         raise UsageError(f"Two activations have the same name ({', '.join(names)}): rename one, or leave it out.")
     return resolved
+
+
+def _choose_focus(focus: str | type[nn.Module] | None, others: Sequence[str]) -> str | None:
+    """The activation that the question is about, of those that are compared with the baseline; None: all of them."""
+    if focus is None:
+        return others[0] if len(others) == 1 else None
+    [named] = _resolve([focus])
+    if named.name not in others:
+        raise UsageError(
+            f"focus must be one of the activations after the first ({', '.join(others) or 'none'}), not {named.name}."
+        )
+    return named.name
 
 
 def _train(experiment: Experiment, seeds: int, workers: int | None, mix: bool) -> tuple[str, ...]:
@@ -159,16 +176,19 @@ def _choose_runner(experiment: Experiment, workers: int | None) -> RunJobs:
     return functools.partial(run_on_this_machine, workers=count, data_dir=data_dir, device_name=device_name)
 
 
-def read_study(folder: str | Path, *, baseline: str | None = None, trust: bool = False) -> Result:
+def read_study(
+    folder: str | Path, *, baseline: str | None = None, focus: str | None = None, trust: bool = False
+) -> Result:
     """The comparison over the runs in a study's folder, without training.
 
     Args:
         folder: the study's, such as ``results/local``.
         baseline: the activation that the others are compared with; None: relu if the study has it, else its first.
+        focus: the activation that the question is about; None: all but the baseline.
         trust: import activations of its author's own that the runs name, to draw the functions that were learned.
 
     Raises:
-        UsageError: if there is no study, or no run of the baseline.
+        UsageError: if there is no study, or it lacks the baseline or the focus.
         FluidReluError: if no run can be read.
     """
     study = load_study(Path(folder))
@@ -177,4 +197,4 @@ def read_study(folder: str | Path, *, baseline: str | None = None, trust: bool =
     first = next(
         (name for name in (DEFAULT_BASELINE, *study.asked) if name in trained), contents.runs[0].trial.activation
     )
-    return Result(Evidence(study, contents, baseline=baseline or first, trusted=None if trust else ()))
+    return Result(Evidence(study, contents, baseline=baseline or first, focus=focus, trusted=None if trust else ()))

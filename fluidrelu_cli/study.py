@@ -50,8 +50,20 @@ class Contents:
 
     @property
     def notes(self) -> list[str]:
-        """A sentence on each run that is left out."""
-        return [f"Left out: {error}." for error in self.problems.values()]
+        """A sentence on each reason for which runs are left out."""
+        alike: dict[str, list[str]] = {}
+        for name, error in self.problems.items():
+            alike.setdefault(str(error).replace(name, ""), []).append(name)
+        return [
+            f"Left out: {self.problems[first]}{f'; likewise {_list_some(others)}' if others else ''}."
+            for first, *others in alike.values()
+        ]
+
+
+def _list_some(names: Sequence[str], most: int = 6) -> str:
+    """Names in a sentence, of very many the first ones."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def sort_key(made: Run) -> tuple[str, int]:
@@ -122,7 +134,10 @@ class Study:
         """As :meth:`read`; FluidReluError if no run can be read."""
         contents = self.read()
         if not contents.runs:
-            found = f" ({' '.join(contents.notes)})" if contents.notes else ""
+            failures = sorted(self.runs_folder.glob("*.failed.txt"))
+            failed = [f"{len(failures)} failed: see {failures[-1]}."] if failures else []
+            reasons = [*contents.notes, *failed]
+            found = f" ({' '.join(reasons)})" if reasons else ""
             raise FluidReluError(f"{self.folder} has no finished run{found}: train some with `fluidrelu repeat` first.")
         return contents
 

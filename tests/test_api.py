@@ -53,7 +53,7 @@ def test_a_class_of_a_function_is_compared_in_this_process(
     assert isinstance(result.figure("differences"), Figure)
     assert result.question in result.html()
     assert result.notes == []
-    again = compare(["relu", Local], seeds=2, **options)  # nothing is trained twice
+    again = compare(["relu", Local], seeds=2, focus=Local, **options)  # nothing is trained twice
     assert again.runs == result.runs
     assert read_study(tmp_path / "mine").answer == result.answer
 
@@ -89,6 +89,11 @@ def test_a_trial_that_fails_is_an_error_that_names_its_traceback(tmp_path: Path,
         (["relu", "fluide"], {}, "There is no activation 'fluide'"),
         (["relu", "ReLU"], {}, "Two activations have the same name"),
         (["relu", nn.ReLU()], {}, "An activation is a name or a class of torch.nn.Module"),
+        (
+            ["relu", "elu", "tanh"],
+            {"focus": "ReLU"},
+            r"focus must be one of the activations after the first \(elu, tanh\)",
+        ),
         (["relu"], {"device": "tpu"}, "There is no device 'tpu'"),
         (["relu"], {"workers": 0}, "workers must be a whole number from 1 to 100000, not 0"),
     ],
@@ -143,6 +148,7 @@ def test_a_study_without_relu_is_compared_with_its_first(tmp_path: Path) -> None
     make_study(tmp_path, {"elu": [(0.5,)] * 6, "fluid": [(0.75,)] * 6})
     assert read_study(tmp_path).comparisons["baseline"].tolist() == ["elu"]
     assert read_study(tmp_path, baseline="fluid").comparisons["baseline"].tolist() == ["fluid"]
+    assert read_study(tmp_path, baseline="Fluid", focus="ELU").question == "Is ELU better than FluidReLU?"
     with pytest.raises(UsageError, match="prelu"):
         read_study(tmp_path, baseline="prelu")
     with pytest.raises(UsageError, match="There is no study"):

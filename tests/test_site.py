@@ -79,7 +79,7 @@ def test_the_index_lists_every_study_with_its_answer(site: Path) -> None:
     assert next(name for name, *_ in listed) == "cifar10-cnn3"  # first those that compare
     [main] = [study for study in listed if study[0] == findings.MAIN]
     assert main[1] == findings.MAIN
-    assert main[2] == "Is FluidReLU better than ReLU?"
+    assert main[2] == "Which is better than ReLU?"
     assert main[3].replace("&#39;", "'") == findings.report(findings.MAIN).answer
     assert main[4] == "60"
 

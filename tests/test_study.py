@@ -263,8 +263,19 @@ def test_study_without_runs(tmp_path: Path) -> None:
         study.read_some()
     study.runs_folder.mkdir()
     (study.runs_folder / "relu-seed0.csv").write_text("damaged")
-    with pytest.raises(FluidReluError, match=r"has no finished run \(Left out: .*\): train some"):
+    failure = study.write_failure(Trial(study.protocol, "mine:Soft", 0), "Traceback ...")
+    with pytest.raises(FluidReluError, match=r"has no finished run \(Left out: .* 1 failed: see .*\): train") as error:
         study.read_some()
+    assert str(failure) in str(error.value)
+
+
+def test_runs_that_are_left_out_for_one_reason_are_told_of_once(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"relu": [(0.5,)] * 9})
+    study.protocol = Protocol(epochs=2)
+    [note] = study.read().notes
+    assert note.startswith(f"Left out: {study.files('relu-seed0').provenance} is of another protocol than its study")
+    listed = ", ".join(f"relu-seed{seed}" for seed in range(1, 7))
+    assert note.endswith(f"move the run away; likewise {listed} and 2 more.")
 
 
 def test_each_file_of_a_study_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

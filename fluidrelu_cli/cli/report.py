@@ -33,6 +33,14 @@ def report(
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
     baseline: BaselineOption = DEFAULT_BASELINE,
+    focus: Annotated[
+        str | None,
+        typer.Option(
+            help="The activation that the question is about (left out: all of them, the first one in full).",
+            show_default=False,
+            rich_help_panel=COMPARED,
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -59,6 +67,9 @@ def report(
             help="Write each figure in this format, too, beside SVG and PNG.", show_default=False, rich_help_panel=SHOWN
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say below each table what its columns mean.", rich_help_panel=SHOWN)
+    ] = False,
     trust: TrustOption = False,
 ) -> None:
     """Compare the activations of a study.
@@ -70,7 +81,7 @@ def report(
     from fluidrelu_cli.report.compose import build_document, illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
 
-    evidence = _gather(results, [study, *(beside or ())], baseline, against, trust)
+    evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
     with Spinner(open_stderr(), "Drawing the figures"):
         document = illustrate(build_document(evidence), kinds)
@@ -79,7 +90,7 @@ def report(
     for note in document.notes:
         say(note)
     if output == "table":
-        for part in to_parts(document):
+        for part in to_parts(document, explain=explain):
             show(part)
     else:
         show_text(FORMATS[output](document))
@@ -101,7 +112,9 @@ def _write_first(write: Callable[[], object]) -> int:
     return 0
 
 
-def _gather(results: Path, names: list[str], baseline: str, against: Path | None, trust: bool) -> Evidence:
+def _gather(
+    results: Path, names: list[str], baseline: str, focus: str | None, against: Path | None, trust: bool
+) -> Evidence:
     from fluidrelu_cli.report.evidence import Evidence
 
     if len(set(names)) < len(names):
@@ -111,6 +124,7 @@ def _gather(results: Path, names: list[str], baseline: str, against: Path | None
     return Evidence(
         own,
         baseline=baseline,
+        focus=focus,
         against=Evidence(other) if other is not None else None,
         beside=[Evidence(beside, baseline=baseline) for beside in others],
         trusted=None if trust else (),

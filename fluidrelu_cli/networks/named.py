@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +146,19 @@ def resolve(name: str) -> Activation:
         activation = Activation(name, name, "torch.nn", f"torch.nn:{name}")
     _try(activation, constructor)
     return activation
+
+
+def find_among(name: str, names: Collection[str]) -> str | None:
+    """Which of these activations' names one stands for, as :func:`resolve` would take it; a user's own by its class
+    alone, too. None if none or several may be meant. Nothing is imported.
+    """
+    function, at, factor = name.partition("@")
+    built_in = _BY_KEY.get(_key(function))
+    for exact in (name, f"{built_in.name}{at}{factor}" if built_in is not None else name):
+        if exact in names:
+            return exact
+    found = [each for each in names if _key(name) in (_key(each), _key(each.rpartition(":")[2]))]
+    return found[0] if len(found) == 1 else None
 
 
 def _parse_factor(name: str, factor: str) -> float:

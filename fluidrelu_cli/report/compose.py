@@ -17,11 +17,13 @@ from fluidrelu_cli.report.sections import SECTIONS
 
 def build_document(evidence: Evidence) -> Document:
     """The report that the evidence gives; nothing is drawn yet."""
-    trained = list(evidence.summary["activation"])
     sections = (write_section(evidence) for write_section in SECTIONS)
+    failures = evidence.failures
+    answer = wording.answer(evidence.comparisons, evidence.summary, evidence.baseline, evidence.focus, failures)
+    untold = {name: paths for name, paths in failures.items() if paths[-1] not in answer}
     return Document(
-        question=wording.question(evidence.comparisons, trained),
-        answer=wording.answer(evidence.comparisons, evidence.summary, evidence.baseline),
+        question=wording.question(evidence.order, evidence.baseline, evidence.focus),
+        answer=answer,
         where=str(evidence.study.folder),
         protocol=evidence.protocol,
         test_images=evidence.test_images,
@@ -29,7 +31,7 @@ def build_document(evidence: Evidence) -> Document:
         pictures=tuple(picture for find in FIGURES for picture in find(evidence)),
         runs=evidence.run_table,
         conditions=wording.count_conditions(evidence.runs),
-        notes=(*evidence.notes, *(wording.failed(name, paths) for name, paths in evidence.failures.items())),
+        notes=(*evidence.notes, *(wording.failed(name, paths) for name, paths in untold.items())),
     )
 
 

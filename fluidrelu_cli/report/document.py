@@ -26,9 +26,16 @@ class Section:
     cells: Cells
     """As it is read."""
     remarks: tuple[str, ...] = ()
-    """What to know of it."""
+    """What to know of it in this study."""
     more: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """By name, the tables that its remarks are made from."""
+    explanations: tuple[str, ...] = ()
+    """What its columns mean, the same in every study."""
+
+    @property
+    def footnotes(self) -> tuple[str, ...]:
+        """All that is said below it."""
+        return (*self.remarks, *self.explanations)
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -93,8 +100,8 @@ class Document:
 
     @property
     def remarks(self) -> list[str]:
-        """Those of all sections."""
-        return [remark for section in self.sections for remark in section.remarks]
+        """What is said below the tables of all sections."""
+        return [note for section in self.sections for note in section.footnotes]
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -13,6 +13,7 @@ from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.networks.named import find_among
 from fluidrelu_cli.protocol import Protocol, file_stem, is_own
 from fluidrelu_cli.run import Run, tabulate_parameters, tabulate_runs
 from fluidrelu_cli.study import DEFAULT_BASELINE, Contents, Study
@@ -24,15 +25,16 @@ class Evidence:
     Args:
         study: the study.
         contents: its runs, if they are in memory already; read otherwise.
-        baseline: the activation that the others are compared with.
+        baseline: the activation that the others are compared with, in any spelling.
+        focus: the activation that the question is about, in any spelling; None: all of them, the first one most.
         against: another study of the same protocol, to compare digit by digit.
         beside: studies of other data or networks, whose differences belong beside this one's.
         trusted: activations of somebody's own that may be imported, to draw what they learned; None: all.
 
     Raises:
         FluidReluError: if the study has no readable run.
-        UsageError: if ``study`` and ``against`` differ in their protocols, no run has the baseline, or a study beside
-            has nothing to compare.
+        UsageError: if ``study`` and ``against`` differ in their protocols, the study has no such baseline or focus,
+            or a study beside has nothing to compare.
     """
 
     def __init__(
@@ -41,29 +43,35 @@ class Evidence:
         contents: Contents | None = None,
         *,
         baseline: str = DEFAULT_BASELINE,
+        focus: str | None = None,
         against: Evidence | None = None,
         beside: Sequence[Evidence] = (),
         trusted: Collection[str] | None = (),
     ) -> None:
         self.study = study
-        self.baseline = baseline
         self.against = against
         self.beside = tuple(beside)
         self._trusted = trusted
         contents = contents or study.read_some()
         self.runs: tuple[Run, ...] = contents.runs
         self._notes = [*contents.notes, *describe_doubts(contents.runs, study.folder)]
-        self._check_baseline()
+        self._names = inference.arrange({*study.asked, *(run.trial.activation for run in self.runs)}, list(study.asked))
+        self.baseline = self._find("baseline", baseline, allowed=DEFAULT_BASELINE)
+        self.focus = None if focus is None else self._find("focus", focus)
+        if self.focus == self.baseline:
+            raise UsageError(f"--focus and --baseline are both {self.baseline}: name two activations.")
         if against is not None:
             self._check_protocol(against.study)
         self.studies = self._compare_studies()
 
-    def _check_baseline(self) -> None:
-        trained = inference.arrange((run.trial.activation for run in self.runs), list(self.study.asked))
-        if self.baseline not in (*trained, DEFAULT_BASELINE):
+    def _find(self, option: str, name: str, allowed: str | None = None) -> str:
+        """The activation of the study that an option names; it may be the allowed one even if the study lacks it."""
+        found = find_among(name, {*self._names, *filter(None, [allowed])})
+        if found is None:
             raise UsageError(
-                f"No run in {self.study.folder} has the --baseline {self.baseline}: name one of {', '.join(trained)}."
+                f"No activation in {self.study.folder} is the --{option} {name}: name one of {', '.join(self._names)}."
             )
+        return found
 
     def _check_protocol(self, other: Study) -> None:
         differences = self.protocol.differences(other.protocol)
@@ -91,9 +99,8 @@ class Evidence:
 
     @cached_property
     def order(self) -> list[str]:
-        """All activations, as rows and colours are arranged: the baseline, then as they were asked for."""
-        names = {run.trial.activation for run in self.runs} | set(self.study.asked)
-        return inference.arrange(names, [self.baseline, *self.study.asked])
+        """All activations, as rows and colours are arranged: the baseline, the focus, then as they were asked for."""
+        return inference.arrange(self._names, [self.baseline, *filter(None, [self.focus]), *self._names])
 
     @cached_property
     def run_table(self) -> pd.DataFrame:
@@ -199,7 +206,7 @@ class Evidence:
         """inference.side_by_side of this study's first comparison and the same one in those beside it; or empty."""
         if not self.beside:
             return inference.side_by_side([])
-        wanted = next(iter(self.comparisons["activation"]), "any other activation")
+        wanted = next((name for name in self.order if name != self.baseline), "any other activation")
         return inference.side_by_side([evidence.compare(wanted) for evidence in (self, *self.beside)])
 
     def compare(self, activation: str) -> dict[str, Any]:
@@ -226,6 +233,16 @@ class Evidence:
         """The activations that have learned parameters, in order."""
         found = {run.trial.activation for run in self.runs if run.initial_parameters}
         return [name for name in self.order if name in found]
+
+    @cached_property
+    def factors(self) -> dict[str, dict[str, float]]:
+        """Each learner's factors on the gradients of what it learns, by parameter, in order, as far as recorded.
+
+        Empty if they are as a protocol says alone: the protocol's factor for activations that come with the program.
+        """
+        found = {run.trial.activation: dict(run.provenance.betas) for run in self.runs if run.provenance.betas}
+        usual = all(not is_own(name) and {*mine.values()} == {self.protocol.beta} for name, mine in found.items())
+        return {} if usual else {name: found[name] for name in self.order if name in found}
 
     def may_import(self, activation: str) -> bool:
         """Whether importing an activation is what the user wants: it is built in, of torch.nn, or trusted."""

@@ -18,20 +18,28 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def to_parts(document: Document) -> Iterator[Table | str]:
-    """What a terminal shows, in order; each block ends with an empty line, as a table does by itself."""
-    yield from (_head(document), "", document.answer, "")
+def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | str]:
+    """What a terminal shows, in order; each block ends with an empty line, as a table does by itself.
+
+    Args:
+        document: the report.
+        explain: also say what the columns mean, which is the same in every study.
+    """
+    yield from (document.question, document.answer, "", _head(document), "")
     for section in document.sections:
         yield tables.rich_table(section.title, *section.cells)
-        if section.remarks:
-            yield from (*section.remarks, "")
+        notes = section.footnotes if explain else section.remarks
+        if notes:
+            yield from (*notes, "")
+    if not explain:
+        yield "--explain adds what the columns mean."
 
 
 def to_markdown(document: Document) -> str:
     parts = [_paragraph(_head(document)), _paragraph(document.answer)]
     for section in document.sections:
         title = f"## {tables.escape_markdown(section.title)}\n"
-        parts += [title, tables.markdown(*section.cells), *map(_paragraph, section.remarks)]
+        parts += [title, tables.markdown(*section.cells), *map(_paragraph, section.footnotes)]
     return "\n".join(parts)
 
 
@@ -75,11 +83,11 @@ def to_json(document: Document) -> str:
 
 
 def to_latex(document: Document) -> str:
-    """Tables for the package booktabs, each with a label and followed by its remarks as comments."""
+    """Tables for the package booktabs, each with a label and followed by its notes as comments."""
     parts = ["% needs \\usepackage{booktabs}\n"]
     for section in document.sections:
-        remarks = (f"% {_latex(remark)}\n" for remark in section.remarks)
-        parts.append("".join([latex_table(section.title, *section.cells, label=section.name), *remarks]))
+        notes = (f"% {_latex(note)}\n" for note in section.footnotes)
+        parts.append("".join([latex_table(section.title, *section.cells, label=section.name), *notes]))
     return "\n".join(parts)
 
 

@@ -14,7 +14,7 @@ def summarise(evidence: Evidence) -> Section:
     """Each activation's accuracies."""
     held_out = evidence.protocol.validation_images
     diverged = {
-        f"{run.trial.activation} seed {run.trial.seed}": run.epochs[-1].train_loss
+        f"{tables.label(run.trial.activation)} seed {run.trial.seed}": run.epochs[-1].train_loss
         for run in evidence.runs
         if run.diverged
     }
@@ -25,11 +25,13 @@ def summarise(evidence: Evidence) -> Section:
         tables.summary_cells(evidence.summary),
         _said(
             wording.held_out(held_out) if held_out else None,
-            wording.noise(evidence.summary, evidence.test_images, held_out=held_out is not None),
+            wording.different_seeds(evidence.comparisons),
+            wording.factors(evidence.factors),
             wording.diverged(diverged) if diverged else None,
             *_doubt_training(evidence),
             _compare_digits(evidence),
         ),
+        explanations=(wording.noise(evidence.summary, evidence.test_images, held_out=held_out is not None),),
     )
 
 
@@ -66,12 +68,22 @@ def compare(evidence: Evidence) -> Section | None:
         f"Differences from {tables.label(evidence.baseline)}, paired by seed",
         comparisons,
         tables.comparison_cells(comparisons),
-        _said(wording.COMPARISONS_EXPLAINED, wording.too_few_pairs(comparisons), wording.left_out(comparisons)),
+        _said(wording.too_few_pairs(comparisons), wording.left_out(comparisons)),
+        explanations=(wording.COMPARISONS_EXPLAINED,),
     )
 
 
 def repeat_table2(evidence: Evidence) -> Section | None:
-    """The published table with ours beside it."""
+    """The published table with ours beside it, where the protocol is its own: what such a study is about."""
+    return _table2(evidence) if evidence.follows_published else None
+
+
+def refer_to_table2(evidence: Evidence) -> Section | None:
+    """The published table with ours beside it, where another protocol keeps it from being repeated."""
+    return None if evidence.follows_published else _table2(evidence)
+
+
+def _table2(evidence: Evidence) -> Section | None:
     if evidence.published is None or evidence.table2 is None or evidence.rankings is None:
         return None
     differences = evidence.protocol.differences(evidence.published.protocol)
@@ -81,11 +93,11 @@ def repeat_table2(evidence: Evidence) -> Section | None:
         evidence.table2,
         tables.table2_cells(evidence.table2),
         _said(
-            wording.TABLE2_EXPLAINED,
             wording.three_run_rankings(evidence.rankings, published.chance(evidence.published.runs)),
             wording.other_protocol(differences) if differences else None,
         ),
         {"rankings": evidence.rankings},
+        (wording.TABLE2_EXPLAINED,),
     )
 
 
@@ -98,7 +110,7 @@ def rank_published(evidence: Evidence) -> Section | None:
         "The paper's numbers among all our sets of three",
         evidence.percentiles,
         tables.percentile_cells(evidence.percentiles),
-        (wording.PERCENTILES_EXPLAINED,),
+        explanations=(wording.PERCENTILES_EXPLAINED,),
     )
 
 
@@ -113,14 +125,15 @@ def compare_studies(evidence: Evidence) -> Section | None:
         f"{activation} minus {baseline}, study by study",
         studies,
         tables.side_by_side_cells(studies),
-        (wording.SIDE_BY_SIDE_EXPLAINED,),
+        explanations=(wording.SIDE_BY_SIDE_EXPLAINED,),
     )
 
 
 SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
+    repeat_table2,
     summarise,
     compare,
-    repeat_table2,
+    refer_to_table2,
     rank_published,
     compare_studies,
 )

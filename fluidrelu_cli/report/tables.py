@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fluidrelu_cli.errors import printable
+from fluidrelu_cli.networks.named import ACTIVATIONS
+from fluidrelu_cli.protocol import split_factor
 from fluidrelu_cli.run import RUN_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-LABELS = {"relu": "ReLU", "fluid": "FluidReLU"}
-"""The activations that texts and figures call by another name than the option does."""
+LABELS = {name: activation.path.partition(":")[2] for name, activation in ACTIVATIONS.items()}
+"""What tables, texts and figures call the built-in activations: their classes."""
 
 Cells = tuple[list[str], list[list[str]]]
 """A table's head and rows, as they are read."""
@@ -44,8 +46,13 @@ def percent(value: float) -> str:
 
 
 def label(activation: str) -> str:
-    """What texts and figures call an activation; one of a script or a notebook goes by its class alone."""
-    return LABELS.get(activation, activation.removeprefix("__main__:"))
+    """What tables, texts and figures call an activation; one of a script or a notebook goes by its class alone.
+
+    ``fluid@beta=10`` is FluidReLU (β = 10).
+    """
+    name, beta = split_factor(activation)
+    known = LABELS.get(name, name.removeprefix("__main__:"))
+    return known if beta is None else f"{known} (β = {repr(beta).removesuffix('.0')})"
 
 
 def table2_cells(table: pd.DataFrame) -> Cells:
@@ -61,11 +68,11 @@ def table2_cells(table: pd.DataFrame) -> Cells:
 
 
 def summary_cells(summary: pd.DataFrame) -> Cells:
-    """inference.summary, one row per activation."""
+    """inference.summary, one row per activation: the highest mean first, those without runs last."""
     head = ["activation", "n", "mean ± 95 %\ninterval", "sample\nSD", "median", "best\nof n", "worst\nof n"]
     rows = [
         [
-            row["activation"],
+            label(row["activation"]),
             f"{row['n']}/{row['asked']}",
             plus_minus(accuracy(row["mean"], 5), row),
             accuracy(row["sd"], 5),
@@ -73,7 +80,7 @@ def summary_cells(summary: pd.DataFrame) -> Cells:
             accuracy(row["best"]),
             accuracy(row["worst"]),
         ]
-        for row in summary.to_dict("records")
+        for row in summary.sort_values("mean", ascending=False, kind="stable").to_dict("records")
     ]
     return head, rows
 
@@ -83,7 +90,7 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
     head = ["activation", "pairs", "difference ±\n95 % interval", "p", "p (Holm)", "P(above)\n(95 %)", "r of\npairs"]
     rows = [
         [
-            row["activation"],
+            label(row["activation"]),
             str(row["n"]),
             plus_minus(difference(row["mean_difference"]), row),
             p_value(row["p"]),
@@ -185,8 +192,11 @@ def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], l
     caption = Text(printable(title), style="bold")
     table = Table(title=caption, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, name in enumerate(head):
-        lines = Text("\n".join(map(printable, name.split("\n"))))
-        table.add_column(lines, justify="left" if index in left else "right", overflow="fold")
+        lines = [printable(line) for line in name.split("\n")]
+        # A number is not broken where a name beside it can be; a head that is longer is a study's path.
+        whole = index not in left and max(map(len, lines)) <= max((len(row[index]) for row in rows), default=0)
+        justify: Literal["left", "right"] = "left" if index in left else "right"
+        table.add_column(Text("\n".join(lines)), justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

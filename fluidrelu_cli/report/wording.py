@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import Protocol, split_factor
 from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
 from fluidrelu_cli.run import Provenance, Run
 
@@ -34,30 +34,76 @@ PERCENTILES_EXPLAINED = (
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
 
 
-def question(comparisons: pd.DataFrame, activations: Iterable[str]) -> str:
-    """What a report answers: the first comparison's question, or that of the activations where there is none."""
-    for row in comparisons.to_dict("records"):
-        return f"Is {label(row['activation'])} better than {label(row['baseline'])}?"
-    names = [label(name) for name in activations]
-    return f"How good {'is' if len(names) == 1 else 'are'} {_join(names)}?"
+def question(order: Sequence[str], baseline: str, focus: str | None = None) -> str:
+    """What a report answers.
+
+    Args:
+        order: all activations of the study.
+        baseline: the one that the others are compared with, if it is among them.
+        focus: the one that the question is about, if it is about one of several.
+    """
+    others = [name for name in order if name != baseline]
+    if baseline not in order or not others:
+        return f"How good {'is' if len(order) == 1 else 'are'} {_names(order)}?"
+    about = focus or (others[0] if len(others) == 1 else None)
+    return f"Is {label(about)} better than {label(baseline)}?" if about else f"Which is better than {label(baseline)}?"
 
 
-def answer(comparisons: pd.DataFrame, summary: pd.DataFrame, baseline: str) -> str:
-    """The answer: the first comparison's verdict, and where there are more, all of them in short."""
-    activations = summary["activation"].tolist()
-    for row in comparisons.to_dict("records"):
-        sentence = verdict(row, int(comparisons["p"].notna().sum()))
-        return sentence if len(comparisons) == 1 else f"{sentence} {tally(comparisons)}"
-    trained = summary.loc[summary["n"] > 0, "activation"].tolist()
-    if baseline in trained and len(activations) > 1:
-        others = _join([label(name) for name in activations if name != baseline])
-        return f"No run of {others} is finished, so there is nothing to compare with {label(baseline)}."
-    if len(activations) > 1:
-        return f"No run has the baseline {baseline}: name one with --baseline ({', '.join(trained)})."
-    [row] = summary.to_dict("records")
+def answer(
+    comparisons: pd.DataFrame,
+    summary: pd.DataFrame,
+    baseline: str,
+    focus: str | None = None,
+    failures: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The answer: what the first comparison says, and where the question is about several, the others in short.
+
+    Args:
+        comparisons: inference.comparisons.
+        summary: inference.summary.
+        baseline: as for :func:`question`.
+        focus: as for :func:`question`.
+        failures: the tracebacks of each activation's trials that failed.
+    """
+    trained = {row["activation"]: row for row in summary.to_dict("records") if row["n"]}
+    others = [name for name in summary["activation"] if name != baseline]
+    without = [name for name in others if name not in trained]
+    if len(summary) == 1:
+        return _mean(*trained.values())
+    if baseline not in trained:
+        asked = len(others) < len(summary)
+        missing = _unfinished([baseline], failures or {}) if asked else f"No run has the baseline {label(baseline)}"
+        also = f" {_unfinished(without, failures or {})}." if without else ""
+        return f"{missing}: name another baseline with --baseline ({_names(list(trained), 'or')}).{also}"
+    if len(without) == len(others):
+        return f"{_unfinished(without, failures or {})}, so there is nothing to compare with {label(baseline)}."
+    about = focus or others[0]
+    rows = {row["activation"]: row for row in comparisons.to_dict("records")}
+    if about in rows:
+        sentence = verdict(rows[about], int(comparisons["p"].notna().sum()))
+    else:
+        unfinished = _unfinished([about], failures or {})
+        sentence = f"{unfinished}, so it cannot be compared with {label(baseline)}."
+    rest = [name for name in others if name != about]
+    return sentence if focus or not rest else f"{sentence} {tally({name: rows.get(name) for name in rest}, baseline)}"
+
+
+def _mean(row: Mapping[Any, Any]) -> str:
     mean = plus_minus(accuracy(row["mean"], 5), row)
     over = f"{row['n']} seed{'' if row['n'] == 1 else 's'}"
     return f"Its mean accuracy is {mean} over {over}. With a single activation there is nothing to compare."
+
+
+def _unfinished(activations: Sequence[str], failures: Mapping[str, Sequence[str]]) -> str:
+    """That no run of some activations is finished, and why as far as it is known."""
+    failed = {name: failures[name] for name in activations if name in failures}
+    why = ""
+    if failed:
+        *_, last = (path for paths in failed.values() for path in paths)
+        n = sum(map(len, failed.values()))
+        traceback = "its traceback is" if n == 1 else "the traceback of the last is"
+        why = f" ({n} failed: {traceback} in {last})"
+    return f"No run of {_names(activations, 'or')} is finished{why}"
 
 
 def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
@@ -91,13 +137,32 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
     return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
 
 
-def tally(comparisons: pd.DataFrame) -> str:
-    """Which activations are better, worse and not told apart from the baseline, by name."""
-    found = [
-        f"{', '.join(map(label, group['activation']))} ({verdict})"
-        for verdict, group in comparisons.groupby("verdict", sort=False)
+def tally(rows: Mapping[str, Mapping[Any, Any] | None], baseline: str) -> str:
+    """Which activations are better, worse and not told apart from the baseline, by name.
+
+    Args:
+        rows: those of inference.comparisons by activation; None for one without a finished run.
+        baseline: the baseline.
+    """
+    found: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        found.setdefault("unfinished" if row is None else str(row["verdict"]), []).append(name)
+    said = [
+        f"{_names(found[kind])} {(one if len(found[kind]) == 1 else several).format(label(baseline))}"
+        for kind, (one, several) in _TALLIED.items()
+        if kind in found
     ]
-    return f"Against {label(comparisons['baseline'].iloc[0])}, after adjustment: {'; '.join(found)}."
+    return f"Of the others, {'; '.join(said)}."
+
+
+_TALLIED = {
+    "better": ("is better than {}", "are better than {}"),
+    "worse": ("is worse than {}", "are worse than {}"),
+    "undecided": ("is not told apart from {}", "are not told apart from {}"),
+    "too few pairs": ("has too few pairs", "have too few pairs"),
+    "unfinished": ("has no finished run", "have no finished run"),
+}
+"""What is said of one activation, and of several, by the verdict on them."""
 
 
 def noise(summary: pd.DataFrame, images: int, *, held_out: bool = False) -> str:
@@ -117,14 +182,20 @@ def noise(summary: pd.DataFrame, images: int, *, held_out: bool = False) -> str:
     )
 
 
+def different_seeds(comparisons: pd.DataFrame) -> str | None:
+    """That means are not over the same seeds; None if they are."""
+    if not (comparisons["left_out"] != "").any():
+        return None
+    return "Not all means are over the same seeds: compare activations by their differences, which are."
+
+
 def left_out(comparisons: pd.DataFrame) -> str | None:
     """Which seeds a comparison leaves out, because only one of the two activations has them; None if there are none."""
     some = comparisons[comparisons["left_out"] != ""]
     if some.empty:
         return None
-    baseline = some["baseline"].iloc[0]
     found = [
-        f"{_join([*group['activation'], baseline])}: {_join([_only(*alone) for alone in _ALONE.findall(str(seeds))])}"
+        f"{_names(group['activation'].tolist())}: {_join([_only(*alone) for alone in _ALONE.findall(str(seeds))])}"
         for seeds, group in some.groupby("left_out", sort=False)
     ]
     return (
@@ -140,14 +211,14 @@ _ALONE = re.compile(r"(.+?) (\d+(?:–\d+)?(?:, \d+(?:–\d+)?)*)(?:; |$)")
 def _only(activation: str, seeds: str) -> str:
     """That an activation alone has seeds, in words."""
     several = "–" in seeds or "," in seeds
-    return f"only {activation} has seed{'s' if several else ''} {seeds}"
+    return f"only {label(activation)} has seed{'s' if several else ''} {seeds}"
 
 
 def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
     """Which comparisons cannot come out; None if all can."""
     found = comparisons.loc[comparisons["verdict"] == "too few pairs", "activation"]
     if len(found):
-        return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {', '.join(found)}."
+        return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {_names(found.tolist())}."
     needed = fewest_pairs(ALPHA / len(comparisons))
     if comparisons["n"].max() < needed:
         return f"Adjusted for {len(comparisons)} comparisons, none can reach 5 % with fewer than {needed} pairs."
@@ -189,6 +260,22 @@ def diverged(losses: Mapping[str, float]) -> str:
     """Which runs diverged, and the training loss that each ended with."""
     runs = ", ".join(f"{name} (training loss {loss:.0e})" for name, loss in losses.items())
     return f"Diverged, but counted: {runs}."
+
+
+def factors(betas: Mapping[str, Mapping[str, float]]) -> str | None:
+    """With which factors activations learn, but for those that their names tell; None if there are none.
+
+    Args:
+        betas: the factor on the gradient of each learned parameter, by activation.
+    """
+    each = [f"{label(name)} {_number(mine)}" for name, mine in betas.items() if split_factor(name)[1] is None]
+    return f"β, the factor on the gradient of what is learned: {', '.join(each)}." if each else None
+
+
+def _number(factors: Mapping[str, float]) -> str:
+    """``10``, or with several factors ``10 (a) and 1 (b)``."""
+    first, *others = set(factors.values())
+    return f"{first:g}" if not others else _join([f"{value:g} ({name})" for name, value in factors.items()])
 
 
 def near_chance(baseline: str, mean: float, chance: float) -> str:
@@ -251,9 +338,21 @@ def where(facts: Mapping[str, str]) -> str:
     )
 
 
-def _join(names: Sequence[str]) -> str:
+MOST_NAMES, NAMES_SHOWN = 8, 6
+"""The most names that a sentence lists, and how many it lists where there are more."""
+
+
+def _names(activations: Sequence[str], last: str = "and") -> str:
+    """Activations in a sentence, of very many the first ones."""
+    names = [label(name) for name in activations]
+    if len(names) > MOST_NAMES:
+        names = [*names[:NAMES_SHOWN], f"{len(names) - NAMES_SHOWN} more"]
+    return _join(names, last)
+
+
+def _join(names: Sequence[str], last: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+    return f" {last} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def count_conditions(runs: Iterable[Run]) -> dict[str, dict[str, int]]:

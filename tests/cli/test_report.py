@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import fluidrelu_cli
 from fluidrelu_cli.cli.report import calibrate, plan, report
 from fluidrelu_cli.errors import FluidReluError, UsageError
+from fluidrelu_cli.report import wording
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -111,21 +112,24 @@ BOTH = {"relu": RELU, "fluid": FLUID}
 def test_report_prints_and_writes_to_a_folder_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = make_study(tmp_path / "mine", BOTH)
     before = {path for path in study.folder.rglob("*") if path.is_file()}
-    report(tmp_path, "mine")
+    report(tmp_path, "mine", focus="FluidReLU")
     written = {path for path in study.folder.rglob("*") if path.is_file()} - before
     assert {path.relative_to(study.folder).parts[0] for path in written} == {".report.lock", "report"}
     output = capsys.readouterr()
-    assert "FluidReLU" in output.out
+    assert output.out.startswith("Is FluidReLU better than ReLU?\n3 seeds cannot tell FluidReLU from ReLU")
+    assert output.out.endswith("--explain adds what the columns mean.\n")
+    assert wording.COMPARISONS_EXPLAINED not in output.out
     assert str(study.folder / "report" / "report.html") in output.err
 
 
-def test_report_draws_pdf_on_request(tmp_path: Path) -> None:
+def test_report_draws_pdf_and_explains_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_study(tmp_path / "mine", {"relu": RELU})
     report(tmp_path, "mine", figures="pdf")
     figures = {path.name for path in (tmp_path / "mine" / "report" / "figures").iterdir()}
     assert figures == {f"{name}.{kind}" for name in ("accuracies", "learning-curves") for kind in ("pdf", "png", "svg")}
-    report(tmp_path, "mine")
+    report(tmp_path, "mine", explain=True)
     assert not list((tmp_path / "mine").rglob("*.pdf"))
+    assert "Intervals are over seeds" in capsys.readouterr().out
 
 
 def test_report_prints_json_with_the_notes_on_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

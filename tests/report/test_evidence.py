@@ -176,10 +176,50 @@ def test_another_protocol_is_refused(tmp_path: Path) -> None:
         Evidence(mine, against=theirs)
 
 
+def test_factors_are_those_recorded_but_for_the_paper_s_alone() -> None:
+    def factors(**betas: Mapping[str, float] | None) -> list[tuple[str, dict[str, float]]]:
+        runs = [replace(make_run(name), provenance=Provenance(betas=mine)) for name, mine in betas.items()]
+        return list(Evidence(Study(Path("nowhere"), Protocol()), Contents(tuple(runs), {})).factors.items())
+
+    assert factors(relu={}, fluid={"a": 10000.0}) == factors(fluid=None) == []
+    own = {"mine:Soft": {"a": 10000.0}}
+    assert factors(fluid={"a": 10000.0}, relu={}, **own) == [("fluid", {"a": 10000.0}), *own.items()]
+    assert factors(prelu={"weight": 1.0}) == [("prelu", {"weight": 1.0})]
+
+
 def test_another_baseline_must_have_runs(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"relu": RELU, "fluid": FLUID, "elu": RELU})
-    with pytest.raises(UsageError, match=r"has the --baseline tanh: name one of relu, fluid, elu\."):
+    with pytest.raises(UsageError, match=r"is the --baseline tanh: name one of relu, fluid, elu\.$"):
         Evidence(study, baseline="tanh")
+    with pytest.raises(UsageError, match=r"is the --focus tanh: name one of relu, fluid, elu\.$"):
+        Evidence(study, focus="tanh")
+    with pytest.raises(UsageError, match="--focus and --baseline are both elu"):
+        Evidence(study, baseline="elu", focus="ELU")
+
+
+def test_the_focus_comes_first_after_the_baseline(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"relu": RELU, "mine:Soft": FLUID, "GELU": RELU, "fluid": RELU})
+    assert Evidence(study).order == ["relu", "mine:Soft", "GELU", "fluid"]  # as they were named
+    evidence = Evidence(study, baseline="nn.ReLU", focus="gelu")
+    assert (evidence.baseline, evidence.focus) == ("relu", "GELU")
+    assert evidence.order == ["relu", "GELU", "mine:Soft", "fluid"]
+    document = build_document(evidence)
+    assert document.question == "Is GELU better than ReLU?"
+    assert document.answer.startswith("3 seeds cannot tell GELU from ReLU")
+    assert "mine:Soft" not in document.answer
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        *(("FluidReLU", "fluid"), ("Fluidrelu@beta=10", "fluid@beta=10")),
+        *(("Soft", "mine:Soft"), ("MINE:soft", "mine:Soft"), ("soft@beta=10", "mine:Soft@beta=10")),
+    ],
+)
+def test_an_activation_is_named_in_any_spelling(typed: str, name: str, tmp_path: Path) -> None:
+    names = ("relu", "mine:Soft", "fluid", "mine:Soft@beta=10", "fluid@beta=10")
+    study = make_study(tmp_path, dict.fromkeys(names, RELU[:1]))
+    assert Evidence(study, focus=typed).focus == Evidence(study, baseline=typed).baseline == name
 
 
 def test_a_study_without_a_run_is_refused(tmp_path: Path) -> None:

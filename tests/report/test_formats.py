@@ -43,27 +43,39 @@ def test_the_terminal_shows_protocol_answer_and_every_table(document: Document) 
         console.print(part, markup=False)
     assert isinstance(console.file, io.StringIO)
     text = " ".join(console.file.getvalue().split())
-    assert text.startswith(f"{document.where}: dataset mnist, model paper, epochs 2, batch size 50, lr 0.001")
-    assert document.answer in text
+    assert text.startswith(
+        f"{document.question} {document.answer} {document.where}: dataset mnist, model paper, epochs 2, batch size 50"
+    )
     for section in document.sections:
         assert section.title in text
-        assert all(remark in text for remark in section.remarks)
-    assert "relu 3/3 0.97500 ± 0.01242 0.00500" in text
+        assert all(remark in text for remark in section.footnotes)
+    assert "ReLU 3/3 0.97500 ± 0.01242 0.00500" in text
     assert "best 0.9784 0.9800 0.9800 0.9810 worst 0.9721 0.9700 0.9753 0.9715" in text
 
 
+def test_the_terminal_explains_on_request(document: Document) -> None:
+    *parts, last = to_parts(document, explain=False)
+    assert last == "--explain adds what the columns mean."
+    assert all(section.explanations for section in document.sections)
+    assert {part for part in parts if isinstance(part, str)} == {
+        *(document.question, document.answer, ""),
+        *(remark for section in document.sections for remark in section.remarks),
+        f"{document.where}: {tables.protocol_line(document.facts)}",
+    }
+
+
 def test_every_block_on_the_terminal_ends_with_an_empty_line(document: Document) -> None:
-    console = Console(width=300, file=io.StringIO())
-    unexplained = replace(document.sections[0], remarks=())
+    console = Console(width=500, file=io.StringIO())
+    unexplained = replace(document.sections[0], remarks=(), explanations=())
     for part in to_parts(replace(document, sections=(unexplained, *document.sections))):
         console.print(part, markup=False)
     assert isinstance(console.file, io.StringIO)
     lines = [line.strip() for line in console.file.getvalue().splitlines()]
-    ends = [lines[1], lines[3], lines[-1]]
+    ends = [lines[2], lines[4], lines[-1]]
     for section in document.sections:
-        first, last = lines.index(section.title), lines.index(section.remarks[-1])
+        first, last = lines.index(section.title), lines.index(section.footnotes[-1])
         ends += [lines[first - 1], lines[last + 1]]
-        assert "" not in lines[last - len(section.remarks) + 1 : last]
+        assert "" not in lines[last - len(section.footnotes) + 1 : last]
     assert ends == [""] * len(ends)
     titles = [index for index, line in enumerate(lines) if line == unexplained.title]
     assert len(titles) == 2
@@ -76,7 +88,7 @@ def test_markdown_has_every_section(document: Document) -> None:
     assert f"\n{document.answer}\n" in text
     for section in document.sections:
         assert f"\n## {section.title}\n\n{tables.markdown(*section.cells)}" in text
-        assert all(remark in text for remark in section.remarks)
+        assert all(remark in text for remark in section.footnotes)
 
 
 def test_csv_is_a_row_per_activation(document: Document) -> None:
@@ -130,7 +142,8 @@ def test_latex_has_a_table_per_section_and_the_remarks_as_comments(document: Doc
 
 def strange(name: str) -> Document:
     """A report in which everything that somebody may have named is named so."""
-    section = Section("summary", name, pd.DataFrame(), ([name, "n"], [[name, "1"]] * 2), (name, name))
+    cells = ([name, "n"], [[name, "1"]] * 2)
+    section = Section("summary", name, pd.DataFrame(), cells, (name,), explanations=(name,))
     return Document(name, name, name, Protocol(), 1, (section,), (), pd.DataFrame(), {}, ())
 
 

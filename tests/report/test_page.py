@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +107,7 @@ class Shown(HTMLParser):
 @given(NAMES)
 def test_page_shows_any_name_as_it_is(name: str) -> None:
     def shown(name: str) -> Shown:
-        section = Section("summary", name, pd.DataFrame(), ([name], [[name]]), (name,))
+        section = Section("summary", name, pd.DataFrame(), ([name], [[name]]), (name,), explanations=(name,))
         drawings = (Drawing("figure", name, {"svg": b"<svg/>"}),)
         conditions = {name: {name: 1}}
         page = Shown()
@@ -121,7 +122,7 @@ def test_page_shows_any_name_as_it_is(name: str) -> None:
     found = shown(name)
     assert found.tags == shown("relu").tags
     texts = [text.replace("\u00a0", " ").strip() for text in found.texts]
-    assert texts.count(name.strip()) >= 10
+    assert texts.count(name.strip()) >= 11
     assert f"figure: {name}".strip() in texts
 
 
@@ -147,3 +148,11 @@ def test_page_shows_names_as_they_are() -> None:
     assert "&lt;script&gt;" in text
     assert "&lt;v&gt; (1 run);" in text
     assert "w (2 runs)" in text
+
+
+def test_what_columns_mean_is_told_after_what_was_found() -> None:
+    explained = Section("summary", "t", pd.DataFrame(), (["a"], [["1"]]), ("found",), explanations=("meant",))
+    document = Document("q", "a", "w", Protocol(), 1, (explained,), (), pd.DataFrame(), {}, ())
+    text = render_page(document)
+    assert text.index("found") < text.index("<details>") < text.index("meant") < text.index("</details>")
+    assert "<details>" not in render_page(replace(document, sections=(replace(explained, explanations=()),)))

@@ -94,7 +94,7 @@ def test_accuracies_are_a_dot_a_seed_with_mean_and_interval() -> None:
     finals = inference.final_accuracies(make_run_table({**FINALS, "elu": [(0.965,)]}))
     summary = inference.summary(finals, {"tanh": 2}, 100, ORDER)
     ax = plots.accuracies(summary, finals, PAPER)
-    assert names(ax) == ["ReLU\n(n = 3)", "FluidReLU\n(n = 3)", "elu\n(n = 1)"]  # tanh has no run
+    assert names(ax) == ["ReLU\n(n = 3)", "FluidReLU\n(n = 3)", "ELU\n(n = 1)"]  # tanh has no run
     assert dots(ax) == [[0.97, 0.98, 0.975], [0.96, 0.985, 0.975], [0.965]]
     centres, halves = means(ax)
     assert centres == pytest.approx([0.975, 1 - 0.08 / 3, 0.965])
@@ -165,7 +165,7 @@ def test_dots_of_large_seeds_do_not_lie_on_each_other(seed: int) -> None:
 def test_accuracy_far_from_the_others_does_not_hide_them() -> None:
     finals = inference.final_accuracies(make_run_table(FINALS))
     ax = plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, PAPER)
-    assert names(ax)[2] == "elu\n(n = 1)"
+    assert names(ax)[2] == "ELU\n(n = 1)"
     assert len(dots(ax)) == len(means(ax)[0]) == 2
     assert [text.get_text() for text in ax.texts] == ["← 0.5000, beyond the axis"]
     assert ax.get_xlim()[0] > 0.9
@@ -176,7 +176,7 @@ def test_accuracy_far_from_the_others_does_not_hide_them() -> None:
 def test_differences_are_a_dot_a_pair_with_mean_and_interval() -> None:
     finals = inference.final_accuracies(make_run_table({**FINALS, "elu": [(0.965,)]}))
     ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), ORDER)
-    assert names(ax) == ["FluidReLU\n(3 pairs)", "elu\n(1 pairs)"]
+    assert names(ax) == ["FluidReLU\n(3 pairs)", "ELU\n(1 pairs)"]
     assert dots(ax) == [[-0.01, 0.005, 0.0], [-0.005]]
     centres, halves = means(ax)
     assert centres == pytest.approx([-0.005 / 3, -0.005])

@@ -102,8 +102,16 @@ def test_accuracy_is_printed_as_the_paper_does(value: float, digits: int, text: 
     assert tables.accuracy(value, digits) == text
 
 
-def test_names_are_those_of_the_paper() -> None:
-    assert [tables.label(name) for name in ("relu", "fluid", "elu")] == ["ReLU", "FluidReLU", "elu"]
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        *(("relu", "ReLU"), ("fluid", "FluidReLU"), ("leaky-relu", "LeakyReLU"), ("fluid-coth", "FluidCoth")),
+        *(("GELU", "GELU"), ("mine:Soft", "mine:Soft"), ("__main__:Soft", "Soft")),
+        *(("fluid@beta=10", "FluidReLU (β = 10)"), ("mine:Soft@beta=0.5", "mine:Soft (β = 0.5)")),
+    ],
+)
+def test_an_activation_has_one_spelling_for_readers(name: str, label: str) -> None:
+    assert tables.label(name) == label
 
 
 def test_protocol_in_one_line() -> None:
@@ -130,8 +138,16 @@ def test_table2_cells() -> None:
 def test_summary_cells_say_how_many_of_those_asked_for() -> None:
     _, rows = tables.summary_cells(summarised(make_run_table({"relu": [(0.97,), (0.98,)], "elu": [(0.5,)]}), 3))
     # t(0.975; 1) is 12.7062, the SD 0.01 / sqrt(2): the interval's half is 0.0635
-    assert rows[0] == ["relu", "2/3", "0.97500 ± 0.06353", "0.00707", "0.97500", "0.9800", "0.9700"]
-    assert rows[1] == ["elu", "1/3", "0.50000", "–", "0.50000", "0.5000", "0.5000"]
+    assert rows[0] == ["ReLU", "2/3", "0.97500 ± 0.06353", "0.00707", "0.97500", "0.9800", "0.9700"]
+    assert rows[1] == ["ELU", "1/3", "0.50000", "–", "0.50000", "0.5000", "0.5000"]
+
+
+def test_summary_cells_are_sorted_by_mean_without_runs_last() -> None:
+    finals = inference.final_accuracies(make_run_table({"relu": [(0.5,)], "elu": [(0.75,)], "tanh": [(0.25,)]}))
+    summary = inference.summary(finals, {"mine:Soft": 3}, 100, ["mine:Soft", "relu"])
+    _, rows = tables.summary_cells(summary)
+    assert [row[0] for row in rows] == ["ELU", "ReLU", "Tanh", "mine:Soft"]
+    assert summary["activation"].tolist() == ["mine:Soft", "relu", "elu", "tanh"]  # the figures' colours go by it
 
 
 def test_comparison_cells() -> None:
@@ -142,8 +158,8 @@ def test_comparison_cells() -> None:
     # differences of -1 and 0 images: an interval of 12.7062 * 0.005; half of the 4 signings are as far out as the sum
     wilson = "0 % (0–66)"
     assert rows == [
-        ["fluid", "2", "−0.00500 ± 0.06353", "1.0000", "1.0000", wilson, "–"],
-        ["elu", "0", "–", "–", "–", "–", "–"],
+        ["FluidReLU", "2", "−0.00500 ± 0.06353", "1.0000", "1.0000", wilson, "–"],
+        ["ELU", "0", "–", "–", "–", "–", "–"],
     ]
 
 
@@ -233,6 +249,16 @@ def test_tables_fit_into_80_columns(kind: str) -> None:
     lines = [line.split() for line in text.splitlines()]
     for row in rows:
         assert " ".join(row).split() in lines
+
+
+def test_a_long_name_is_broken_before_a_number_is() -> None:
+    accuracies = [(0.5 + seed / 10,) for seed in range(3)]
+    finals = inference.final_accuracies(make_run_table({"relu": accuracies, "fluid@beta=10000": accuracies[::-1]}))
+    head, [row] = tables.comparison_cells(inference.comparisons(finals, "relu", 10_000))
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.rich_table("Title", head, [row]))
+    assert isinstance(console.file, io.StringIO)
+    assert " ".join(row[1:]) in [" ".join(line.split()[2:]) for line in console.file.getvalue().splitlines()]
 
 
 def test_a_table_shows_names_as_they_are_and_writes_out_what_cannot_be_seen() -> None:

@@ -55,7 +55,7 @@ def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **
         (
             comparison("elu", mean=0.0005, verdict="better", p_holm=1e-9),
             8,
-            "elu is better than ReLU here: over 20 seeds its mean accuracy is 0.00050 higher (95 % interval"
+            "ELU is better than ReLU here: over 20 seeds its mean accuracy is 0.00050 higher (95 % interval"
             " +0.00030 to +0.00070; p < 0.0001, adjusted for 8 comparisons).",
         ),
         (
@@ -100,11 +100,18 @@ def test_verdict(row: dict[str, Any], comparisons: int, sentence: str) -> None:
 
 
 def test_tally_names_every_activation_once() -> None:
-    names = {"fluid": "worse", "elu": "better", "prelu": "worse", "tanh": "undecided"}
-    rows = [comparison(name, verdict=verdict) for name, verdict in names.items()]
-    assert wording.tally(pd.DataFrame(rows)) == (
-        "Against ReLU, after adjustment: FluidReLU, prelu (worse); elu (better); tanh (undecided)."
+    names = {"fluid": "worse", "elu": "better", "prelu": "worse", "tanh": "undecided", "sigmoid": "too few pairs"}
+    rows = {name: comparison(name, verdict=verdict) for name, verdict in names.items()}
+    assert wording.tally({**rows, "mine:Soft": None, "GELU": None}, "relu") == (
+        "Of the others, ELU is better than ReLU; FluidReLU and PReLU are worse than ReLU; Tanh is not told apart from"
+        " ReLU; Sigmoid has too few pairs; mine:Soft and GELU have no finished run."
     )
+
+
+def test_of_very_many_names_the_first_ones_are_listed() -> None:
+    names = [f"mine:A{n}" for n in range(20)]
+    assert "mine:A4, mine:A5 and 14 more have no finished run." in wording.tally(dict.fromkeys(names), "relu")
+    assert "mine:A6 and mine:A7 have no" in wording.tally(dict.fromkeys(names[:8]), "relu")
 
 
 def test_noise_says_what_the_intervals_leave_out() -> None:
@@ -118,15 +125,17 @@ def test_left_out_names_the_seeds() -> None:
     left_out = {"fluid": "relu 20–59", "elu": "", "prelu": "prelu 3; relu 5", "tanh": "relu 20–59"}
     rows = [comparison(name, left_out=seeds) for name, seeds in left_out.items()]
     assert wording.left_out(pd.DataFrame(rows)) == (
-        "Each row uses only the seeds that both activations were trained with (fluid, tanh and relu: only relu has"
-        " seeds 20–59; prelu and relu: only prelu has seed 3 and only relu has seed 5). Do not compare rows with"
-        " different seeds."
+        "Each row uses only the seeds that both activations were trained with (FluidReLU and Tanh: only ReLU has"
+        " seeds 20–59; PReLU: only PReLU has seed 3 and only ReLU has seed 5). Do not compare rows with different"
+        " seeds."
     )
-    assert wording.left_out(pd.DataFrame([comparison()])) is None
+    assert "Not all means are over the same seeds" in str(wording.different_seeds(pd.DataFrame(rows)))
+    same = pd.DataFrame([comparison()])
+    assert wording.left_out(same) is wording.different_seeds(same) is None
     spaced = pd.DataFrame([comparison("my act; 3:A", left_out="my act; 3:A 0, 3–5; relu 7")])
     sentence = wording.left_out(spaced)
     assert sentence is not None
-    assert "(my act; 3:A and relu: only my act; 3:A has seeds 0, 3–5 and only relu has seed 7)" in sentence
+    assert "(my act; 3:A: only my act; 3:A has seeds 0, 3–5 and only ReLU has seed 7)" in sentence
 
 
 def test_too_few_pairs_names_the_activations() -> None:
@@ -135,7 +144,7 @@ def test_too_few_pairs_names_the_activations() -> None:
         comparison("prelu"),
         comparison("x", verdict="too few pairs"),
     ]
-    assert wording.too_few_pairs(pd.DataFrame(rows)) == "With fewer than 6 pairs no p-value can reach 5 %: elu, x."
+    assert wording.too_few_pairs(pd.DataFrame(rows)) == "With fewer than 6 pairs no p-value can reach 5 %: ELU and x."
     assert wording.too_few_pairs(pd.DataFrame([comparison()])) is None
 
 
@@ -167,29 +176,83 @@ def summary(*activations: str, n: int = 10) -> pd.DataFrame:
     return table
 
 
-def test_question_and_answer_of_the_first_comparison() -> None:
-    assert wording.question(ROWS, ["relu", "elu", "fluid"]) == "Is elu better than ReLU?"
-    assert wording.answer(ROWS, summary("relu", "elu", "fluid"), "relu") == (
-        f"{wording.verdict(ROWS.to_dict('records')[0], 2)} Against ReLU, after adjustment: elu (worse); FluidReLU"
-        " (undecided)."
+FIRST, SECOND = ROWS.to_dict("records")
+THREE = ("relu", "elu", "fluid")
+
+
+def test_two_activations_are_one_question() -> None:
+    assert wording.question(THREE[:2], "relu") == "Is ELU better than ReLU?"
+    assert wording.answer(ROWS[:1], summary(*THREE[:2]), "relu") == wording.verdict(FIRST, 1)
+
+
+def test_several_activations_are_answered_each_the_first_in_full() -> None:
+    assert wording.question(THREE, "relu") == "Which is better than ReLU?"
+    assert wording.answer(ROWS, summary(*THREE), "relu") == (
+        f"{wording.verdict(FIRST, 2)} Of the others, FluidReLU is not told apart from ReLU."
     )
-    assert wording.answer(ROWS[:1], summary("relu", "elu"), "relu") == wording.verdict(ROWS.to_dict("records")[0], 1)
+
+
+def test_with_a_focus_the_question_is_about_it_alone() -> None:
+    assert wording.question(THREE, "relu", "fluid") == "Is FluidReLU better than ReLU?"
+    assert wording.answer(ROWS, summary(*THREE), "relu", "fluid") == wording.verdict(SECOND, 2)
 
 
 def test_question_and_answer_where_nothing_is_compared() -> None:
-    assert wording.question(ROWS[:0], ["relu"]) == "How good is ReLU?"
-    assert wording.question(ROWS[:0], ["fluid", "elu", "tanh"]) == "How good are FluidReLU, elu and tanh?"
+    assert wording.question(["relu"], "relu") == "How good is ReLU?"
+    assert wording.question(["fluid", "elu", "tanh"], "relu") == "How good are FluidReLU, ELU and Tanh?"
     assert wording.answer(ROWS[:0], summary("relu"), "relu") == (
         "Its mean accuracy is 0.97585 ± 0.00085 over 10 seeds. With a single activation there is nothing to compare."
     )
     assert "over 1 seed. " in wording.answer(ROWS[:0], summary("relu", n=1), "relu")
-    unfinished = pd.concat([summary("relu"), summary("elu", n=0)])
-    assert wording.answer(ROWS[:0], unfinished, "relu") == (
-        "No run of elu is finished, so there is nothing to compare with ReLU."
+
+
+FAILURES = {"elu": ["runs/elu-seed0.failed.txt"], "relu": ["runs/relu-seed0.failed.txt", "runs/relu-seed1.failed.txt"]}
+ELU_FAILED = "No run of ELU is finished (1 failed: its traceback is in runs/elu-seed0.failed.txt)"
+RELU_FAILED = "No run of ReLU is finished (2 failed: the traceback of the last is in runs/relu-seed1.failed.txt)"
+
+
+@pytest.mark.parametrize(
+    ("finished", "unfinished", "failures", "sentence"),
+    [
+        (["relu"], ["elu"], {}, "No run of ELU is finished, so there is nothing to compare with ReLU."),
+        (["relu"], ["elu"], FAILURES, f"{ELU_FAILED}, so there is nothing to compare with ReLU."),
+        (["relu"], ["elu", "tanh"], {}, "No run of ELU or Tanh is finished, so there is nothing to compare with ReLU."),
+        (["elu"], ["relu"], FAILURES, f"{RELU_FAILED}: name another baseline with --baseline (ELU)."),
+        (
+            ["fluid"],
+            ["relu", "elu"],
+            FAILURES,
+            f"{RELU_FAILED}: name another baseline with --baseline (FluidReLU). {ELU_FAILED}.",
+        ),
+        (
+            ["fluid", "elu"],
+            [],
+            {},
+            "No run has the baseline ReLU: name another baseline with --baseline (FluidReLU or ELU).",
+        ),
+        (
+            ["relu", "fluid"],
+            ["elu"],
+            FAILURES,
+            f"{ELU_FAILED}, so it cannot be compared with ReLU. Of the others, FluidReLU is not told apart from ReLU.",
+        ),
+    ],
+)
+def test_an_activation_without_a_run_is_named_with_the_reason(
+    finished: list[str], unfinished: list[str], failures: dict[str, list[str]], sentence: str
+) -> None:
+    """Also where the first one named is: a question about it is not answered by another's numbers."""
+    table = pd.concat([summary(*unfinished, n=0), summary(*finished)] if unfinished else [summary(*finished)])
+    compared = ROWS[1:] if {"relu", "fluid"} <= set(finished) else ROWS[:0]
+    assert wording.answer(compared, table, "relu", failures=failures) == sentence
+
+
+def test_factors_are_told_unless_the_name_does() -> None:
+    betas = {"fluid": {"a": 10000.0}, "mine:Soft": {"a": 1.0, "b": 0.5}, "prelu": {"weight": 1.0}}
+    assert wording.factors({**betas, "fluid@beta=10": {"a": 10.0}}) == (
+        "β, the factor on the gradient of what is learned: FluidReLU 10000, mine:Soft 1 (a) and 0.5 (b), PReLU 1."
     )
-    assert wording.answer(ROWS[:0], summary("fluid", "elu"), "relu") == (
-        "No run has the baseline relu: name one with --baseline (fluid, elu)."
-    )
+    assert wording.factors({"fluid@beta=10": {"a": 10.0}}) is None
 
 
 def test_what_stands_out() -> None:
