@@ -12,7 +12,9 @@ import typer
 
 from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, WHERE_RESULTS_GO
+from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.protocol import SETTINGS, Device, Protocol, Setting
+from fluidrelu_cli.study import DEFAULT_STUDY
 
 DEFAULT_RESULTS = Path("results")
 
@@ -44,9 +46,10 @@ WorkersOption = Annotated[
     ),
 ]
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.", rich_help_panel=WHERE_RESULTS_GO)]
-StudyOption = Annotated[
-    str, typer.Option(help="The study: a folder of results with one protocol.", rich_help_panel=WHERE_RESULTS_GO)
-]
+ANY_STUDY = "a name, or the path of its folder"
+"""How a study is named, wherever one is (study.find_folder)."""
+
+StudyOption = Annotated[str, typer.Option(help=f"The study: {ANY_STUDY}.", rich_help_panel=WHERE_RESULTS_GO)]
 TrustOption = Annotated[
     bool,
     typer.Option(
@@ -57,6 +60,24 @@ TrustOption = Annotated[
     ),
 ]
 BaselineOption = Annotated[str, typer.Option(help="The activation that the others are compared with.")]
+
+
+def with_study_argument(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take its study as an argument, too: ``report first`` for ``report --study first``."""
+
+    @functools.wraps(function)
+    def command(*arguments: Any, named: str | None = None, **options: Any) -> None:
+        if named is not None:
+            if options["study"] not in (DEFAULT_STUDY, named):
+                raise UsageError(f"The study is named twice, {named} and --study {options['study']}: leave one out.")
+            options["study"] = named
+        function(*arguments, **options)
+
+    argument = typer.Argument(metavar="STUDY", help=f"The study, as for --study: {ANY_STUDY}.", show_default=False)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    named = inspect.Parameter("named", kind, default=None, annotation=Annotated[str | None, argument])
+    replace_signature(command, [named, *list_parameters(function)])
+    return command
 
 
 def with_protocol(function: Callable[..., None]) -> Callable[..., None]:

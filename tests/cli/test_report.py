@@ -32,7 +32,7 @@ def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     written = {path.name for path in (undisturbed.parent / "report").rglob("*") if path.is_file()}
     assert written >= {"table2.csv", "table2.md", "summary.csv", "figure1.png", "figure1.svg"}
     assert written >= {"learning-curves.png", "learned-fluid.svg", "report.html", "comparisons.csv"}
-    output = words(fluidrelu("report", "--results", results, "--against", results / "local"))
+    output = words(fluidrelu("report", results / "local", "--results", results, "--against", "local"))
     assert "All 4 runs in common with" in output
 
 
@@ -143,12 +143,12 @@ def test_report_with_studies_beside_and_another_to_compare_with(
 ) -> None:
     for name, dataset in (("mine", "mnist"), ("theirs", "mnist"), ("group/clothes", "fashion-mnist")):
         make_study(tmp_path / name, BOTH, dataset=dataset)
-    report(tmp_path, "mine", against=tmp_path / "theirs", beside=["group/clothes"], output="json")
+    report(tmp_path, "mine", against=str(tmp_path / "theirs"), beside=["group/clothes"], output="json")
     content = json.loads(capsys.readouterr().out)
     assert [row["study"] for row in content["studies"]] == ["mine", "group/clothes"]
     assert [row["source"] for row in content["table2"][:3]] == ["published", "theirs/", "yours"]
     with pytest.raises(UsageError, match="name a study twice"):
-        report(tmp_path, "mine", beside=["theirs", "mine"])
+        report(tmp_path, "mine", beside=["theirs", f"{tmp_path}/mine/"])
 
 
 def test_report_lists_and_checks_its_choices() -> None:
@@ -171,6 +171,14 @@ def test_plan_notes_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFix
     damaged, unpaired = output.err.splitlines()
     assert "relu-seed1" in damaged
     assert "fluid 1" in unpaired
+
+
+def test_a_study_is_an_argument_too(tmp_path: Path) -> None:
+    make_study(tmp_path / "mine", BOTH)
+    where = ("--results", tmp_path)
+    said = fluidrelu("plan", "mine", "--effect", 0.01, *where)
+    assert said == fluidrelu("plan", "--study", tmp_path / "mine", "--effect", 0.01, *where)
+    assert "--study mine" in said
 
 
 def test_plan_needs_pairs(tmp_path: Path) -> None:

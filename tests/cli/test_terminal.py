@@ -196,5 +196,5 @@ def test_errors_of_the_system_are_sentences(
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("fluidrelu_cli.cli.report.load_study", fails)
+    monkeypatch.setattr("fluidrelu_cli.cli.report.find_study", fails)
     assert words(fluidrelu("report", code=1)) == message
