@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
+from fluidrelu_cli.cli.completion import complete_dataset, complete_named_dataset
 from fluidrelu_cli.cli.options import DataDirOption
 from fluidrelu_cli.cli.terminal import App, open_stderr, say, show
 from fluidrelu_cli.errors import FluidReluError
@@ -41,7 +42,14 @@ def list_data(data_dir: DataDirOption = None) -> None:
 
 @data.command("fetch", epilog="Example: fluidrelu data fetch cifar10")
 def fetch_data(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; `fluidrelu data list` lists them.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Data sets; `fluidrelu data list` lists them.",
+            autocompletion=complete_named_dataset,
+        ),
+    ],
     data_dir: DataDirOption = None,
 ) -> None:
     """Download data sets that are not here yet."""
@@ -59,7 +67,11 @@ def fetch_data(
 def verify_data(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME|FILE.npz", help="Data sets, or files of your own (left out: all that are here)."),
+        typer.Argument(
+            metavar="NAME|FILE.npz",
+            help="Data sets, or files of your own (left out: all that are here).",
+            autocompletion=complete_dataset,
+        ),
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from fluidrelu_cli.cli.completion import (
+    complete_activation,
+    complete_dataset,
+    complete_model,
+    complete_study,
+)
 from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, WHERE_RESULTS_GO
+from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.networks.named import ARCHITECTURES
 from fluidrelu_cli.protocol import SETTINGS, Device, Protocol, Setting
 from fluidrelu_cli.study import DEFAULT_STUDY
 
@@ -49,7 +57,10 @@ ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.", 
 ANY_STUDY = "a name, or the path of its folder"
 """How a study is named, wherever one is (study.find_folder)."""
 
-StudyOption = Annotated[str, typer.Option(help=f"The study: {ANY_STUDY}.", rich_help_panel=WHERE_RESULTS_GO)]
+StudyOption = Annotated[
+    str,
+    typer.Option(help=f"The study: {ANY_STUDY}.", autocompletion=complete_study, rich_help_panel=WHERE_RESULTS_GO),
+]
 TrustOption = Annotated[
     bool,
     typer.Option(
@@ -59,7 +70,9 @@ TrustOption = Annotated[
         rich_help_panel=WHERE_IT_RUNS,
     ),
 ]
-BaselineOption = Annotated[str, typer.Option(help="The activation that the others are compared with.")]
+BaselineOption = Annotated[
+    str, typer.Option(help="The activation that the others are compared with.", autocompletion=complete_activation)
+]
 
 
 def with_study_argument(function: Callable[..., None]) -> Callable[..., None]:
@@ -73,7 +86,12 @@ def with_study_argument(function: Callable[..., None]) -> Callable[..., None]:
             options["study"] = named
         function(*arguments, **options)
 
-    argument = typer.Argument(metavar="STUDY", help=f"The study, as for --study: {ANY_STUDY}.", show_default=False)
+    argument = typer.Argument(
+        metavar="STUDY",
+        help=f"The study, as for --study: {ANY_STUDY}.",
+        show_default=False,
+        autocompletion=complete_study,
+    )
     kind = inspect.Parameter.KEYWORD_ONLY
     named = inspect.Parameter("named", kind, default=None, annotation=Annotated[str | None, argument])
     replace_signature(command, [named, *list_parameters(function)])
@@ -99,9 +117,23 @@ def with_protocol(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+_NAMES: Mapping[str, tuple[Iterable[str], Callable[[str], Iterable[str]]]] = {
+    "dataset": (CATALOGUE, complete_dataset),
+    "model": (ARCHITECTURES, complete_model),
+}
+"""The names that a field's value may have, and what completes it."""
+
+
 def _make_option(name: str, known: Setting, kind: Any) -> inspect.Parameter:
     default = getattr(Protocol, name)
     left_out = "" if default is None else f" (left out: the study's, or {default})"
-    option = typer.Option(help=f"{known.help}{left_out}.", show_default=False, rich_help_panel=known.part)
+    names, complete = _NAMES.get(name, ((), None))
+    built_in = f"; built in: {', '.join(names)}" if names else ""
+    option = typer.Option(
+        help=f"{known.help}{built_in}{left_out}.",
+        show_default=False,
+        rich_help_panel=known.part,
+        autocompletion=complete,
+    )
     annotation = Annotated[(Literal[known.choices] if known.choices else kind) | None, option]  # type: ignore[valid-type,unused-ignore]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fluidrelu_cli.cli.completion import complete_activation, complete_study
 from fluidrelu_cli.cli.options import (
     ANY_STUDY,
     DEFAULT_RESULTS,
@@ -39,6 +40,7 @@ def report(
         str | None,
         typer.Option(
             help=f"Another study of the same protocol, to compare digit by digit: {ANY_STUDY}.",
+            autocompletion=complete_study,
             show_default=False,
             rich_help_panel=COMPARED,
         ),
@@ -48,6 +50,7 @@ def report(
         typer.Option(
             help=f"A study of other data or another network to list beside this one: {ANY_STUDY}. Repeat the option"
             " for several.",
+            autocompletion=complete_study,
             show_default=False,
             rich_help_panel=COMPARED,
         ),
@@ -123,7 +126,7 @@ def _gather(results: Path, names: list[str], baseline: str, against: str | None,
 @with_study_argument
 def plan(
     effect: Annotated[float, typer.Option(help="Smallest difference in mean accuracy to detect.")],
-    act: Annotated[str, typer.Option(help="The activation.")] = "fluid",
+    act: Annotated[str, typer.Option(help="The activation.", autocompletion=complete_activation)] = "fluid",
     baseline: BaselineOption = DEFAULT_BASELINE,
     power: Annotated[float, typer.Option(help="Probability of detecting it.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
@@ -154,7 +157,11 @@ def plan(
 def calibrate(
     studies: Annotated[
         list[str],
-        typer.Argument(metavar="STUDY...", help=f"Studies with ReLU runs, one per batch size; each {ANY_STUDY}."),
+        typer.Argument(
+            metavar="STUDY...",
+            help=f"Studies with ReLU runs, one per batch size; each {ANY_STUDY}.",
+            autocompletion=complete_study,
+        ),
     ],
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
@@ -189,7 +196,12 @@ def calibrate(
 
 def restore(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help=f"The study whose study.json is missing or damaged: {ANY_STUDY}.")
+        str,
+        typer.Argument(
+            metavar="STUDY",
+            help=f"The study whose study.json is missing or damaged: {ANY_STUDY}.",
+            autocompletion=complete_study,
+        ),
     ],
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fluidrelu_cli.cli.completion import complete_activation, complete_study
 from fluidrelu_cli.cli.options import (
     ANY_STUDY,
     DEFAULT_RESULTS,
@@ -37,7 +38,12 @@ if TYPE_CHECKING:
 def train(
     *,
     act: Annotated[
-        str, typer.Option(help="The activation; `fluidrelu acts` lists them.", rich_help_panel=WHAT)
+        str,
+        typer.Option(
+            help="The activation; `fluidrelu acts` lists them.",
+            autocompletion=complete_activation,
+            rich_help_panel=WHAT,
+        ),
     ] = DEFAULT_ACTIVATIONS[1],
     seed: Annotated[
         int, typer.Option(min=0, help="Determines the initial weights and the data order.", rich_help_panel=WHAT)
@@ -99,7 +105,9 @@ def repeat(
     act: Annotated[
         list[str],
         typer.Option(
-            help="An activation; repeat the option for several. `fluidrelu acts` lists them.", rich_help_panel=WHAT
+            help="An activation; repeat the option for several. `fluidrelu acts` lists them.",
+            autocompletion=complete_activation,
+            rich_help_panel=WHAT,
         ),
     ] = list(DEFAULT_ACTIVATIONS),  # noqa: B006  (Typer copies it)
     requested: dict[str, Any],
@@ -272,12 +280,14 @@ def verify(
         typer.Argument(
             metavar="STUDY|RUN.csv",
             help=f"A study ({ANY_STUDY}), of which the first run of each activation is made again, or a run's CSV.",
+            autocompletion=complete_study,
         ),
     ],
     act: Annotated[
         list[str] | None,
         typer.Option(
             help="Of a study only this activation; repeat the option for several.",
+            autocompletion=complete_activation,
             show_default=False,
             rich_help_panel=WHAT,
         ),
