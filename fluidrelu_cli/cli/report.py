@@ -20,8 +20,9 @@ from fluidrelu_cli.cli.options import (
     WorkersOption,
     with_study_argument,
 )
-from fluidrelu_cli.cli.terminal import count, open_stderr, say, show, show_text
+from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say, show, show_text
 from fluidrelu_cli.errors import StorageError, UsageError
+from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, find_study, restore_study
 
 if TYPE_CHECKING:
@@ -164,15 +165,21 @@ def calibrate(
         ),
     ],
     results: ResultsOption = DEFAULT_RESULTS,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A folder to write the table to, too, as calibration.csv and calibration.md.",
+            show_default=False,
+            rich_help_panel=WHERE_RESULTS_GO,
+        ),
+    ] = None,
 ) -> None:
-    """Find the batch size and epochs whose ReLU accuracies are closest to the paper's; only ReLU is looked at.
-
-    The table is also written, as calibration.csv and calibration.md, to a folder `report` beside the studies.
-    """
+    """Find the batch size and epochs whose ReLU accuracies are closest to the paper's; only ReLU is looked at."""
     from fluidrelu_cli.analysis.calibration import calibration, check_calibration
     from fluidrelu_cli.analysis.published import PAPER
     from fluidrelu_cli.audit import describe_doubts
-    from fluidrelu_cli.files import csv_text, replace_folder
+    from fluidrelu_cli.files import csv_text
     from fluidrelu_cli.report import tables
     from fluidrelu_cli.run import tabulate_runs
 
@@ -185,13 +192,18 @@ def calibrate(
     runs = {study.protocol.batch_size: tabulate_runs(found.runs) for study, found in zip(opened, contents, strict=True)}
     table = calibration(runs, PAPER)
     cells = tables.calibration_cells(table)
-    folder = opened[0].folder.parent / "report"
-    written: dict[str, str | bytes] = {"calibration.csv": csv_text(table), "calibration.md": tables.markdown(*cells)}
-    failed = _write_first(lambda: replace_folder(folder, written))
+    failed = _write_first(lambda: _write_tables(output, csv_text(table), tables.markdown(*cells)))
     show(tables.rich_table("ReLU against the paper's ReLU", *cells))
     if failed:
         raise typer.Exit(failed)
-    say(f"Written: {folder / 'calibration.csv'} and calibration.md in the same folder.")
+    if output is not None:
+        say(f"Written: {output / 'calibration.csv'} and calibration.md in the same folder.")
+
+
+def _write_tables(folder: Path | None, csv: str, markdown: str) -> None:
+    if folder is not None:
+        for name, text in (("calibration.csv", csv), ("calibration.md", markdown)):
+            write_whole(folder / name, text)
 
 
 def restore(
