@@ -75,11 +75,15 @@ def verify_data(
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Check that data sets are intact, and that files of your own fit; exit code 1 if one is not."""
-    from fluidrelu_cli.cli.wording import describe_dataset
+    """Check that data sets are intact, and that files of your own fit; exit code 1 if one is not.
+
+    Shows what is in each: its pixels and classes, and test images that are among the training images.
+    """
+    from fluidrelu_cli.cli.wording import describe_contents, describe_dataset, pixel_cells
     from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, choose_data_dir, path_of
     from fluidrelu_cli.data.dataset import read_npz
     from fluidrelu_cli.data.store import read_named
+    from fluidrelu_cli.report.tables import rich_table
 
     folder = choose_data_dir(data_dir)
     here = [named.name for named in CATALOGUE.values() if path_of(named, folder).exists()]
@@ -95,6 +99,9 @@ def verify_data(
             say(f"Error: {error}")
         else:
             show(describe_dataset(name, dataset, known=named is not None and named.sha256 is not None))
+            show(rich_table("Pixels", *pixel_cells(dataset)))
+            for sentence in describe_contents(dataset):
+                show(sentence)
     if wrong:
         raise typer.Exit(1)
 
