@@ -79,10 +79,8 @@ class Protocol:
     older studies and the page's table are made from it. Raises UsageError when a value is out of range.
     """
 
-    dataset: str = setting(
-        "mnist", "Data set: a name from `fluidrelu data list`, or the path of an .npz file", _name(), part=WHAT
-    )
-    model: str = setting("paper", "Network: a name from `fluidrelu models`, or module:Class", _name(), part=WHAT)
+    dataset: str = setting("mnist", "Data set: its name, or the path of an .npz file", _name(), part=WHAT)
+    model: str = setting("paper", "Network: its name, or module:Class", _name(), part=WHAT)
     epochs: int = setting(2, "Passes over the training images", _whole_from_1())
     """Not stated by the paper: calibrated on ReLU alone (docs/paper.md, "Calibration")."""
     batch_size: int = setting(20, "Images per step", _whole_from_1())

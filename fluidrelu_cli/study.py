@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import itertools
+import os
 import re
 import shlex
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,6 +40,9 @@ DEFAULT_ACTIVATIONS = (DEFAULT_BASELINE, "fluid")
 
 MOST_SEEDS = 100_000
 """How many seeds of an activation can be asked for."""
+
+MOST_NAMED = 5
+"""How many studies the message on a wrong name lists."""
 
 
 @dataclass(frozen=True)
@@ -251,24 +257,23 @@ class Study:
             yield
 
 
-def open_study(results: Path, name: str, requested: Mapping[str, Any]) -> Study:
-    """The study called ``name`` under ``results``: the one there, or a new one (saved when it is locked).
+def open_study(results: Path, typed: str, requested: Mapping[str, Any]) -> Study:
+    """The study that ``typed`` means (:func:`find_folder`), or a new one of that name, which is saved when locked.
 
     Args:
         results: the folder of all studies.
-        name: the study's name; it may have folders (``calibration/batch-10``).
+        typed: the study's name, which may have folders (``calibration/batch-10``), or the path of its folder.
         requested: protocol fields that the user asked for; others are the study's, or the defaults.
 
     Raises:
         UsageError: if the name or a value is wrong, or the study there has another protocol.
         DamagedFileError, StorageError: if its study.json cannot be read.
     """
-    folder = study_folder(results, name)
-    if not (folder / "study.json").exists():
-        if find_runs(folder / "runs"):
-            raise DamagedFileError(_explain_missing(folder))
-        return Study(folder, Protocol(**requested))
-    study = load_study(folder)
+    folder = find_folder(results, typed)
+    if folder is None:
+        name = new_name(results, typed)
+        return Study(results / name, Protocol(**requested), name=name)
+    study = _load_named(results, folder)
     differences = study.protocol.differences(replace(study.protocol, **requested))
     if differences:
         found = ", ".join(f"{option(field)} {old}, not {new}" for field, (old, new) in differences.items())
@@ -279,15 +284,73 @@ def open_study(results: Path, name: str, requested: Mapping[str, Any]) -> Study:
     return study
 
 
-def study_folder(results: Path, name: str) -> Path:
-    """The folder of the study called ``name``; UsageError if that is no name for a study."""
-    if not isinstance(name, str):
-        raise UsageError(f"A study has a name, not {name}.")
-    if {"runs", "report"} & set(name.split("/")):
-        raise UsageError(f"--study '{name}' is not a valid name: `runs` and `report` are folders of a study.")
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", name):
-        raise UsageError(f"--study '{name}' is not a valid name: use letters, digits, '.', '_', '-' and '/'.")
-    return results / name
+def find_study(results: Path, typed: str) -> Study:
+    """Load the study that ``typed`` means (:func:`find_folder`).
+
+    Raises:
+        UsageError: if there is none; the message names those whose names are nearest.
+        DamagedFileError, StorageError: if its study.json cannot be read.
+    """
+    folder = find_folder(results, typed)
+    if folder is None:
+        raise UsageError(_explain_none(results, typed))
+    return _load_named(results, folder)
+
+
+def find_folder(results: Path, typed: str) -> Path | None:
+    """The folder of the study that is meant: its name under ``results``, or else the path of its folder.
+
+    None if there is no study of that name or path.
+    """
+    if not isinstance(typed, str):
+        raise UsageError(f"A study has a name, not {typed}.")
+    names = dict.fromkeys((typed, unicodedata.normalize("NFC", typed)))
+    may_be_name = not typed.startswith((".", "/")) and ".." not in typed.split("/")
+    folders = [*(results / name for name in names if may_be_name), Path(typed)]
+    return next((folder for folder in folders if typed and _is_study(folder)), None)
+
+
+def _is_study(folder: Path) -> bool:
+    return (folder / "study.json").exists() or bool(find_runs(folder / "runs"))
+
+
+def _load_named(results: Path, folder: Path) -> Study:
+    return replace(load_study(folder), name=_name_below(results, folder) or folder.as_posix())
+
+
+def _name_below(results: Path, path: Path) -> str | None:
+    """What a path is called under the folder of all studies; None if it leads elsewhere."""
+    normalise = os.path.abspath if path.is_absolute() else os.path.normpath
+    path, results = Path(normalise(path)), Path(normalise(results))
+    return path.relative_to(results).as_posix() if path != results and path.is_relative_to(results) else None
+
+
+def new_name(results: Path, typed: str) -> str:
+    """The name of a study that is not there yet, from itself or from its path below ``results``.
+
+    UsageError if that is no name for a study; the message says why.
+    """
+    name = unicodedata.normalize("NFC", (_name_below(results, Path(typed)) if typed else None) or typed)
+    fault = next(filter(None, map(_find_fault, name.removesuffix("/").split("/"))), None)
+    if fault:
+        raise UsageError(f"--study '{typed}' is not a valid name: {fault}.")
+    return name.removesuffix("/")
+
+
+def _find_fault(part: str) -> str | None:
+    """Why a folder of a study cannot have this name; None if it can."""
+    if part in ("runs", "report"):
+        return "`runs` and `report` are folders of a study"
+    if part[:1] in ("", "."):
+        return "begin it, and what follows each '/', with a letter, a digit, '_' or '-'"
+    for each in part:
+        if each not in "._-" and unicodedata.category(each)[0] not in "LMN":  # a letter, a mark on one, a digit
+            return f"use letters, digits, '.', '_', '-' and '/', not {each!r}"
+        try:
+            os.fsencode(each)
+        except UnicodeEncodeError:
+            return f"this system's names of files have no {each!a}, so use another letter"
+    return None
 
 
 def load_study(folder: Path) -> Study:
@@ -296,10 +359,7 @@ def load_study(folder: Path) -> Study:
     if not path.exists() and find_runs(folder / "runs"):
         raise DamagedFileError(_explain_missing(folder))
     if not path.exists():
-        raise UsageError(
-            f"There is no study in {folder} (no study.json): run `fluidrelu repeat` first, or name an existing one"
-            f" in {folder.parent} ({', '.join(_studies_in(folder.parent)) or 'none so far'})."
-        )
+        raise UsageError(_explain_none(folder.parent, folder.name))
     try:
         content = read_json(path)
         protocol = Protocol.from_dict(content["protocol"])
@@ -316,6 +376,22 @@ def load_study(folder: Path) -> Study:
     )
 
 
+def _explain_none(results: Path, typed: str) -> str:
+    """That no study is meant, and which are there: those with the nearest names first."""
+
+    def distance(name: str) -> float:
+        return -max(difflib.SequenceMatcher(None, typed, part).ratio() for part in (name, name.rpartition("/")[2]))
+
+    names = sorted(list_studies(results), key=distance)
+    if not names:
+        return f"There is no study '{typed}', and none in {results} yet: train one with `fluidrelu repeat` first."
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return (
+        f"There is no study '{typed}': name one in {results} ({', '.join(names[:MOST_NAMED])}{more}), or the path of a"
+        " study's folder."
+    )
+
+
 def _explain_missing(folder: Path) -> str:
     return (
         f"{folder} has runs but no study.json with their protocol: `{_restore_command(folder)}` makes it from what the"
@@ -324,7 +400,7 @@ def _explain_missing(folder: Path) -> str:
 
 
 def _restore_command(folder: Path) -> str:
-    return shlex.join(["fluidrelu", "restore", folder.name, "--results", str(folder.parent)])
+    return shlex.join(["fluidrelu", "restore", str(folder)])
 
 
 def _check_asked(name: str, n: object) -> int:
@@ -334,16 +410,18 @@ def _check_asked(name: str, n: object) -> int:
     return min(n, MOST_SEEDS)
 
 
-def restore_study(results: Path, name: str) -> Study:
-    """Write a study's study.json from what its runs record.
+def restore_study(results: Path, typed: str) -> Study:
+    """Write a study's study.json from what its runs record; ``typed`` is its name or path (:func:`find_folder`).
 
     One that is damaged, or has a protocol that no run has, is set aside.
 
     Raises:
-        UsageError: if there are no runs, they have several protocols, or study.json is fine.
+        UsageError: if there is no such study, it has no runs, they have several protocols, or study.json is fine.
         StorageError: if a file cannot be read or written.
     """
-    folder = study_folder(results, name)
+    folder = find_folder(results, typed)
+    if folder is None:
+        raise UsageError(_explain_none(results, typed))
     present = (folder / "study.json").exists()
     runs = _read_readable(folder)
     protocols = list(dict.fromkeys(found.trial.protocol for found in runs))
@@ -431,7 +509,7 @@ def _set_aside(paths: Sequence[Path]) -> str:
     return f"{first.name}.damaged{number}"
 
 
-def _studies_in(results: Path) -> list[str]:
-    """The names of the first few studies in a folder of studies."""
+def list_studies(results: Path) -> list[str]:
+    """The names of the studies in a folder of studies."""
     found = [*results.glob("*/study.json"), *results.glob("*/*/study.json")]
-    return sorted(path.parent.relative_to(results).as_posix() for path in found)[:20]
+    return sorted(path.parent.relative_to(results).as_posix() for path in found)

@@ -30,7 +30,7 @@ from fluidrelu_cli.errors import (
 )
 from fluidrelu_cli.protocol import Protocol, Trial, trial_names
 from fluidrelu_cli.run import Provenance, Run
-from fluidrelu_cli.study import MOST_SEEDS, Study, load_study, open_study, restore_study, study_folder
+from fluidrelu_cli.study import MOST_SEEDS, Study, find_study, load_study, open_study, restore_study
 
 PAIR = ("relu", "fluid")
 
@@ -116,16 +116,64 @@ def test_protocol_of_a_study_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "/abs", "a//b", "a/", "../x", "a/../b", ".hidden", "a/.b", "a b", "ä", "runs", "mine/report"],
+    ["", ".", "..", "/abs", "a//b", "../x", "a/../b", ".hidden", "a/.b", "a b", "a\nb", "runs", "mine/report"],
 )
 def test_what_is_no_name_for_a_study(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a valid name: "):
-        study_folder(tmp_path, name)
+        open_study(tmp_path, name, {})
 
 
-@pytest.mark.parametrize("name", ["local", "calibration/batch-10", "v1.2", "_x", "2"])
-def test_what_is_a_name_for_a_study(name: str, tmp_path: Path) -> None:
-    assert study_folder(tmp_path, name) == tmp_path.joinpath(*name.split("/"))
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("local", "local"),
+        ("calibration/batch-10/", "calibration/batch-10"),
+        ("v1.2", "v1.2"),
+        ("_x", "_x"),
+        ("2", "2"),
+        ("o\u0308l-日本-हिन्दी", "öl-日本-हिन्दी"),  # composed, as most file systems have it
+        ("results/new", "new"),  # the shell completes the folder of all studies
+        ("./results/a/../new/", "new"),
+    ],
+)
+def test_what_is_a_name_for_a_study(typed: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = open_study(Path("results"), typed, {})
+    assert (study.folder, study.name) == (Path("results", name), name)
+    assert open_study(tmp_path / "results", str(tmp_path / "results" / name), {}).name == name
+
+
+def test_a_name_of_a_study_is_refused_for_a_character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"'.', '_', '-' and '/', not ':'\.$"):
+        open_study(tmp_path, "a:b", {})
+
+    def fail(name: str) -> bytes:
+        return name.encode("ascii")
+
+    monkeypatch.setattr("os.fsencode", fail)
+    with pytest.raises(UsageError, match=r"this system's names of files have no '\\xf6'"):
+        open_study(tmp_path, "aö", {})
+
+
+def test_a_study_is_named_by_its_name_or_by_the_path_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = Path("results")
+    for folder in ("results/first", "results/group/second", "elsewhere/third", "first"):
+        make_study(Path(folder), {"relu": [(0.5,)]})
+    for typed in ("first", "first/", "results/first", "results/first/", "./results/first", tmp_path / "results/first"):
+        study = find_study(results, str(typed))
+        assert (study.folder.resolve(), study.name) == (tmp_path / "results" / "first", "first")
+        assert open_study(results, str(typed), {}) == study
+    assert find_study(results, "./first").folder == Path("first")  # a name wins over a path that could be one
+    assert find_study(results, "results/group/second").name == "group/second"
+    for typed in ("elsewhere/third", "./elsewhere/third/"):
+        assert find_study(results, typed).name == "elsewhere/third"
+    assert open_study(results, "elsewhere/third", {}).folder == Path("elsewhere/third")
+    for typed in ("", ".", "..", "third", "results", "../first", "a\0b"):
+        with pytest.raises(UsageError, match="There is no study"):
+            find_study(results, typed)
 
 
 GOOD = {"protocol": Protocol().to_dict(), "asked": {"relu": 3}}
@@ -176,7 +224,7 @@ def test_runs_whose_protocol_nobody_knows_are_not_mixed_with_new_ones(tmp_path: 
     (tmp_path / "mine" / "study.json").unlink()
     with pytest.raises(
         DamagedFileError,
-        match=r"mine has runs but no study\.json.*`fluidrelu restore mine --results \S+` .*name another",
+        match=r"mine has runs but no study\.json.*`fluidrelu restore \S+mine` .*name another",
     ):
         open_study(tmp_path, "mine", {})
 
@@ -232,14 +280,18 @@ def test_study_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_study_that_is_not_there_names_those_near(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"There is no study in .*locl.*`fluidrelu repeat` first.*\(none so far\)"):
+    none = r"no study 'locl', and none in .* yet: train one with `fluidrelu repeat`"
+    with pytest.raises(UsageError, match=none):
+        find_study(tmp_path, "locl")
+    with pytest.raises(UsageError, match=none):
         load_study(tmp_path / "locl")
-    for name in ("paper", "local", "calibration/batch-10"):
-        make_study(tmp_path / name, {"relu": [(0.5,)]})
+    for name in ("paper", "local", "calibration/local-2", "a", "b", "c", "d"):
+        Study(tmp_path / name, Protocol()).save()
     with pytest.raises(UsageError) as error:
-        load_study(tmp_path / "locl")
-    there = "calibration/batch-10, local, paper"
-    assert str(error.value).endswith(f"or name an existing one in {tmp_path} ({there}).")
+        find_study(tmp_path, "locl")
+    there = "local, calibration/local-2, "
+    assert str(error.value).startswith(f"There is no study 'locl': name one in {tmp_path} ({there}")
+    assert str(error.value).endswith(" and 2 more), or the path of a study's folder.")
 
 
 def test_runs_are_read_in_order_and_damaged_ones_named(tmp_path: Path) -> None:
@@ -351,7 +403,7 @@ def test_a_study_json_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"relu": [(0.5,)]})
     study.path.write_text(study.path.read_text().replace('"relu": 1', '"relu": 9'))
     with pytest.raises(
-        DamagedFileError, match=r"was changed after it was written .*: `fluidrelu restore \S+ --results \S+` makes it"
+        DamagedFileError, match=r"was changed after it was written .*: `fluidrelu restore \S+` makes it"
     ):
         load_study(tmp_path)
 
@@ -420,7 +472,7 @@ def test_a_damaged_study_json_is_set_aside_before_it_is_restored(tmp_path: Path)
 
 
 def test_what_cannot_be_restored(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nosuch has no run that can be read"):
+    with pytest.raises(UsageError, match=r"There is no study 'nosuch'"):
         restore_study(tmp_path, "nosuch")
     study = make_study(tmp_path / "mine", {"relu": [(0.5,)]})
     study.write(make_run("relu", 1, (0.5,), lr=0.25))
@@ -508,7 +560,7 @@ def test_a_study_json_of_a_protocol_that_no_run_has_is_restored(tmp_path: Path) 
 def test_runs_without_a_study_json_are_not_no_study(tmp_path: Path) -> None:
     study = make_study(tmp_path / "mine", {"relu": [(0.5,)]})
     study.path.unlink()
-    with pytest.raises(DamagedFileError, match="`fluidrelu restore mine --results"):
+    with pytest.raises(DamagedFileError, match=r"`fluidrelu restore \S+mine`"):
         load_study(tmp_path / "mine")
     with pytest.raises(UsageError, match="A study has a name, not None"):
-        study_folder(tmp_path, None)  # type: ignore[arg-type]
+        find_study(tmp_path, None)  # type: ignore[arg-type]

@@ -37,9 +37,9 @@ def _main(
 
 app.command(epilog="Example: fluidrelu train --act fluid --seed 1")(train.train)
 app.command(epilog="Example: fluidrelu repeat -n 10 --act relu --act fluid")(train.repeat)
-app.command(epilog="Example: fluidrelu report --against results/paper")(report.report)
-app.command(epilog="Example: fluidrelu plan --effect 0.0005 --study paper")(report.plan)
-app.command(epilog="Example: fluidrelu verify results/paper/runs/relu-seed0.csv")(train.verify)
+app.command(epilog="Example: fluidrelu report mine --against paper")(report.report)
+app.command(epilog="Example: fluidrelu plan paper --effect 0.0005")(report.plan)
+app.command(epilog="Example: fluidrelu verify paper --act relu")(train.verify)
 app.command(epilog="Example: fluidrelu calibrate calibration/batch-10 calibration/batch-100")(report.calibrate)
 app.command(epilog="Example: fluidrelu restore paper")(report.restore)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
+from fluidrelu_cli.cli.completion import complete_dataset, complete_named_dataset
 from fluidrelu_cli.cli.options import DataDirOption
 from fluidrelu_cli.cli.terminal import App, open_stderr, say, show
 from fluidrelu_cli.errors import FluidReluError
@@ -41,7 +42,14 @@ def list_data(data_dir: DataDirOption = None) -> None:
 
 @data.command("fetch", epilog="Example: fluidrelu data fetch cifar10")
 def fetch_data(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets; `fluidrelu data list` lists them.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Data sets; `fluidrelu data list` lists them.",
+            autocompletion=complete_named_dataset,
+        ),
+    ],
     data_dir: DataDirOption = None,
 ) -> None:
     """Download data sets that are not here yet."""
@@ -59,15 +67,23 @@ def fetch_data(
 def verify_data(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME|FILE.npz", help="Data sets, or files of your own (left out: all that are here)."),
+        typer.Argument(
+            metavar="NAME|FILE.npz",
+            help="Data sets, or files of your own (left out: all that are here).",
+            autocompletion=complete_dataset,
+        ),
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Check that data sets are intact, and that files of your own fit; exit code 1 if one is not."""
-    from fluidrelu_cli.cli.wording import describe_dataset
+    """Check that data sets are intact, and that files of your own fit; exit code 1 if one is not.
+
+    Shows what is in each: its pixels and classes, and test images that are among the training images.
+    """
+    from fluidrelu_cli.cli.wording import describe_contents, describe_dataset, pixel_cells
     from fluidrelu_cli.data.catalogue import CATALOGUE, canonical, choose_data_dir, path_of
     from fluidrelu_cli.data.dataset import read_npz
     from fluidrelu_cli.data.store import read_named
+    from fluidrelu_cli.report.tables import rich_table
 
     folder = choose_data_dir(data_dir)
     here = [named.name for named in CATALOGUE.values() if path_of(named, folder).exists()]
@@ -83,6 +99,9 @@ def verify_data(
             say(f"Error: {error}")
         else:
             show(describe_dataset(name, dataset, known=named is not None and named.sha256 is not None))
+            show(rich_table("Pixels", *pixel_cells(dataset)))
+            for sentence in describe_contents(dataset):
+                show(sentence)
     if wrong:
         raise typer.Exit(1)
 

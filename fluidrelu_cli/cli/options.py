@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from fluidrelu_cli.cli.completion import (
+    complete_activation,
+    complete_dataset,
+    complete_model,
+    complete_study,
+)
 from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, WHERE_RESULTS_GO
+from fluidrelu_cli.data.catalogue import CATALOGUE
+from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.networks.named import ARCHITECTURES
 from fluidrelu_cli.protocol import SETTINGS, WHAT, Device, Protocol, Setting
+from fluidrelu_cli.study import DEFAULT_STUDY
 
 DEFAULT_RESULTS = Path("results")
 
@@ -44,8 +54,12 @@ WorkersOption = Annotated[
     ),
 ]
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.", rich_help_panel=WHERE_RESULTS_GO)]
+ANY_STUDY = "a name, or the path of its folder"
+"""How a study is named, wherever one is (study.find_folder)."""
+
 StudyOption = Annotated[
-    str, typer.Option(help="The study: a folder of results with one protocol.", rich_help_panel=WHERE_RESULTS_GO)
+    str,
+    typer.Option(help=f"The study: {ANY_STUDY}.", autocompletion=complete_study, rich_help_panel=WHERE_RESULTS_GO),
 ]
 TrustOption = Annotated[
     bool,
@@ -64,7 +78,33 @@ MixOption = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
-BaselineOption = Annotated[str, typer.Option(help="The activation that the others are compared with.")]
+
+BaselineOption = Annotated[
+    str, typer.Option(help="The activation that the others are compared with.", autocompletion=complete_activation)
+]
+
+
+def with_study_argument(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take its study as an argument, too: ``report first`` for ``report --study first``."""
+
+    @functools.wraps(function)
+    def command(*arguments: Any, named: str | None = None, **options: Any) -> None:
+        if named is not None:
+            if options["study"] not in (DEFAULT_STUDY, named):
+                raise UsageError(f"The study is named twice, {named} and --study {options['study']}: leave one out.")
+            options["study"] = named
+        function(*arguments, **options)
+
+    argument = typer.Argument(
+        metavar="STUDY",
+        help=f"The study, as for --study: {ANY_STUDY}.",
+        show_default=False,
+        autocompletion=complete_study,
+    )
+    kind = inspect.Parameter.KEYWORD_ONLY
+    named = inspect.Parameter("named", kind, default=None, annotation=Annotated[str | None, argument])
+    replace_signature(command, [named, *list_parameters(function)])
+    return command
 
 
 def with_protocol(function: Callable[..., None]) -> Callable[..., None]:
@@ -86,9 +126,23 @@ def with_protocol(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+_NAMES: Mapping[str, tuple[Iterable[str], Callable[[str], Iterable[str]]]] = {
+    "dataset": (CATALOGUE, complete_dataset),
+    "model": (ARCHITECTURES, complete_model),
+}
+"""The names that a field's value may have, and what completes it."""
+
+
 def _make_option(name: str, known: Setting, kind: Any) -> inspect.Parameter:
     default = getattr(Protocol, name)
     left_out = "" if default is None else f" (left out: the study's, or {default})"
-    option = typer.Option(help=f"{known.help}{left_out}.", show_default=False, rich_help_panel=known.part)
+    names, complete = _NAMES.get(name, ((), None))
+    built_in = f"; built in: {', '.join(names)}" if names else ""
+    option = typer.Option(
+        help=f"{known.help}{built_in}{left_out}.",
+        show_default=False,
+        rich_help_panel=known.part,
+        autocompletion=complete,
+    )
     annotation = Annotated[(Literal[known.choices] if known.choices else kind) | None, option]  # type: ignore[valid-type,unused-ignore]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fluidrelu_cli.cli.completion import complete_activation, complete_study
 from fluidrelu_cli.cli.options import (
+    ANY_STUDY,
     DEFAULT_RESULTS,
     BaselineOption,
     ResultsOption,
     StudyOption,
     TrustOption,
     WorkersOption,
+    with_study_argument,
 )
-from fluidrelu_cli.cli.terminal import count, open_stderr, say, show, show_text
+from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say, show, show_text
 from fluidrelu_cli.errors import StorageError, UsageError
-from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, load_study, restore_study, study_folder
+from fluidrelu_cli.files import write_whole
+from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, find_study, restore_study
 
 if TYPE_CHECKING:
     from fluidrelu_cli.report.evidence import Evidence
@@ -29,6 +32,7 @@ COMPARED, SHOWN = "What is compared", "What is shown and written"
 """Panels of the help."""
 
 
+@with_study_argument
 def report(
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
@@ -42,9 +46,10 @@ def report(
         ),
     ] = None,
     against: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Folder of another study of the same protocol, to compare digit by digit.",
+            help=f"Another study of the same protocol, to compare digit by digit: {ANY_STUDY}.",
+            autocompletion=complete_study,
             show_default=False,
             rich_help_panel=COMPARED,
         ),
@@ -52,7 +57,9 @@ def report(
     beside: Annotated[
         list[str] | None,
         typer.Option(
-            help="A study of other data or another network to list beside this one; repeat the option for several.",
+            help=f"A study of other data or another network to list beside this one: {ANY_STUDY}. Repeat the option"
+            " for several.",
+            autocompletion=complete_study,
             show_default=False,
             rich_help_panel=COMPARED,
         ),
@@ -113,14 +120,14 @@ def _write_first(write: Callable[[], object]) -> int:
 
 
 def _gather(
-    results: Path, names: list[str], baseline: str, focus: str | None, against: Path | None, trust: bool
+    results: Path, names: list[str], baseline: str, focus: str | None, against: str | None, trust: bool
 ) -> Evidence:
     from fluidrelu_cli.report.evidence import Evidence
 
-    if len(set(names)) < len(names):
+    own, *others = [find_study(results, name) for name in names]
+    other = find_study(results, against) if against is not None else None
+    if len({study.folder.resolve() for study in (own, *others)}) < len(names):
         raise UsageError("--study and --beside name a study twice: leave one out.")
-    other = load_study(against) if against is not None else None
-    own, *others = [replace(load_study(study_folder(results, name)), name=name) for name in names]
     return Evidence(
         own,
         baseline=baseline,
@@ -131,9 +138,10 @@ def _gather(
     )
 
 
+@with_study_argument
 def plan(
     effect: Annotated[float, typer.Option(help="Smallest difference in mean accuracy to detect.")],
-    act: Annotated[str, typer.Option(help="The activation.")] = "fluid",
+    act: Annotated[str, typer.Option(help="The activation.", autocompletion=complete_activation)] = "fluid",
     baseline: BaselineOption = DEFAULT_BASELINE,
     power: Annotated[float, typer.Option(help="Probability of detecting it.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
@@ -147,7 +155,7 @@ def plan(
     from fluidrelu_cli.cli import wording
     from fluidrelu_cli.workers.local import default_workers
 
-    opened = load_study(study_folder(results, study))
+    opened = find_study(results, study)
     contents = opened.read()
     trained = {run.trial.activation for run in contents.runs}
     names = {name.lower(): name for name in trained}
@@ -156,27 +164,40 @@ def plan(
     mixtures = describe_doubts([run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder)
     for note in (*contents.notes, *mixtures, *filter(None, [wording.describe_left_out(made)])):
         say(note)
-    where = shlex.join(["--study", study, "--results", str(results)])
+    where = shlex.join(["--study", opened.name, "--results", str(results)])
     for sentence in wording.describe_plan(made, workers or default_workers(made.device), where):
         show(sentence)
 
 
 def calibrate(
-    studies: Annotated[list[str], typer.Argument(help="Studies with ReLU runs, one per batch size.")],
+    studies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STUDY...",
+            help=f"Studies with ReLU runs, one per batch size; each {ANY_STUDY}.",
+            autocompletion=complete_study,
+        ),
+    ],
     results: ResultsOption = DEFAULT_RESULTS,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A folder to write the table to, too, as calibration.csv and calibration.md.",
+            show_default=False,
+            rich_help_panel=WHERE_RESULTS_GO,
+        ),
+    ] = None,
 ) -> None:
-    """Find the batch size and epochs whose ReLU accuracies are closest to the paper's; only ReLU is looked at.
-
-    The table is also written, as calibration.csv and calibration.md, to a folder `report` beside the studies.
-    """
+    """Find the batch size and epochs whose ReLU accuracies are closest to the paper's; only ReLU is looked at."""
     from fluidrelu_cli.analysis.calibration import calibration, check_calibration
     from fluidrelu_cli.analysis.published import PAPER
     from fluidrelu_cli.audit import describe_doubts
-    from fluidrelu_cli.files import csv_text, replace_folder
+    from fluidrelu_cli.files import csv_text
     from fluidrelu_cli.report import tables
     from fluidrelu_cli.run import tabulate_runs
 
-    opened = [load_study(study_folder(results, name)) for name in studies]
+    opened = [find_study(results, name) for name in studies]
     check_calibration({str(study.folder): study.protocol for study in opened})
     contents = [study.read_some() for study in opened]
     for study, found in zip(opened, contents, strict=True):
@@ -185,17 +206,29 @@ def calibrate(
     runs = {study.protocol.batch_size: tabulate_runs(found.runs) for study, found in zip(opened, contents, strict=True)}
     table = calibration(runs, PAPER)
     cells = tables.calibration_cells(table)
-    folder = opened[0].folder.parent / "report"
-    written: dict[str, str | bytes] = {"calibration.csv": csv_text(table), "calibration.md": tables.markdown(*cells)}
-    failed = _write_first(lambda: replace_folder(folder, written))
+    failed = _write_first(lambda: _write_tables(output, csv_text(table), tables.markdown(*cells)))
     show(tables.rich_table("ReLU against the paper's ReLU", *cells))
     if failed:
         raise typer.Exit(failed)
-    say(f"Written: {folder / 'calibration.csv'} and calibration.md in the same folder.")
+    if output is not None:
+        say(f"Written: {output / 'calibration.csv'} and calibration.md in the same folder.")
+
+
+def _write_tables(folder: Path | None, csv: str, markdown: str) -> None:
+    if folder is not None:
+        for name, text in (("calibration.csv", csv), ("calibration.md", markdown)):
+            write_whole(folder / name, text)
 
 
 def restore(
-    study: Annotated[str, typer.Argument(help="The study whose study.json is missing or damaged.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY",
+            help=f"The study whose study.json is missing or damaged: {ANY_STUDY}.",
+            autocompletion=complete_study,
+        ),
+    ],
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Make a study's study.json again from what its runs record."""

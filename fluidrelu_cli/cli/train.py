@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fluidrelu_cli.cli.completion import complete_activation, complete_study
 from fluidrelu_cli.cli.options import (
+    ANY_STUDY,
     DEFAULT_RESULTS,
     DataDirOption,
     DeviceOption,
@@ -24,8 +26,8 @@ from fluidrelu_cli.cli.options import (
 )
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, count, open_stderr, say, show
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
-from fluidrelu_cli.protocol import WHAT, Device
-from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, open_study
+from fluidrelu_cli.protocol import WHAT, Device, trial_names
+from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, find_study, open_study
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Experiment, Work
@@ -37,7 +39,12 @@ if TYPE_CHECKING:
 def train(
     *,
     act: Annotated[
-        str, typer.Option(help="The activation; `fluidrelu acts` lists them.", rich_help_panel=WHAT)
+        str,
+        typer.Option(
+            help="The activation; `fluidrelu acts` lists them.",
+            autocompletion=complete_activation,
+            rich_help_panel=WHAT,
+        ),
     ] = DEFAULT_ACTIVATIONS[1],
     seed: Annotated[
         int, typer.Option(min=0, help="Determines the initial weights and the data order.", rich_help_panel=WHAT)
@@ -100,7 +107,9 @@ def repeat(
     act: Annotated[
         list[str],
         typer.Option(
-            help="An activation; repeat the option for several. `fluidrelu acts` lists them.", rich_help_panel=WHAT
+            help="An activation; repeat the option for several. `fluidrelu acts` lists them.",
+            autocompletion=complete_activation,
+            rich_help_panel=WHAT,
         ),
     ] = list(DEFAULT_ACTIVATIONS),  # noqa: B006  (Typer copies it)
     mix: MixOption = False,
@@ -159,7 +168,7 @@ def repeat(
         trials = count(len(work.missing), "trial")
         say(f"Error: {failures} of {trials} failed; the same command tries again.")
         raise typer.Exit(1)
-    say(f"Compare them with: {_report_command(results, study)}")
+    say(f"Compare them with: {_report_command(results, experiment.study.name)}")
 
 
 def _report_command(results: Path, study: str) -> str:
@@ -269,7 +278,29 @@ def _show_summary(experiment: Experiment) -> None:
 
 
 def verify(
-    run: Annotated[Path, typer.Argument(metavar="RUN.csv", help="The run's CSV; its .json must lie beside it.")],
+    runs: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|RUN.csv",
+            help=f"A study ({ANY_STUDY}), of which the first run of each activation is made again, or a run's CSV.",
+            autocompletion=complete_study,
+        ),
+    ],
+    act: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a study only this activation; repeat the option for several.",
+            autocompletion=complete_activation,
+            show_default=False,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Of a study the runs with this seed, not the first.", show_default=False, rich_help_panel=WHAT
+        ),
+    ] = None,
     device: Annotated[
         Device | None,
         typer.Option(help="Where to train (left out: on such a device as recorded).", show_default=False),
@@ -277,8 +308,42 @@ def verify(
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
     trust: TrustOption = False,
+    results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
-    """Train a run again from its own record and compare the numbers; exit code 1 if they differ."""
+    """Train runs again from their own records and compare the numbers; exit code 1 if they differ."""
+    made = [_verify_run(csv, device, data_dir, offline, trust) for csv in _choose_runs(results, runs, act or [], seed)]
+    if not all(made):
+        raise typer.Exit(1)
+
+
+def _choose_runs(results: Path, typed: str, activations: Sequence[str], seed: int | None) -> list[Path]:
+    """The CSVs of the runs that are meant: the one that was typed, or the first of each activation of a study."""
+    if typed.lower().endswith(".csv"):
+        if activations or seed is not None:
+            raise UsageError(f"{typed} is one run already: leave --act and --seed out, or name its study instead.")
+        return [Path(typed)]
+    study = find_study(results, typed)
+    contents = study.read_some()
+    for note in contents.notes:
+        say(note)
+    trained = [run.trial for run in contents.runs]  # by activation and seed
+    for name in activations:
+        if name not in {trial.activation for trial in trained}:
+            names = ", ".join(dict.fromkeys(trial.activation for trial in trained))
+            raise UsageError(f"{study.folder} has no run of {name}: name one of {names} with --act.")
+    first = {
+        trial.activation: trial
+        for trial in reversed(trained)
+        if seed in (None, trial.seed) and (not activations or trial.activation in activations)
+    }
+    if not first:
+        raise UsageError(f"{study.folder} has no such run with --seed {seed}: name another, or leave it out.")
+    either = [trial_names(trial.activation, trial.seed) for trial in reversed(first.values())]
+    return [next(csv for name in names if (csv := study.files(name).csv).exists()) for names in either]
+
+
+def _verify_run(csv: Path, device: str | None, data_dir: Path | None, offline: bool, trust: bool) -> bool:
+    """Train a run again and say how it compares; whether the numbers agree."""
     from fluidrelu_cli import verification
     from fluidrelu_cli.cli.data import show_downloads
     from fluidrelu_cli.cli.progress import EpochLines
@@ -289,11 +354,11 @@ def verify(
     from fluidrelu_cli.networks.own import require_trust
     from fluidrelu_cli.training.machine import pick_device
 
-    recorded = verification.read_record(run)
+    recorded = verification.read_record(csv)
     trial = recorded.trial
     for name in (trial.activation, trial.protocol.model):
-        require_trust(name, run, trust)
-    for copy in verification.use_copies(recorded, run):
+        require_trust(name, csv, trust)
+    for copy in verification.use_copies(recorded, csv):
         say(f"The code that this run names is another one here, or gone; its copy is used: {copy}.")
     activation = resolve(trial.activation)
     folder = choose_data_dir(data_dir)
@@ -307,7 +372,6 @@ def verify(
             raise
         except Exception as error:  # most likely the user's own activation
             raise FluidReluError(f"{trial.name} failed: {one_line(error)}; --debug shows where.") from error
-    for sentence in describe_verification(verified, run):
+    for sentence in describe_verification(verified, csv):
         show(sentence)
-    if not verified.agrees:
-        raise typer.Exit(1)
+    return verified.agrees

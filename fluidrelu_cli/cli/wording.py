@@ -85,3 +85,43 @@ def describe_dataset(name: str, dataset: Dataset, *, known: bool) -> str:
     what = f"{images} of {' x '.join(map(str, dataset.image_shape))}, {dataset.classes} classes"
     whose = "as published" if known else "whole and of the right shape (no digest to compare with)"
     return f"{name}: {whose}; {what}; sha256 {dataset.sha256}"
+
+
+def pixel_cells(dataset: Dataset) -> tuple[list[str], list[list[str]]]:
+    """The table of a data set's pixels: one row for each channel of the training and of the test images."""
+    from fluidrelu_cli.data.inspection import measure_pixels
+
+    rows = [
+        [part, str(channel), *map(str, (it.least, it.most, it.levels)), f"{it.mean:.2f}", f"{it.sd:.2f}"]
+        for part, images in (("train", dataset.train_images), ("test", dataset.test_images))
+        for channel, it in enumerate(measure_pixels(images), start=1)
+    ]
+    return ["images", "channel", "least", "most", "grey levels", "mean", "SD"], rows
+
+
+def describe_contents(dataset: Dataset) -> list[str]:
+    """How many images there are of each class, and how many test images are among the training images."""
+    from fluidrelu_cli.data.inspection import count_duplicates
+
+    train, test = (
+        labels.bincount(minlength=dataset.classes).tolist() for labels in (dataset.train_labels, dataset.test_labels)
+    )
+    said = [f"Images per class: {_range(train)} to train with, {_range(test)} to test on."]
+    absent = [str(label) for label, n in enumerate(test) if n == 0]
+    if absent:
+        more = f" and {len(absent) - 10} more" if len(absent) > 10 else ""
+        said.append(f"Not tested, as no test image has the label: {', '.join(absent[:10])}{more}.")
+    equal, relabelled = count_duplicates(dataset)
+    if not equal:
+        return [*said, "No test image is among the training images."]
+    tested = count(len(dataset.test_images), "test image")
+    others = f", {relabelled:,} of them with another label" if relabelled else ""
+    return [*said, f"{equal:,} of {tested} {'is' if equal == 1 else 'are'} among the training images, too{others}."]
+
+
+def _range(counts: list[int]) -> str:
+    """The least and the most of counts by label, and whose they are where they differ."""
+    least, most = min(counts), max(counts)
+    if least == most:
+        return f"{least:,}"
+    return f"{least:,} (label {counts.index(least)}) to {most:,} (label {counts.index(most)})"

@@ -5,6 +5,7 @@ A named data set is kept as one npz file (see :mod:`fluidrelu_cli.data.dataset`)
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 from dataclasses import dataclass
@@ -102,5 +103,13 @@ def default_data_dir() -> Path:
 
 
 def choose_data_dir(requested: Path | None) -> Path:
-    """The folder that was asked for, or the default one; UsageError if no folder can have its name."""
-    return default_data_dir() if requested is None else _expand(requested, "data folder")
+    """The folder that was asked for, or the default one; UsageError if it cannot be a folder."""
+    if requested is None:
+        return default_data_dir()
+    folder = _expand(requested, "data folder")
+    with contextlib.suppress(OSError):  # reported when it is read
+        if folder.is_file():
+            raise UsageError(
+                f"--data-dir {requested} is a file: name the folder that holds data sets, or leave it out."
+            )
+    return folder

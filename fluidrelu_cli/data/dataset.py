@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,8 +95,8 @@ class Dataset:
 def read_npz(path: Path) -> Dataset:
     """The data set in an npz file of the Keras convention, loaded without pickle.
 
-    ``x_train`` and ``x_test`` hold images, N x H x W or N x H x W x C, as uint8 or as floats in [0, 1] (rounded to the
-    nearest of 256 levels); ``y_train`` and ``y_test`` hold whole numbers from 0, N or N x 1.
+    ``x_train`` and ``x_test`` hold images, N x H x W or N x H x W x C, as whole numbers in [0, 255] or as floats in
+    [0, 1] (rounded to the nearest of 256 levels); ``y_train`` and ``y_test`` hold whole numbers from 0, N or N x 1.
 
     Raises:
         UsageError: if there is no such file.
@@ -119,18 +120,22 @@ def from_arrays(arrays: Mapping[str, Any], where: str) -> Dataset:
     train_images, test_images = (_images(name, arrays[name], where) for name in ("x_train", "x_test"))
     train_labels, test_labels = (_labels(name, arrays[name], where) for name in ("y_train", "y_test"))
     present = torch.unique(train_labels)
-    classes = int(present[-1]) + 1
-    _demand(classes > 1, where, "y_train has a single class, so that there is nothing to learn")
-    absent = sorted(set(range(min(classes, 10**6))) - set(present.tolist()))
-    _demand(
-        not absent,
-        where,
-        f"y_train must have whole numbers from 0 without gaps, but no label is {absent[0] if absent else ''} while the"
-        f" largest is {classes - 1}",
-    )
-    largest = int(test_labels.max())
-    _demand(largest < classes, where, f"y_test has the label {largest}, which y_train lacks")
-    return Dataset(train_images, train_labels, test_images, test_labels, classes)
+    lowest, largest = int(present[0]), int(present[-1])
+    _demand(len(present) > 1, where, "y_train has a single class, so that there is nothing to learn: add others")
+    unbroken = largest - lowest + 1 == len(present)
+    shift = f"subtract {lowest} from" if lowest > 0 else f"add {-lowest} to"
+    _demand(lowest == 0 or not unbroken, where, f"y_train has labels from {lowest}, not 0: {shift} y_train and y_test")
+    absent = next((label for label in range(len(present)) if label != present[label]), None)
+    gap = f"y_train has no label {absent} while the largest is {largest}: number the classes without gaps, {NUMBER}"
+    _demand(absent is None, where, gap)
+    others = test_labels[~torch.isin(test_labels, present)].tolist()
+    unknown = f"y_test has the label {others[0] if others else ''}, while y_train has 0 to {largest}"
+    _demand(not others, where, f"{unknown}: leave such images out, or add some to train with")
+    return Dataset(train_images, train_labels, test_images, test_labels, len(present))
+
+
+NUMBER = "with numpy.searchsorted(numpy.unique(y_train), y) for both y"
+"""How to number classes that have other labels."""
 
 
 def _demand(holds: bool, where: str, problem: str) -> None:
@@ -141,24 +146,41 @@ def _demand(holds: bool, where: str, problem: str) -> None:
 def _check_layout(arrays: Mapping[str, Any], where: str) -> None:
     """Check what shapes and types show, whether of arrays or of their headers."""
     for name in ("x_train", "x_test"):
-        shape, dtype = arrays[name].shape, arrays[name].dtype
-        flat = f"{name} must be N x H x W or N x H x W x C, not of shape {shape}"
-        _demand(len(shape) in (3, 4), where, flat)
-        _demand(min(shape) > 0, where, f"{name} is empty, of shape {shape}")
-        channels_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
-        last = f"{name} must have its channels last, not the shape {shape}; use numpy.moveaxis(x, 1, 3)"
-        _demand(not channels_first, where, last)
-        scale = f"{name} must be uint8, or float in [0, 1], not {dtype}"
-        _demand(dtype.kind == "f" or dtype == np.uint8, where, scale)
+        _check_layout_of_images(name, arrays[name].shape, arrays[name].dtype, where)
     for x, y in (("x_train", "y_train"), ("x_test", "y_test")):
-        shape, dtype, images = arrays[y].shape, arrays[y].dtype, arrays[x].shape[0]
-        _demand(dtype.kind in "iu", where, f"{y} must have whole numbers, not {dtype}")
-        row = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
-        _demand(row, where, f"{y} must have one label per image (shape N), not the shape {shape}")
-        _demand(shape[0] == images, where, f"{y} has {shape[0]} labels for {images} images of {x}")
+        _check_layout_of_labels(y, arrays[y].shape, arrays[y].dtype, where)
+        labels, shape = arrays[y].shape[0], arrays[x].shape
+        last = f": use numpy.moveaxis({x}, -1, 0)" if shape[-1] == labels else ": give each image its label"
+        _demand(labels == shape[0], where, f"{y} has {labels} labels for {shape[0]} images of {x}{last}")
     shapes = [_shape_of_image(arrays[name].shape) for name in ("x_train", "x_test")]
-    alike = f"x_train and x_test must have images of one shape, not {shapes[0]} and {shapes[1]}"
+    alike = f"x_train and x_test have images of two shapes, {shapes[0]} and {shapes[1]}: bring them to one"
     _demand(shapes[0] == shapes[1], where, alike)
+
+
+def _check_layout_of_images(name: str, shape: tuple[int, ...], dtype: Any, where: str) -> None:
+    _demand(
+        len(shape) in (3, 4), where, f"{name} must be N x H x W or N x H x W x C, not of shape {shape}{_square(shape)}"
+    )
+    _demand(min(shape) > 0, where, f"{name} is empty, of shape {shape}: save some images")
+    channels_first = len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3)
+    last = f"{name} must have its channels last, not the shape {shape}: use numpy.moveaxis({name}, 1, 3)"
+    _demand(not channels_first, where, last)
+    binary = f': save {name}.astype("uint8") * 255' if dtype.kind == "b" else ": save the pixels as uint8"
+    _demand(dtype.kind in "fiu", where, f"{name} must be uint8, or float in [0, 1], not {dtype}{binary}")
+
+
+def _square(shape: tuple[int, ...]) -> str:
+    """How to make square images of rows of pixels, where they can be such."""
+    side = math.isqrt(shape[1]) if len(shape) == 2 else 0
+    reshape = f": use reshape(-1, {side}, {side}) if they are square" if side and side**2 == shape[1] else ""
+    return reshape or ": reshape it"
+
+
+def _check_layout_of_labels(name: str, shape: tuple[int, ...], dtype: Any, where: str) -> None:
+    _demand(dtype.kind in "biuf", where, f"{name} must have whole numbers, not {dtype}: number the classes, {NUMBER}")
+    row = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    one_hot = f": if its rows are one-hot, save {name}.argmax(axis=1)" if len(shape) == 2 else ": save a row of labels"
+    _demand(row, where, f"{name} must have one label per image (shape N), not the shape {shape}{one_hot}")
 
 
 def _shape_of_image(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -168,25 +190,47 @@ def _shape_of_image(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _images(name: str, array: Any, where: str) -> Tensor:
     """Images as uint8 of shape (N, C, H, W)."""
-    if array.dtype.kind == "f":
+    if array.dtype != np.uint8:
+        whole = array.dtype.kind != "f"
         low, high = array.min(), array.max()  # not a number if one is not
-        _demand(
-            low >= 0 and high <= 1,
-            where,
-            f"{name} must be in [0, 1] where it is {array.dtype}, not from {low:g} to {high:g}; divide by the largest"
-            " value, or save it as uint8",
-        )
+        if not (low >= 0 and high <= (255 if whole else 1)):
+            raise BadArraysError(f"{where}: {_explain_range(name, array, low, high)}.")
         levels = np.empty(array.shape, np.uint8)
         for image, level in zip(array, levels, strict=True):  # one by one: all at once take three times the memory
-            level[...] = np.rint(image * 255)
+            level[...] = image if whole else np.rint(image * 255)
         array = levels
     last = array if array.ndim == 4 else array[..., np.newaxis]
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(last, 3, 1)))
 
 
+def _explain_range(name: str, array: Any, low: Any, high: Any) -> str:
+    """What is wrong with pixels from ``low`` to ``high``, and what to save in their place."""
+    strange = ~np.isfinite(array)
+    if strange.any():
+        number, first = int(strange.sum()), tuple(map(int, np.unravel_index(strange.argmax(), strange.shape)))
+        pixels = f"{number:,} pixels that are" if number > 1 else "a pixel that is"
+        index = ", ".join(map(str, first))
+        return (
+            f"{name} has {pixels} not finite, first {name}[{index}] = {array[first]:g}: leave such images out, or"
+            " replace the pixels with numpy.nan_to_num"
+        )
+    if array.dtype.kind != "f":
+        advice = "scale them to 0 to 255, and save them as uint8"
+    elif low >= 0:
+        advice = f"save {name} / {'255' if high <= 255 else 'the largest value that a pixel can have'}"
+    elif low >= -1 and high <= 1:
+        advice = f"save ({name} + 1) / 2 if they were scaled to [-1, 1]"
+    else:
+        advice = "save them as they were before mean and SD were taken out, as --standardise always does in training"
+    wanted = "[0, 1]" if array.dtype.kind == "f" else "[0, 255]"
+    return f"{name} must be in {wanted} where it is {array.dtype}, not from {low:g} to {high:g}: {advice}"
+
+
 def _labels(name: str, array: Any, where: str) -> Tensor:
     """Labels as int64 of shape (N,)."""
     flat = array.reshape(-1)
-    _demand(int(flat.min()) >= 0, where, f"{name} must have labels from 0, not {flat.min()}")
-    _demand(int(flat.max()) < 2**63, where, f"{name} must have labels below 2^63, not {flat.max()}")
+    fraction = next(iter(flat[flat != np.rint(flat)]), None) if flat.dtype.kind == "f" else None  # or not a number
+    _demand(fraction is None, where, f"{name} must have whole numbers, not {fraction}: number the classes, {NUMBER}")
+    largest = max(flat.max(), -flat.min(), key=float) if flat.dtype.kind == "f" else flat.max()
+    _demand(largest < 2**63, where, f"{name} must have labels below 2^63, not {largest}: number the classes, {NUMBER}")
     return torch.from_numpy(flat.astype(np.int64))

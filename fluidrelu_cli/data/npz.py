@@ -110,8 +110,11 @@ def _find_members(archive: zipfile.ZipFile, path: Path, names: Sequence[str]) ->
     present = [(member.filename.removesuffix(".npy"), member) for member in archive.infolist()]
     missing = [name for name in names if name not in dict(present)]
     if missing:
-        others = ", ".join(name for name, _ in present) or "nothing"
-        raise BadArraysError(f"{path} lacks {', '.join(missing)}. Save {', '.join(names)} (it has {others}).")
+        others = [name for name, _ in present if name not in names]
+        meant = {name: other for name in missing for other in others if _key(other) == _key(name)}
+        save = ", ".join(f"{meant[name]} as {name}" if name in meant else name for name in missing)
+        has = ", ".join(name for name, _ in present) or "nothing"
+        raise BadArraysError(f"{path} lacks {', '.join(missing)} (it has {has}). Save {save}, with numpy.savez.")
     wanted = [(name, member) for name, member in present if name in names]
     for name, member in wanted:
         problem = None
@@ -124,6 +127,17 @@ def _find_members(archive: zipfile.ZipFile, path: Path, names: Sequence[str]) ->
         if problem:
             raise BadArraysError(f"{path}: {name} {problem}. Save plain arrays of numbers with numpy.savez.")
     return dict(wanted)
+
+
+def _key(name: str) -> list[str]:
+    """What usual names of one array have in common: x_train, X_train, train_x, trainX, train_images."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
+    return sorted(_MEANINGS.get(word, word) for word in words)
+
+
+_MEANINGS = dict.fromkeys(("image", "images", "data", "input", "inputs"), "x") | dict.fromkeys(
+    ("label", "labels", "target", "targets"), "y"
+)
 
 
 def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> Header:

@@ -139,6 +139,18 @@ def suggest_own(name: str, kind: str) -> list[str]:
     return []
 
 
+def list_own(beginning: str, kind: str) -> list[str]:
+    """What the current folder's modules define, as module:Class, of those whose name may begin so; none is run."""
+    module = beginning.partition(":")[0]
+    found = []
+    for file in sorted(Path().glob("*.py")):
+        if file.stem.startswith(module):
+            with contextlib.suppress(OSError):
+                defined = _list_definitions(file.read_bytes(), kind)
+                found += [f"{file.stem}:{each}" for each in defined if not each.startswith("_")]
+    return found
+
+
 def _list_definitions(source: bytes, kind: str) -> list[str]:
     """The public classes of a module, and its functions where a function may serve; none if it is no Python."""
     try:

@@ -79,7 +79,7 @@ class Evidence:
             raise UsageError(
                 f"{self.study.folder} and {other.folder} were trained by different protocols"
                 f" ({', '.join(differences)}), so their numbers cannot be compared:"
-                f" move {self.study.folder} away, or name another --study."
+                " name another study with --against."
             )
 
     @property

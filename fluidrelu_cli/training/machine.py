@@ -37,7 +37,11 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if available["cuda"] else "cpu")
     if not available[name]:
-        raise UsageError(f"torch {torch.__version__} finds no {name} device on this machine; use --device auto.")
+        unable = " and was built without CUDA" if name == "cuda" and torch.version.cuda is None else ""
+        raise UsageError(
+            f"torch {torch.__version__} finds no {name} device on this machine{unable}: use --device cpu, or leave"
+            " --device out."
+        )
     return torch.device(name)
 
 

@@ -68,19 +68,21 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("repeat --batch-seeds x", "--batch-seeds must be auto or a whole number from 1, not x."),
         ("repeat --batch-seeds 1.5", "--batch-seeds must be auto or a whole number from 1, not 1.5."),
         ("train --precision half", "Invalid value for '--precision'"),
-        ("report", "There is no study in results/local (no study.json): run `fluidrelu repeat` first"),
-        ("report --study nosuch", "There is no study in results/nosuch"),
-        ("report --beside local", "--study and --beside name a study twice: leave one out."),
+        ("report", "There is no study 'local', and none in results yet: train one with `fluidrelu repeat` first."),
+        ("report --study nosuch", "There is no study 'nosuch'"),
+        ("report nosuch", "There is no study 'nosuch'"),
+        ("report one --study two", "The study is named twice, one and --study two: leave one out."),
         ("report --format html", "Invalid value for '--format'"),
-        ("plan --effect 0.001", "There is no study in results/local"),
+        ("plan --effect 0.001", "There is no study 'local'"),
         ("plan --effect 0.001 --workers 0", "Invalid value for '--workers'"),
         ("plan", "Missing option '--effect'"),
-        ("verify .", ". is not a run CSV: name one of the CSVs in a study's folder runs."),
+        ("verify nosuch", "There is no study 'nosuch', and none in results yet"),
+        ("verify a.csv --seed 1", "a.csv is one run already: leave --act and --seed out, or name its study instead."),
         (
             "verify nosuch.csv",
             "There is no file nosuch.csv: name one of the CSVs in a study's folder runs.",
         ),
-        ("calibrate nosuch", "There is no study in results/nosuch"),
+        ("calibrate nosuch", "There is no study 'nosuch'"),
         ("train --epochs two", "--epochs"),
         ("train --seed 1 --seed 2", "Error: --seed is given 2 times: leave all but one out."),
         ("train --lr 0.1 --act relu --lr=0.2", "Error: --lr is given 2 times: leave all but one out."),
@@ -166,7 +168,7 @@ def test_an_unforeseen_error_is_one_sentence(monkeypatch: pytest.MonkeyPatch) ->
     def breaks(*_: object) -> None:
         raise RuntimeError("broken\nin two")
 
-    monkeypatch.setattr("fluidrelu_cli.cli.report.load_study", breaks)
+    monkeypatch.setattr("fluidrelu_cli.cli.report.find_study", breaks)
     output = words(fluidrelu("report", code=1))
     assert output == "Error: This should not happen: RuntimeError: broken in two. --debug shows where."
 
@@ -184,9 +186,7 @@ def test_a_terminal_without_greek_letters_gets_the_list_too() -> None:
 
 def test_what_may_be_repeated_is_no_error() -> None:
     assert fluidrelu("acts", "--debug", "--debug") == fluidrelu("acts")
-    assert "There is no study in results/a" in fluidrelu(
-        "report", "--study", "a", "--beside", "b", "--beside", "c", code=2
-    )
+    assert "There is no study 'a'" in fluidrelu("report", "--study", "a", "--beside", "b", "--beside", "c", code=2)
 
 
 def test_acts_lists_every_built_in_activation() -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from factories import make_run
 
 from fluidrelu_cli.analysis.planning import Plan
 from fluidrelu_cli.cli import wording
+from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.verification import Verification
 
 
@@ -100,3 +102,23 @@ def test_verified_run_in_sentences() -> None:
     assert "Nothing that is recorded of versions and hardware differs" in unknown
     altogether, *_ = wording.describe_verification(verification({"learned parameters": math.inf}, {}), csv)
     assert altogether.endswith("the numbers differ: learned parameters.")
+
+
+def test_what_is_in_a_data_set() -> None:
+    images = torch.zeros(14, 1, 2, 2, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.arange(14)
+    labels = torch.tensor([0, 1, 2, 0, 1, 0])
+    head, rows = wording.pixel_cells(Dataset(images[:6], labels, images[6:], labels[:1].repeat(8), 3))
+    assert head == ["images", "channel", "least", "most", "grey levels", "mean", "SD"]
+    assert rows == [
+        ["train", "1", "0", "5", "6", "0.62", "1.38"],
+        ["test", "1", "0", "13", "9", "2.38", "4.27"],
+    ]
+    assert wording.describe_contents(Dataset(images[:6], labels, images[6:9], labels[:3], 3)) == [
+        "Images per class: 1 (label 2) to 3 (label 0) to train with, 1 to test on.",
+        "No test image is among the training images.",
+    ]
+    assert wording.describe_contents(Dataset(images[:6], labels, images[4:7], labels[:3] * 0, 3))[1:] == [
+        "Not tested, as no test image has the label: 1, 2.",
+        "2 of 3 test images are among the training images, too, 1 of them with another label.",
+    ]

@@ -33,7 +33,7 @@ def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     written = {path.name for path in (undisturbed.parent / "report").rglob("*") if path.is_file()}
     assert written >= {"table2.csv", "table2.md", "summary.csv", "figure1.png", "figure1.svg"}
     assert written >= {"learning-curves.png", "learned-fluid.svg", "report.html", "comparisons.csv"}
-    output = words(fluidrelu("report", "--results", results, "--against", results / "local"))
+    output = words(fluidrelu("report", results / "local", "--results", results, "--against", "local"))
     assert "All 4 runs in common with" in output
 
 
@@ -41,7 +41,10 @@ def test_what_is_written_does_not_depend_on_who_reads_what_is_printed(folder: Pa
     results = folder / "results"
     make_study(results / "local", {"relu": [(0.5,), (0.75,)]})
     make_study(results / "batch", {"relu": [(0.5,), (0.75,)]}, batch_size=5)
-    for command, written in (("report", "local/report/report.html"), ("calibrate batch", "report/calibration.csv")):
+    for command, written in (
+        ("report", "local/report/report.html"),
+        ("calibrate batch --output table", "../table/calibration.csv"),
+    ):
         process = subprocess.Popen(
             [sys.executable, "-m", "fluidrelu_cli", *command.split()],
             stdout=subprocess.PIPE,
@@ -101,7 +104,7 @@ def test_calibrate_reads_studies_by_batch_size(undisturbed: Path) -> None:
     results = undisturbed.parent.parent
     output = fluidrelu("calibrate", "local", "--results", results)
     assert "ReLU against the paper's ReLU" in output
-    assert (results / "report" / "calibration.csv").exists()
+    assert not (results / "report").exists()  # nothing is written unless a folder is named
 
 
 RELU = [(0.5, 0.975), (0.5, 0.97), (0.5, 0.98)]
@@ -147,12 +150,12 @@ def test_report_with_studies_beside_and_another_to_compare_with(
 ) -> None:
     for name, dataset in (("mine", "mnist"), ("theirs", "mnist"), ("group/clothes", "fashion-mnist")):
         make_study(tmp_path / name, BOTH, dataset=dataset)
-    report(tmp_path, "mine", against=tmp_path / "theirs", beside=["group/clothes"], output="json")
+    report(tmp_path, "mine", against=str(tmp_path / "theirs"), beside=["group/clothes"], output="json")
     content = json.loads(capsys.readouterr().out)
     assert [row["study"] for row in content["studies"]] == ["mine", "group/clothes"]
     assert [row["source"] for row in content["table2"][:3]] == ["published", "theirs/", "yours"]
     with pytest.raises(UsageError, match="name a study twice"):
-        report(tmp_path, "mine", beside=["theirs", "mine"])
+        report(tmp_path, "mine", beside=["theirs", f"{tmp_path}/mine/"])
 
 
 def test_report_lists_and_checks_its_choices() -> None:
@@ -177,19 +180,30 @@ def test_plan_notes_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFix
     assert "fluid 1" in unpaired
 
 
+def test_a_study_is_an_argument_too(tmp_path: Path) -> None:
+    make_study(tmp_path / "mine", BOTH)
+    where = ("--results", tmp_path)
+    said = fluidrelu("plan", "mine", "--effect", 0.01, *where)
+    assert said == fluidrelu("plan", "--study", tmp_path / "mine", "--effect", 0.01, *where)
+    assert "--study mine" in said
+
+
 def test_plan_needs_pairs(tmp_path: Path) -> None:
     make_study(tmp_path / "mine", {"relu": RELU})
     with pytest.raises(FluidReluError, match="train some more pairs"):
         plan(0.01, results=tmp_path, study="mine")
 
 
-def test_calibrate_chooses_and_writes_beside_the_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_calibrate_chooses_and_writes_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exact, off = (0.9721, 0.975, 0.9784), (0.9711, 0.975, 0.9794)  # best and worst are the paper's, or 0.001 away
     make_study(tmp_path / "group" / "b100", {"relu": list(zip(off, exact, off, strict=True))}, batch_size=100)
     ten = make_study(tmp_path / "group" / "b10", {"relu": [*zip(off, strict=True), (0.5,)]}, batch_size=10)
     ten.files("relu-seed3").csv.write_text("damaged")
-    calibrate(["group/b100", "group/b10"], tmp_path)
-    folder = tmp_path / "group" / "report"
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "mine.txt").touch()
+    calibrate(["group/b100", "group/b10"], tmp_path, folder)
+    assert {path.name for path in folder.iterdir()} == {"calibration.csv", "calibration.md", "mine.txt"}
     table = pd.read_csv(folder / "calibration.csv")
     assert table[["batch_size", "epochs", "n", "chosen"]].values.tolist() == [
         [10, 1, 3, False],

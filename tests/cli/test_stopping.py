@@ -170,5 +170,5 @@ def test_what_python_makes_of_a_ctrl_c_is_one_too(monkeypatch: pytest.MonkeyPatc
     def interrupted(*_: object) -> None:
         raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
 
-    monkeypatch.setattr("fluidrelu_cli.cli.report.load_study", interrupted)
+    monkeypatch.setattr("fluidrelu_cli.cli.report.find_study", interrupted)
     assert words(fluidrelu("report", code=130)).startswith("Stopped; what is finished is kept. Go on with:")

@@ -134,11 +134,11 @@ def test_an_output_that_cannot_be_written_is_an_error_in_a_sentence(command: str
 def test_sentences_that_cannot_be_written_leave_the_exit_code(folder: Path) -> None:
     make_study(folder / "results" / "local", {"relu": [(0.5,), (0.75,)]})
     for where in ("2>&-", "2> /dev/full"):
-        code, output, errors = run_in_shell(f"calibrate local {where}")
+        code, output, errors = run_in_shell(f"calibrate local --output table {where}")
         assert (code, errors) == (1, "")
         assert "ReLU against the paper's ReLU" in output
         assert run_in_shell(f"acts {where}")[0] == 0  # there is nothing to say
-    assert (folder / "results" / "report" / "calibration.csv").exists()
+    assert (folder / "table" / "calibration.csv").exists()
     assert run_in_shell("report --study nosuch 2>&-") == (2, "", "")
     for both in (">&- 2>&-", "> /dev/full 2>&1", "<&- >&- 2>&-"):
         assert run_in_shell(f"acts {both}") == (1, "", "")
@@ -196,5 +196,5 @@ def test_errors_of_the_system_are_sentences(
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("fluidrelu_cli.cli.report.load_study", fails)
+    monkeypatch.setattr("fluidrelu_cli.cli.report.find_study", fails)
     assert words(fluidrelu("report", code=1)) == message

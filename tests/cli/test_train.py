@@ -18,7 +18,7 @@ from command_line import (
     numbers,
     words,
 )
-from factories import forge
+from factories import forge, make_study
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -93,7 +93,7 @@ def test_train_says_that_the_run_diverged(small: tuple[object, ...]) -> None:
 def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path, folder: Path) -> None:
     for path in undisturbed.glob("relu-seed0.*"):
         shutil.copy(path, folder)
-    output = words(fluidrelu("verify", "relu-seed0.csv", "--data-dir", data_dir))
+    output = words(fluidrelu("verify", undisturbed.parent, "--act", "relu", "--data-dir", data_dir))
     assert "relu seed 0: epoch 2/2" in output
     assert "relu-seed0.csv: made again, and every number but the timings is equal to the last digit." in output
     csv = folder / "relu-seed0.csv"
@@ -104,6 +104,34 @@ def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path
     output = words(fluidrelu("verify", csv, "--data-dir", data_dir, code=1))
     assert "made again, and the numbers differ: train_loss by up to" in output
     assert "Nothing that is recorded of versions and hardware differs" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ((), ["fluid-seed1", "relu-seed0"]),  # fluid has no seed 0
+        (("--seed", 1), ["fluid-seed1", "relu-seed1"]),
+        (("--seed", 0), ["relu-seed0"]),
+        (("--act", "relu", "--act", "fluid", "--seed", 2), ["relu-seed2"]),
+        (("--seed", 3), "results/mine has no such run with --seed 3: name another, or leave it out."),
+        (("--act", "elu"), "results/mine has no run of elu: name one of fluid, relu with --act."),
+    ],
+)
+def test_verify_chooses_runs_of_a_study(
+    options: tuple[object, ...], chosen: list[str] | str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study(folder / "results" / "mine", {"relu": [(0.5,)] * 3, "fluid": [(0.5,)] * 2})
+    study.files("fluid-seed0").csv.unlink()
+    verified: list[Path] = []
+
+    def disagree(csv: Path, *_: object) -> bool:
+        verified.append(csv)
+        return False
+
+    monkeypatch.setattr("fluidrelu_cli.cli.train._verify_run", disagree)
+    output = words(fluidrelu("verify", "mine", *options, code=1 if isinstance(chosen, list) else 2))
+    assert [csv.stem for csv in verified] == (chosen if isinstance(chosen, list) else [])
+    assert isinstance(chosen, list) or chosen in output
 
 
 def test_a_trial_that_raises_is_reported_and_the_others_go_on(small: tuple[object, ...], folder: Path) -> None:

@@ -128,9 +128,7 @@ def test_a_mistyped_number_of_seeds_is_forgotten(folder: Path) -> None:
 def test_a_study_without_its_file_is_restored(folder: Path) -> None:
     study = make_study(folder / "results" / "mine", {name: [(0.5,)] * 3 for name in ("relu", "fluid")})
     study.path.unlink()
-    assert "`fluidrelu restore mine --results results` makes it" in words(
-        fluidrelu("repeat", "--study", "mine", code=1)
-    )
+    assert "`fluidrelu restore results/mine` makes it" in words(fluidrelu("repeat", "--study", "mine", code=1))
     output = words(fluidrelu("restore", "mine"))
     assert (
         output == "Restored: results/mine/study.json, as if 3 seeds of fluid, 3 seeds of relu had been asked for. "[:-1]

@@ -80,3 +80,10 @@ def test_the_data_folder_is_the_one_that_was_named(monkeypatch: pytest.MonkeyPat
     assert choose_data_dir(None) == default_data_dir()
     assert choose_data_dir(Path("~/data")) == Path("/home/me/data")
     assert choose_data_dir(Path("data")) == Path("data")
+
+
+def test_a_data_folder_is_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.npz"
+    file.touch()
+    with pytest.raises(UsageError, match=r"--data-dir \S+mine.npz is a file: name the folder that holds data sets"):
+        choose_data_dir(file)

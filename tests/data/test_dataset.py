@@ -81,7 +81,14 @@ def test_images_that_might_have_their_channels_first_but_need_not_are_taken(shap
     assert read.image_shape == (shape[3], shape[1], shape[2])
 
 
-@pytest.mark.parametrize("dtype", ["uint8", ">i4", "uint64"])
+@pytest.mark.parametrize("dtype", ["<i8", ">u2", "i2"])
+def test_whole_numbers_of_every_type_are_levels(dtype: str) -> None:
+    whole = arrays()
+    wide = arrays(x_train=whole["x_train"].astype(dtype), x_test=whole["x_test"].astype(dtype))
+    assert from_arrays(wide, "here").sha256 == from_arrays(whole, "here").sha256
+
+
+@pytest.mark.parametrize("dtype", ["uint8", ">i4", "uint64", "f4"])
 def test_labels_of_every_whole_type_are_taken_in_a_row_or_a_column(dtype: str) -> None:
     expected = from_arrays(arrays(), "here")
     row = arrays()["y_train"].astype(dtype)
@@ -145,6 +152,11 @@ def write_array(file: Path) -> None:
 
 def write_other_names(file: Path) -> None:
     np.savez(file, images=np.zeros(3), labels=np.zeros(3))
+
+
+def write_usual_names(file: Path) -> None:
+    saved = arrays()
+    np.savez(file, X_train=saved["x_train"], trainY=saved["y_train"], test_images=0, y_test=saved["y_test"])
 
 
 def write_no_labels(file: Path) -> None:
@@ -288,9 +300,19 @@ DAMAGED = "{} is damaged or incomplete ("
         (write_socket, DataError, NO_FILE),
         (write_text, BadArraysError, f"{{}} is no npz file. Save {ALL} with numpy.savez."),
         (write_array, BadArraysError, f"{{}} is no npz file. Save {ALL} with numpy.savez."),
-        (write_other_names, BadArraysError, f"{{}} lacks {ALL}. Save {ALL} (it has images, labels)."),
-        (write_no_labels, BadArraysError, f"{{}} lacks y_test. Save {ALL} (it has x_train, y_train, x_test)."),
-        (write_empty_archive, BadArraysError, f"{{}} lacks {ALL}. Save {ALL} (it has nothing)."),
+        (write_other_names, BadArraysError, f"{{}} lacks {ALL} (it has images, labels). Save {ALL}, with numpy.savez."),
+        (
+            write_usual_names,
+            BadArraysError,
+            "{} lacks x_train, y_train, x_test (it has X_train, trainY, test_images, y_test). Save X_train as x_train,"
+            " trainY as y_train, test_images as x_test, with numpy.savez.",
+        ),
+        (
+            write_no_labels,
+            BadArraysError,
+            "{} lacks y_test (it has x_train, y_train, x_test). Save y_test, with numpy.savez.",
+        ),
+        (write_empty_archive, BadArraysError, f"{{}} lacks {ALL} (it has nothing). Save {ALL}, with numpy.savez."),
         (write_no_arrays, BadArraysError, f"{{}}: x_train {NO_NUMBERS}"),
         (write_pickled_labels, BadArraysError, f"{{}}: y_train {NO_NUMBERS}"),
         (
@@ -302,7 +324,7 @@ DAMAGED = "{} is damaged or incomplete ("
         (write_header_of_odd_types, BadArraysError, "{}: x_test has no header of an array ("),
         (write_absurd_shape, BadArraysError, "{}: y_train is damaged or incomplete (of shape (1000000000000000000,)"),
         (write_absurd_sizes, DataError, "{} would take 1,890,000,000,000 MB of memory, and "),
-        (write_negative_shape, BadArraysError, "{}: x_train is empty, of shape (-8, 5, 6)."),
+        (write_negative_shape, BadArraysError, "{}: x_train is empty, of shape (-8, 5, 6): save"),
         (write_twice, BadArraysError, "{}: y_test is there twice. Save plain arrays"),
         (write_encrypted, BadArraysError, "{}: y_test is encrypted. Save plain arrays"),
         (write_bzip2, BadArraysError, "{}: x_train is compressed in a way that numpy does not use. Save plain arrays"),
@@ -393,55 +415,110 @@ def fill(value: float, dtype: str = "float64") -> Array:
 
 
 FLAT = "must be N x H x W or N x H x W x C, not of shape"
-SCALE = "divide by the largest value, or save it as uint8"
+SCALE = "x_train must be in [0, 1] where it is"
+NUMBER = "with numpy.searchsorted(numpy.unique(y_train), y) for both y"
+HUGE = np.array([0, 1, 2, 3, 4, 5, 6, 2**64 - 1], np.uint64)  # as int64 the last is -1
 
 
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"x_train": np.zeros((8, 30), np.uint8)}, f"x_train {FLAT} (8, 30)"),
-        ({"x_test": np.uint8(7)}, f"x_test {FLAT} ()"),
-        ({"x_train": np.zeros((0, 5, 6, 3), np.uint8)}, "x_train is empty, of shape (0, 5, 6, 3)"),
+        ({"x_train": np.zeros((8, 30), np.uint8)}, f"x_train {FLAT} (8, 30): reshape it"),
+        (
+            {"x_train": np.zeros((8, 36), np.uint8)},
+            f"x_train {FLAT} (8, 36): use reshape(-1, 6, 6) if they are square",
+        ),
+        ({"x_test": np.uint8(7)}, f"x_test {FLAT} (): reshape it"),
+        ({"x_train": np.zeros((0, 5, 6, 3), np.uint8)}, "x_train is empty, of shape (0, 5, 6, 3): save some images"),
         (
             {"x_train": np.zeros((8, 3, 5, 6), np.uint8)},
-            "x_train must have its channels last, not the shape (8, 3, 5, 6); use numpy.moveaxis(x, 1, 3)",
+            "x_train must have its channels last, not the shape (8, 3, 5, 6): use numpy.moveaxis(x_train, 1, 3)",
         ),
-        ({"x_train": np.zeros((8, 5, 6), np.int64)}, "x_train must be uint8, or float in [0, 1], not int64"),
-        ({"x_train": np.zeros((8, 5, 6), "U3")}, "x_train must be uint8, or float in [0, 1], not <U3"),
-        ({"x_train": fill(255)}, f"x_train must be in [0, 1] where it is float64, not from 0 to 255; {SCALE}"),
+        (
+            {"x_train": np.zeros((5, 6, 3, 8), np.uint8)},
+            "y_train has 8 labels for 5 images of x_train: use numpy.moveaxis(x_train, -1, 0)",
+        ),
+        (
+            {"x_train": np.full((8, 5, 6, 3), 256)},
+            "x_train must be in [0, 255] where it is int64, not from 256 to 256: scale them to 0 to 255, and save them"
+            " as uint8",
+        ),
+        (
+            {"x_train": np.zeros((8, 5, 6), bool)},
+            'x_train must be uint8, or float in [0, 1], not bool: save x_train.astype("uint8") * 255',
+        ),
+        (
+            {"x_train": np.zeros((8, 5, 6), "U3")},
+            "x_train must be uint8, or float in [0, 1], not <U3: save the pixels as uint8",
+        ),
+        ({"x_train": fill(255)}, f"{SCALE} float64, not from 0 to 255: save x_train / 255"),
+        (
+            {"x_train": fill(65535)},
+            f"{SCALE} float64, not from 0 to 65535: save x_train / the largest value that a pixel can have",
+        ),
         (
             {"x_train": fill(-0.5, "float32")},
-            f"x_train must be in [0, 1] where it is float32, not from -0.5 to 0; {SCALE}",
+            f"{SCALE} float32, not from -0.5 to 0: save (x_train + 1) / 2 if they were scaled to [-1, 1]",
         ),
-        ({"x_train": fill(np.nan)}, f"x_train must be in [0, 1] where it is float64, not from nan to nan; {SCALE}"),
+        (
+            {"x_train": fill(-2)},
+            f"{SCALE} float64, not from -2 to 0: save them as they were before mean and SD were taken out, as"
+            " --standardise always does in training",
+        ),
+        (
+            {"x_train": fill(np.nan)},
+            "x_train has a pixel that is not finite, first x_train[7, 4, 5, 2] = nan: leave such images out, or replace"
+            " the pixels with numpy.nan_to_num",
+        ),
+        (
+            {"x_test": np.full((3, 5, 6, 3), -np.inf)},
+            "x_test has 270 pixels that are not finite, first x_test[0, 0, 0, 0] = -inf: leave such images out, or"
+            " replace the pixels with numpy.nan_to_num",
+        ),
         (
             {"x_test": np.zeros((3, 5, 6), np.uint8)},
-            "x_train and x_test must have images of one shape, not (3, 5, 6) and (1, 5, 6)",
+            "x_train and x_test have images of two shapes, (3, 5, 6) and (1, 5, 6): bring them to one",
         ),
-        ({"y_train": np.zeros(8)}, "y_train must have whole numbers, not float64"),
-        ({"y_test": np.array(["a", "b", "c"])}, "y_test must have whole numbers, not <U1"),
+        ({"y_train": np.full(8, 0.5)}, f"y_train must have whole numbers, not 0.5: number the classes, {NUMBER}"),
+        ({"y_train": np.full(8, np.nan)}, f"y_train must have whole numbers, not nan: number the classes, {NUMBER}"),
         (
-            {"y_train": np.eye(8, dtype=int)},
-            "y_train must have one label per image (shape N), not the shape (8, 8)",
+            {"y_train": np.full(8, -1e30)},
+            f"y_train must have labels below 2^63, not 1e+30: number the classes, {NUMBER}",
         ),
-        ({"y_test": np.int64(1)}, "y_test must have one label per image (shape N), not the shape ()"),
-        ({"y_train": np.arange(7)}, "y_train has 7 labels for 8 images of x_train"),
-        ({"y_test": np.zeros((4, 1), int)}, "y_test has 4 labels for 3 images of x_test"),
-        ({"y_train": np.arange(8) - 1}, "y_train must have labels from 0, not -1"),
         (
-            {"y_train": np.array([0, 1, 2, 3, 4, 5, 6, 2**64 - 1], np.uint64)},  # as int64 it is -1
-            "y_train must have labels below 2^63, not 18446744073709551615",
+            {"y_test": np.array(["a", "b", "c"])},
+            f"y_test must have whole numbers, not <U1: number the classes, {NUMBER}",
         ),
-        ({"y_train": np.zeros(8, int)}, "y_train has a single class, so that there is nothing to learn"),
+        (
+            {"y_train": np.eye(8)},
+            "y_train must have one label per image (shape N), not the shape (8, 8): if its rows are one-hot, save"
+            " y_train.argmax(axis=1)",
+        ),
+        (
+            {"y_test": np.int64(1)},
+            "y_test must have one label per image (shape N), not the shape (): save a row of labels",
+        ),
+        ({"y_train": np.arange(7)}, "y_train has 7 labels for 8 images of x_train: give each image its label"),
+        ({"y_test": np.zeros((4, 1), int)}, "y_test has 4 labels for 3 images of x_test: give each image its label"),
+        ({"y_train": np.arange(8) - 1}, "y_train has labels from -1, not 0: add 1 to y_train and y_test"),
+        ({"y_train": np.arange(8) + 1}, "y_train has labels from 1, not 0: subtract 1 from y_train and y_test"),
+        (
+            {"y_train": HUGE},
+            f"y_train must have labels below 2^63, not 18446744073709551615: number the classes, {NUMBER}",
+        ),
+        ({"y_train": np.zeros(8, int)}, "y_train has a single class, so that there is nothing to learn: add others"),
         (
             {"y_train": np.array([0, 1, 3, 1, 7, 3, 1, 4])},
-            "y_train must have whole numbers from 0 without gaps, but no label is 2 while the largest is 7",
+            f"y_train has no label 2 while the largest is 7: number the classes without gaps, {NUMBER}",
         ),
         (
             {"y_train": np.array([0, 1, 2, 3, 4, 5, 6, 2**62])},
-            f"y_train must have whole numbers from 0 without gaps, but no label is 7 while the largest is {2**62}",
+            f"y_train has no label 7 while the largest is {2**62}: number the classes without gaps, {NUMBER}",
         ),
-        ({"y_test": np.array([0, 1, 3])}, "y_test has the label 3, which y_train lacks"),
+        (
+            {"y_test": np.array([0, 1, 3])},
+            "y_test has the label 3, while y_train has 0 to 2: leave such images out, or add some to train with",
+        ),
     ],
 )
 def test_messages_on_arrays(changed: dict[str, Any], problem: str, tmp_path: Path) -> None:

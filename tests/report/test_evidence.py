@@ -172,7 +172,9 @@ def test_validation_accuracies_cannot_stand_beside(tmp_path: Path) -> None:
 def test_another_protocol_is_refused(tmp_path: Path) -> None:
     mine = make_study(tmp_path / "mine", {"relu": RELU}, lr=0.01, batch_size=10)
     theirs = Evidence(make_study(tmp_path / "theirs", {"relu": RELU}))
-    with pytest.raises(UsageError, match=r"mine and .*theirs were trained by different protocols \(batch_size, lr\)"):
+    with pytest.raises(
+        UsageError, match=r"mine and .*theirs were trained by different protocols \(batch_size, lr\).*--against"
+    ):
         Evidence(mine, against=theirs)
 
 

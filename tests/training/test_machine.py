@@ -113,7 +113,10 @@ def test_auto_takes_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> 
         assert pick_device("auto").type == expected
         assert not mps or pick_device("mps").type == "mps"
     assert pick_device("cpu").type == "cpu"
-    with pytest.raises(UsageError, match="no cuda device on this machine; use --device auto"):
+    with pytest.raises(UsageError, match=r"no cuda device on this machine.*: use --device cpu, or leave --device out"):
+        pick_device("cuda")
+    monkeypatch.setattr("torch.version.cuda", None)
+    with pytest.raises(UsageError, match="on this machine and was built without CUDA: use"):
         pick_device("cuda")
     with pytest.raises(UsageError, match="There is no device 'gpu'"):
         pick_device("gpu")

@@ -1,0 +1,59 @@
+"""What a shell completes a value with: names that are known, and what lies in the folders at hand. Nothing is imported.
+
+Each function is given what was typed so far, as Typer asks for it; it needs no torch, so that a shell need not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import typer
+
+from fluidrelu_cli.study import list_studies
+
+TORCH_ACTIVATIONS = (
+    *("CELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "LogSoftmax", "Mish"),
+    *("RReLU", "ReLU6", "SELU", "SiLU", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign"),
+    "Tanhshrink",
+)
+"""The classes of torch.nn that can serve as an activation and are not built in here under another name."""
+
+
+def complete_study(context: typer.Context, incomplete: str) -> Iterable[str]:
+    """The studies in the folder that the line names with --results."""
+    return _begin(incomplete, list_studies(Path(context.params["results"])))
+
+
+def complete_activation(incomplete: str) -> Iterable[str]:
+    """The built-in activations, those of torch.nn, and the classes of the current folder's modules."""
+    from fluidrelu_cli.networks.named import ACTIVATIONS
+    from fluidrelu_cli.networks.own import list_own
+
+    return _begin(incomplete, (*ACTIVATIONS, *TORCH_ACTIVATIONS, *list_own(incomplete, "activation")))
+
+
+def complete_model(incomplete: str) -> Iterable[str]:
+    """The built-in networks, and the classes and functions of the current folder's modules."""
+    from fluidrelu_cli.networks.named import ARCHITECTURES
+    from fluidrelu_cli.networks.own import list_own
+
+    return _begin(incomplete, (*ARCHITECTURES, *list_own(incomplete, "network")))
+
+
+def complete_dataset(incomplete: str) -> Iterable[str]:
+    """The named data sets, and the npz files of the current folder."""
+    from fluidrelu_cli.data.catalogue import CATALOGUE
+
+    return _begin(incomplete, (*CATALOGUE, *sorted(path.name for path in Path().glob("*.npz"))))
+
+
+def complete_named_dataset(incomplete: str) -> Iterable[str]:
+    """The named data sets."""
+    from fluidrelu_cli.data.catalogue import CATALOGUE
+
+    return _begin(incomplete, CATALOGUE)
+
+
+def _begin(incomplete: str, names: Iterable[str]) -> Iterator[str]:
+    return (name for name in names if name.startswith(incomplete))
