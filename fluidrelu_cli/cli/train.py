@@ -96,11 +96,14 @@ def repeat(
         typer.Option("--forget", help="Forget that more seeds were asked for earlier.", rich_help_panel=WHAT),
     ] = False,
     act: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
-            help="An activation; repeat the option for several. `fluidrelu acts` lists them.", rich_help_panel=WHAT
+            help="An activation; repeat the option for several (left out: the study's, or relu and fluid)."
+            " `fluidrelu acts` lists them.",
+            show_default=False,
+            rich_help_panel=WHAT,
         ),
-    ] = list(DEFAULT_ACTIVATIONS),  # noqa: B006  (Typer copies it)
+    ] = None,
     requested: dict[str, Any],
     workers: WorkersOption = None,
     batch_seeds: Annotated[
@@ -173,7 +176,7 @@ def _prepare(
     results: Path,
     name: str,
     requested: dict[str, Any],
-    activations: Sequence[str],
+    activations: Sequence[str] | None,
     device: str,
     data_dir: Path | None,
     offline: bool,
@@ -182,7 +185,7 @@ def _prepare(
     elsewhere: bool = False,
     in_workers: bool = False,
 ) -> Experiment:
-    """The study and the activations that were named, checked, with their data."""
+    """The study and the activations that were named, or else are the study's, checked, with their data."""
     from fluidrelu_cli.cli.data import show_downloads
     from fluidrelu_cli.data.catalogue import canonical
     from fluidrelu_cli.experiment import prepare
@@ -194,7 +197,8 @@ def _prepare(
     study = open_study(results, name, requested)
     if in_workers:
         start_fork_server()  # it imports torch while this process checks what is to be trained
-    resolved = {made.name: made for made in map(resolve, activations)}
+    names = activations or _recall_activations(study, trust)
+    resolved = {made.name: made for made in map(resolve, names)}
     with show_downloads() as callbacks:
         return prepare(
             study,
@@ -206,6 +210,19 @@ def _prepare(
             trust=trust or "model" in requested,
             **callbacks,
         )
+
+
+def _recall_activations(study: Study, trust: bool) -> Sequence[str]:
+    """The activations that a study was asked for, in that order; the paper's two where it is new.
+
+    Raises UsageError if one is somebody's own, and the user does not trust the study's file.
+    """
+    from fluidrelu_cli.networks.own import require_trust
+
+    options = shlex.join(word for name in study.asked for word in ("--act", name))
+    for name in study.asked:
+        require_trust(name, study.path, trust, options)
+    return list(study.asked) or DEFAULT_ACTIVATIONS
 
 
 def _parse_batch_seeds(value: str, device_name: str) -> int:

@@ -18,7 +18,9 @@ from command_line import (
     numbers,
     words,
 )
-from factories import forge
+from factories import forge, make_run, make_study
+
+from fluidrelu_cli.study import load_study
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -74,6 +76,19 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     assert output.endswith("Compare them with: fluidrelu report")
     assert_same_numbers(runs, undisturbed)
     assert "0 to train" in fluidrelu("repeat", "-n", 2)
+
+
+def test_repeat_goes_on_with_the_activations_of_the_study(folder: Path) -> None:
+    study = make_study(folder / "results" / "local", {"tanh": [(0.5,)], "elu": [(0.5,)]})
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    output = words(fluidrelu("repeat", "-n", 1, "--device", "cpu"))
+    assert "2 trials asked for, 2 finished already, 0 to train." in output
+    assert "1 finished already, 0 to train" in fluidrelu("repeat", "-n", 1, "--act", "elu", "--device", "cpu")
+    study.ask(["mine:Slow"], 1)
+    study.write(make_run("mine:Slow", 0, (0.5,)))
+    output = words(fluidrelu("repeat", "-n", 1, "--trust", "--device", "cpu"))
+    assert "3 trials asked for, 3 finished already, 0 to train." in output
+    assert list(load_study(study.folder).asked) == ["tanh", "elu", "mine:Slow"]
 
 
 def test_repeat_says_how_to_compare_a_study_elsewhere(small: tuple[object, ...]) -> None:
