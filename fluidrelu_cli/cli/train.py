@@ -24,7 +24,14 @@ from fluidrelu_cli.cli.options import (
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, count, open_stderr, say, show
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Device
-from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, open_study
+from fluidrelu_cli.study import (
+    DEFAULT_ACTIVATIONS,
+    DEFAULT_STUDY,
+    MOST_SEEDS,
+    load_study,
+    open_study,
+    study_folder,
+)
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Experiment, Work
@@ -79,6 +86,7 @@ def train(
 
 @with_protocol
 def repeat(
+    context: typer.Context,
     *,
     n: Annotated[
         int,
@@ -100,6 +108,15 @@ def repeat(
         typer.Option(
             help="An activation; repeat the option for several (left out: the study's, or relu and fluid)."
             " `fluidrelu acts` lists them.",
+            show_default=False,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ACT",
+            help="Train nothing, but take this activation out of the study; its runs are kept in the folder `dropped`.",
             show_default=False,
             rich_help_panel=WHAT,
         ),
@@ -133,6 +150,10 @@ def repeat(
     from fluidrelu_cli.experiment import conduct
     from fluidrelu_cli.workers.local import default_workers, run_on_this_machine
 
+    if drop is not None:
+        _refuse_others(context, "drop", "results", "study", "debug")
+        _drop(load_study(study_folder(results, study)), drop, _report_command(results, study))
+        return
     if workers is not None and dask is not None:
         raise UsageError("--workers is for this machine; a Dask cluster has its own: leave one of the two out.")
     cores = default_workers("cpu")
@@ -160,6 +181,24 @@ def repeat(
         say(f"Error: {failures} of {trials} failed; the same command tries again.")
         raise typer.Exit(1)
     say(f"Compare them with: {_report_command(results, study)}")
+
+
+def _refuse_others(context: typer.Context, *served: str) -> None:
+    """Raise UsageError if the command has options that it would ignore."""
+    for each in context.command.params:
+        source = context.get_parameter_source(each.name or "")
+        if source is not None and source.name == "COMMANDLINE" and each.name not in served:
+            given = max(each.opts, key=len)
+            raise UsageError(f"--{served[0]} trains nothing: leave {given} out, or give it a command of its own.")
+
+
+def _drop(study: Study, activation: str, report: str) -> None:
+    """Take an activation out of a study, and say where its runs are."""
+    with study.locked():
+        folder = study.drop(activation)
+    runs = f"its runs are in {folder}, where no table counts them" if folder else "it had no runs"
+    show(f"{study.folder} is now without {activation}: {runs}.")
+    say(f"Compare what is left with: {report}")
 
 
 def _report_command(results: Path, study: str) -> str:

@@ -84,11 +84,17 @@ def test_repeat_goes_on_with_the_activations_of_the_study(folder: Path) -> None:
     output = words(fluidrelu("repeat", "-n", 1, "--device", "cpu"))
     assert "2 trials asked for, 2 finished already, 0 to train." in output
     assert "1 finished already, 0 to train" in fluidrelu("repeat", "-n", 1, "--act", "elu", "--device", "cpu")
+    output = words(fluidrelu("repeat", "--drop", "elu"))
+    assert "is now without elu: its runs are in results/local/dropped/elu.1, where no table counts them." in output
+    assert output.endswith("Compare what is left with: fluidrelu report")
+    study.asked = load_study(study.folder).asked
     study.ask(["mine:Slow"], 1)
     study.write(make_run("mine:Slow", 0, (0.5,)))
     output = words(fluidrelu("repeat", "-n", 1, "--trust", "--device", "cpu"))
-    assert "3 trials asked for, 3 finished already, 0 to train." in output
-    assert list(load_study(study.folder).asked) == ["tanh", "elu", "mine:Slow"]
+    assert "2 trials asked for, 2 finished already, 0 to train." in output
+    assert list(load_study(study.folder).asked) == ["tanh", "mine:Slow"]
+    refused = words(fluidrelu("repeat", "-n", 2, "--drop", "tanh", code=2))
+    assert "Error: --drop trains nothing: leave --seeds out, or give it a command of its own." in refused
 
 
 def test_repeat_says_how_to_compare_a_study_elsewhere(small: tuple[object, ...]) -> None:
