@@ -96,10 +96,14 @@ class Study:
 
         With ``forget`` a larger n that was asked for earlier is forgotten.
         """
-        asked = self.asked | {name: n if forget else max(n, self.asked.get(name, 0)) for name in activations}
+        asked = self.asked_with(activations, n, forget=forget)
         if asked != self.asked:
             self.asked = asked
             self.save()
+
+    def asked_with(self, activations: Sequence[str], n: int, *, forget: bool = False) -> dict[str, int]:
+        """What :meth:`ask` records."""
+        return self.asked | {name: n if forget else max(n, self.asked.get(name, 0)) for name in activations}
 
     def read(self) -> Contents:
         """Read every run in the folder; what cannot be read, or believed, is among the problems."""

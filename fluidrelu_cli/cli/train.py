@@ -174,6 +174,8 @@ def repeat(
     )
     together = _parse_batch_seeds(batch_seeds, device_name)
     with conduct(experiment, range(n), run_jobs, batch_seeds=together, forget=forget) as (work, events):
+        if work.missing:
+            _warn_of_too_few_seeds(experiment, n, forget)
         failures = _show_events(experiment.study, work, events)
     _show_summary(experiment)
     if failures:
@@ -181,6 +183,15 @@ def repeat(
         say(f"Error: {failures} of {trials} failed; the same command tries again.")
         raise typer.Exit(1)
     say(f"Compare them with: {_report_command(results, study)}")
+
+
+def _warn_of_too_few_seeds(experiment: Experiment, n: int, forget: bool) -> None:
+    from fluidrelu_cli.cli.wording import describe_too_few_seeds
+
+    names = [activation.name for activation in experiment.activations]
+    too_few = describe_too_few_seeds(experiment.study.asked_with(names, n, forget=forget), names)
+    if too_few:
+        say(too_few)
 
 
 def _refuse_others(context: typer.Context, *served: str) -> None:

@@ -82,13 +82,21 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
         return f"{seeds} cannot tell {a} from {b}: {a}'s {found}{interval}, and {too_few}."
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
     evidence = f"({bounds}; p = {p_value(row['p_holm'])}{adjusted})".replace("= <", "< ")
-    needed = fewest_pairs(ALPHA / comparisons)
-    if row["verdict"] == "undecided" and row["n"] < needed:
-        can = f"{row['n']} seeds cannot establish anything with {comparisons} comparisons; {needed} can"
-        return f"{can}. Over {row['n']} seeds {a}'s {found} {evidence}."
+    if row["verdict"] == "undecided" and (cannot := too_few_seeds(row["n"], comparisons)):
+        return f"{cannot}. Over {row['n']} seeds {a}'s {found} {evidence}."
     if row["verdict"] == "undecided":
         return f"No difference between {a} and {b} is established: {over} {a}'s {found} {evidence}."
     return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
+
+
+def too_few_seeds(n: int, comparisons: int) -> str | None:
+    """That so many seeds cannot establish anything, whatever they show, and how many can; None if they can."""
+    needed = fewest_pairs(ALPHA / comparisons)
+    if n >= needed:
+        return None
+    seeds = f"{n} seed{'' if n == 1 else 's'}"
+    adjusted = f" with {comparisons} comparisons" if comparisons > 1 else ""
+    return f"{seeds} cannot establish anything{adjusted}; {needed} can"
 
 
 def tally(comparisons: pd.DataFrame) -> str:

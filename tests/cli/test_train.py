@@ -67,6 +67,7 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     fluidrelu("repeat", "-n", 1, "--workers", 1, *small)
     times = {path: path.stat().st_mtime_ns for path in runs.iterdir()}
     output = words(fluidrelu("repeat", "-n", 2, *small))
+    assert output.startswith("2 seeds cannot establish anything; 6 can (-n 6). results/local: 4 trials asked for, 2")
     assert "4 trials asked for, 2 finished already, 2 to train." in output
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in times.items())
     assert_same_numbers(runs, undisturbed)
@@ -75,7 +76,9 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     assert "4 trials asked for, 3 finished already, 1 to train. 1/1 relu seed 1: test accuracy" in output
     assert output.endswith("Compare them with: fluidrelu report")
     assert_same_numbers(runs, undisturbed)
-    assert "0 to train" in fluidrelu("repeat", "-n", 2)
+    output = fluidrelu("repeat", "-n", 2)
+    assert "0 to train" in output
+    assert "cannot establish" not in output
 
 
 def test_repeat_goes_on_with_the_activations_of_the_study(folder: Path) -> None:
