@@ -28,7 +28,6 @@ def summarise(evidence: Evidence) -> Section:
             wording.noise(evidence.summary, evidence.test_images, held_out=held_out is not None),
             wording.diverged(diverged) if diverged else None,
             *_doubt_training(evidence),
-            _compare_digits(evidence),
         ),
     )
 
@@ -48,12 +47,6 @@ def _doubt_training(evidence: Evidence) -> Iterator[str]:
                 yield wording.near_chance(evidence.baseline, row["mean"], evidence.chance)
             if evidence.last_fall is not None and evidence.last_fall > FAST:
                 yield wording.still_learning(evidence.baseline, evidence.last_fall)
-
-
-def _compare_digits(evidence: Evidence) -> str | None:
-    if evidence.against is None or evidence.agreement is None:
-        return None
-    return wording.reproduction(evidence.agreement, str(evidence.against.study.folder))
 
 
 def compare(evidence: Evidence) -> Section | None:
@@ -117,12 +110,30 @@ def compare_studies(evidence: Evidence) -> Section | None:
     )
 
 
+def compare_digits(evidence: Evidence) -> Section | None:
+    """The runs that another study has, too: whether they are the same."""
+    if evidence.against is None or evidence.agreement is None:
+        return None
+    folder = str(evidence.against.study.folder)
+    summary = evidence.summary
+    limit = float(summary.loc[summary["activation"].isin(evidence.agreement["activation"]), "image_se"].max())
+    differing = wording.differing_conditions(evidence.runs, evidence.against.runs)
+    return Section(
+        "agreement",
+        f"The same runs in {folder}",
+        evidence.agreement,
+        tables.agreement_cells(evidence.agreement),
+        (wording.reproduction(evidence.agreement, folder, limit, differing),),
+    )
+
+
 SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     summarise,
     compare,
     repeat_table2,
     rank_published,
     compare_studies,
+    compare_digits,
 )
 """In the order in which they are read."""
 
