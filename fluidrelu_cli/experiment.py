@@ -90,7 +90,7 @@ def prepare(
     """
     from fluidrelu_cli.data.catalogue import choose_data_dir
     from fluidrelu_cli.data.load import get_dataset
-    from fluidrelu_cli.networks.build import build_model
+    from fluidrelu_cli.networks.build import build_model, describe_network
     from fluidrelu_cli.networks.named import resolve_model
     from fluidrelu_cli.networks.probing import describe_habits
     from fluidrelu_cli.training.machine import pick_device
@@ -103,6 +103,7 @@ def prepare(
         build_model(study.protocol, activation, 0, dataset.image_shape, dataset.classes)
     model_sha256 = resolve_model(study.protocol.model).sha256
     notes = _describe_size(study.protocol, len(dataset.train_labels), dataset.classes)
+    notes += describe_network(study.protocol, dataset.image_shape, dataset.classes)
     notes += (habit for activation in activations for habit in describe_habits(activation))
     return Experiment(study, tuple(activations), folder, device_name, dataset.sha256, model_sha256, tuple(notes))
 
