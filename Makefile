@@ -36,7 +36,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 reproduce: $(READY)  ## Train the paper's six trials and print its Table 2 beside yours
-	$(BIN)/fluidrelu repeat -n 3
+	$(BIN)/fluidrelu repeat -n 3 --act relu --act fluid
 	$(BIN)/fluidrelu report --against results/paper
 
 test: lint  ## Run linters, type check and all tests

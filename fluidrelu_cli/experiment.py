@@ -97,7 +97,7 @@ def prepare(
     """
     from fluidrelu_cli.data.catalogue import choose_data_dir
     from fluidrelu_cli.data.load import get_dataset
-    from fluidrelu_cli.networks.build import build_model, find_factors
+    from fluidrelu_cli.networks.build import build_model, describe_network, find_factors
     from fluidrelu_cli.networks.named import resolve_model
     from fluidrelu_cli.networks.probing import describe_habits
     from fluidrelu_cli.training.machine import pick_device
@@ -118,6 +118,7 @@ def prepare(
             raise UsageError(f"{activation.name} learns nothing that could have a factor: name it without @beta.")
     _refuse_useless_beta(study.protocol, activations, earlier, {name: each.betas for name, each in records.items()})
     notes = _describe_size(study.protocol, len(dataset.train_labels), dataset.classes)
+    notes += describe_network(study.protocol, dataset.image_shape, dataset.classes)
     notes += (habit for activation in activations for habit in describe_habits(activation))
     notes += _describe_betas(activations, {name: record.betas or {} for name, record in records.items()})
     sources = {code.sha256: code for code in (model, *(activation.code for activation in activations)) if code}
@@ -274,8 +275,9 @@ def _refuse_changes(changes: Mapping[str, str]) -> None:
     """Raise UsageError if there are any: runs of two functions under one name would be taken for runs of one."""
     if changes:
         raise UsageError(
-            f"{' '.join(dict.fromkeys(changes.values()))} Name another --study, take the earlier runs out with"
-            f" {' '.join(f'--drop {shlex.quote(name)}' for name in changes)}, or add --mix to go on all the same."
+            f"{' '.join(dict.fromkeys(changes.values()))} Name another --study, take the earlier runs out"
+            f" ({', '.join(f'repeat --drop {shlex.quote(name)}' for name in changes)}), or add --mix to go on all the"
+            " same."
         )
 
 

@@ -26,7 +26,7 @@ from fluidrelu_cli.errors import (
     UsageError,
 )
 from fluidrelu_cli.files import lock_file, read_bytes, read_json, sealed_json, write_whole
-from fluidrelu_cli.protocol import Protocol, Trial, is_name, is_own, option, trial_names
+from fluidrelu_cli.protocol import Protocol, Trial, file_stem, is_name, is_own, option, trial_names
 from fluidrelu_cli.run import Run, RunFiles, find_runs
 
 DEFAULT_STUDY = "local"
@@ -115,10 +115,14 @@ class Study:
 
         With ``forget`` a larger n that was asked for earlier is forgotten.
         """
-        asked = self.asked | {name: n if forget else max(n, self.asked.get(name, 0)) for name in activations}
+        asked = self.asked_with(activations, n, forget=forget)
         if asked != self.asked:
             self.asked = asked
             self.save()
+
+    def asked_with(self, activations: Sequence[str], n: int, *, forget: bool = False) -> dict[str, int]:
+        """What :meth:`ask` records."""
+        return self.asked | {name: n if forget else max(n, self.asked.get(name, 0)) for name in activations}
 
     def read(self) -> Contents:
         """Read every run in the folder; what cannot be read, or believed, is among the problems."""
@@ -183,6 +187,31 @@ class Study:
         """Give a damaged run's files names that nothing reads; the CSV's. StorageError if that fails."""
         files = self.files(name)
         return _set_aside([files.csv, files.parameters, files.provenance])
+
+    def drop(self, activation: str) -> Path | None:
+        """Take an activation out of a locked study: not asked for, its runs moved away; to which folder, if it has any.
+
+        Raises UsageError if the study has no such activation, StorageError if a file cannot be moved or written.
+        """
+        readable = _read_readable(self.folder)
+        recorded = {name for name, made in readable.items() if made.trial.activation == activation}
+        named = re.compile(rf"{re.escape(file_stem(activation))}-seed\d+")
+        found = ((re.fullmatch(r"(.+-seed\d+)\..+", path.name), path) for path in self.runs_folder.iterdir())
+        paths = [path for trial, path in found if trial and (trial[1] in recorded or named.fullmatch(trial[1]))]
+        if not paths and activation not in self.asked:
+            names = dict.fromkeys([*self.asked, *(made.trial.activation for made in readable.values())])
+            raise UsageError(f"{self.folder} has no activation '{activation}': it has {', '.join(names) or 'none'}.")
+        folder = self.folder / "dropped" / file_stem(activation)
+        folder = folder.with_name(f"{folder.name}{_number(folder, '.')}")
+        try:
+            for path in paths:
+                folder.mkdir(parents=True, exist_ok=True)
+                path.replace(folder / path.name)
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be written ({error.strerror or error}).") from error
+        self.asked = {name: n for name, n in self.asked.items() if name != activation}
+        self.save()
+        return folder if paths else None
 
     def write(self, made: Run) -> None:
         """Write a finished run's files, and study.json if it was removed meanwhile; StorageError if that fails."""
@@ -423,7 +452,7 @@ def restore_study(results: Path, typed: str) -> Study:
     if folder is None:
         raise UsageError(_explain_none(results, typed))
     present = (folder / "study.json").exists()
-    runs = _read_readable(folder)
+    runs = list(_read_readable(folder).values())
     protocols = list(dict.fromkeys(found.trial.protocol for found in runs))
     if present:
         with contextlib.suppress(DamagedFileError):
@@ -454,12 +483,12 @@ def _count_seeds(runs: Sequence[Run]) -> dict[str, int]:
     return {name: max(mine) for name, mine in counts.items() if mine}
 
 
-def _read_readable(folder: Path) -> list[Run]:
-    """The runs of a study's folder that can be read, whatever their protocols."""
-    found = []
+def _read_readable(folder: Path) -> dict[str, Run]:
+    """The runs of a study's folder that can be read, whatever their protocols, by the names of their files."""
+    found = {}
     for files in find_runs(folder / "runs"):
         with contextlib.suppress(DamagedFileError):
-            found.append(run.read(files))
+            found[files.name] = run.read(files)
     return found
 
 
@@ -499,14 +528,20 @@ def _find_contradictions(runs: Mapping[str, Run]) -> dict[str, tuple[str, frozen
 def _set_aside(paths: Sequence[Path]) -> str:
     """Give damaged files names that nothing reads; the first one's. StorageError if that fails."""
     first = paths[0]
-    number = next(n for n in itertools.count(1) if not first.with_name(f"{first.name}.damaged{n}").exists())
+    ending = _number(first, ".damaged")
     try:
         for path in paths:
             if path.exists():
-                path.replace(path.with_name(f"{path.name}.damaged{number}"))
+                path.replace(path.with_name(f"{path.name}{ending}"))
     except OSError as error:
         raise StorageError(f"{first} is damaged and cannot be set aside ({error.strerror or error}).") from error
-    return f"{first.name}.damaged{number}"
+    return f"{first.name}{ending}"
+
+
+def _number(path: Path, ending: str) -> str:
+    """The ending with the first number that makes a new name of the path's."""
+    numbered = (f"{ending}{n}" for n in itertools.count(1))
+    return next(each for each in numbered if not path.with_name(f"{path.name}{each}").exists())
 
 
 def list_studies(results: Path) -> list[str]:

@@ -288,8 +288,8 @@ def test_code_that_was_changed_is_not_mixed_with_what_it_was(
     kept = sources / f"{hashlib.sha256(SOFT.encode()).hexdigest()}.py"
     said = f"The source of own_soft:Soft was changed since it was trained here (then {kept})."
     assert str(caught.value) == (
-        f"{said} Name another --study, take the earlier runs out with --drop own_soft:Soft, or add --mix to go on all"
-        " the same."
+        f"{said} Name another --study, take the earlier runs out (repeat --drop own_soft:Soft), or add --mix to go on"
+        " all the same."
     )
     assert go_on(changed, 2) == [factor, said]  # nothing is mixed
     assert go_on(changed, 3, mix=True) == [factor, said]

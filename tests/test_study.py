@@ -399,6 +399,41 @@ def test_what_was_asked_for_by_mistake_can_be_forgotten(tmp_path: Path) -> None:
     assert load_study(tmp_path).asked == {"relu": 3, "fluid": 50_000}
 
 
+def test_a_dropped_activation_leaves_the_study_with_all_its_files(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", {name: [(0.5,), (0.75,)] for name in ("relu", "fluid", "mine:soft")})
+    for path in study.runs_folder.glob("mine-soft~*-seed0.*"):  # as an earlier release called it
+        path.rename(path.with_name(f"mine-soft-seed0{path.suffix}"))
+    study.set_aside("fluid-seed1")
+    study.write_failure(Trial(study.protocol, "fluid", 2), "why")
+    with study.locked():
+        dropped = study.drop("fluid")
+        own = study.drop("mine:soft")
+        with pytest.raises(UsageError, match=r"has no activation 'fluid': it has relu\."):
+            study.drop("fluid")
+    assert dropped == study.folder / "dropped" / "fluid.1"
+    files = ["seed0.csv", "seed0.json", "seed0.parameters.csv"]
+    files += ["seed1.csv.damaged1", "seed1.json.damaged1", "seed1.parameters.csv.damaged1", "seed2.failed.txt"]
+    assert sorted(path.name for path in dropped.iterdir()) == [f"fluid-{file}" for file in files]
+    assert own is not None
+    assert len(list(own.iterdir())) == 4
+    assert load_study(study.folder).asked == study.asked == {"relu": 2}
+    assert ids(study.read().runs) == [("relu", 0), ("relu", 1)]
+    study.ask(["fluid", "elu"], 1)
+    study.write(make_run("fluid", 0, (0.5,)))
+    with study.locked():
+        assert study.drop("fluid") == study.folder / "dropped" / "fluid.2"
+        assert study.drop("elu") is None
+    assert study.asked == {"relu": 2}
+
+
+def test_what_cannot_be_moved_is_an_error(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", {"relu": [(0.5,)]})
+    (study.folder / "dropped").touch()
+    with study.locked(), pytest.raises(StorageError, match=r"dropped/relu\.1 cannot be written"):
+        study.drop("relu")
+    assert study.asked == {"relu": 1}
+
+
 def test_a_study_json_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"relu": [(0.5,)]})
     study.path.write_text(study.path.read_text().replace('"relu": 1', '"relu": 9'))

@@ -88,6 +88,7 @@ def train(
 
 @with_protocol
 def repeat(
+    context: typer.Context,
     *,
     n: Annotated[
         int,
@@ -105,13 +106,25 @@ def repeat(
         typer.Option("--forget", help="Forget that more seeds were asked for earlier.", rich_help_panel=WHAT),
     ] = False,
     act: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
-            help="An activation; repeat the option for several. `fluidrelu acts` lists them.",
+            help="An activation; repeat the option for several (left out: the study's, or relu and fluid)."
+            " `fluidrelu acts` lists them.",
             autocompletion=complete_activation,
+            show_default=False,
             rich_help_panel=WHAT,
         ),
-    ] = list(DEFAULT_ACTIVATIONS),  # noqa: B006  (Typer copies it)
+    ] = None,
+    drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ACT",
+            autocompletion=complete_activation,
+            help="Train nothing, but take this activation out of the study; its runs are kept in the folder `dropped`.",
+            show_default=False,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     mix: MixOption = False,
     requested: dict[str, Any],
     workers: WorkersOption = None,
@@ -142,6 +155,11 @@ def repeat(
     from fluidrelu_cli.experiment import conduct
     from fluidrelu_cli.workers.local import default_workers, run_on_this_machine
 
+    if drop is not None:
+        _refuse_others(context, "drop", "results", "study", "debug")
+        opened = find_study(results, study)
+        _drop(opened, drop, _report_command(results, opened.name))
+        return
     if workers is not None and dask is not None:
         raise UsageError("--workers is for this machine; a Dask cluster has its own: leave one of the two out.")
     cores = default_workers("cpu")
@@ -162,6 +180,8 @@ def repeat(
     )
     together = _parse_batch_seeds(batch_seeds, device_name)
     with conduct(experiment, range(n), run_jobs, batch_seeds=together, forget=forget, mix=mix) as (work, events):
+        if work.missing:
+            _warn_of_too_few_seeds(experiment, n, forget)
         failures = _show_events(experiment.study, work, events)
     _show_summary(experiment)
     if failures:
@@ -169,6 +189,33 @@ def repeat(
         say(f"Error: {failures} of {trials} failed; the same command tries again.")
         raise typer.Exit(1)
     say(f"Compare them with: {_report_command(results, experiment.study.name)}")
+
+
+def _warn_of_too_few_seeds(experiment: Experiment, n: int, forget: bool) -> None:
+    from fluidrelu_cli.cli.wording import describe_too_few_seeds
+
+    names = [activation.name for activation in experiment.activations]
+    too_few = describe_too_few_seeds(experiment.study.asked_with(names, n, forget=forget), names)
+    if too_few:
+        say(too_few)
+
+
+def _refuse_others(context: typer.Context, *served: str) -> None:
+    """Raise UsageError if the command has options that it would ignore."""
+    for each in context.command.params:
+        source = context.get_parameter_source(each.name or "")
+        if source is not None and source.name == "COMMANDLINE" and each.name not in served:
+            given = max(each.opts, key=len)
+            raise UsageError(f"--{served[0]} trains nothing: leave {given} out, or give it a command of its own.")
+
+
+def _drop(study: Study, activation: str, report: str) -> None:
+    """Take an activation out of a study, and say where its runs are."""
+    with study.locked():
+        folder = study.drop(activation)
+    runs = f"its runs are in {folder}, where no table counts them" if folder else "it had no runs"
+    show(f"{study.folder} is now without {activation}: {runs}.")
+    say(f"Compare what is left with: {report}")
 
 
 def _report_command(results: Path, study: str) -> str:
@@ -185,7 +232,7 @@ def _prepare(
     results: Path,
     name: str,
     requested: dict[str, Any],
-    activations: Sequence[str],
+    activations: Sequence[str] | None,
     device: str,
     data_dir: Path | None,
     offline: bool,
@@ -194,7 +241,7 @@ def _prepare(
     elsewhere: bool = False,
     in_workers: bool = False,
 ) -> Experiment:
-    """The study and the activations that were named, checked, with their data."""
+    """The study and the activations that were named, or else are the study's, checked, with their data."""
     from fluidrelu_cli.cli.data import show_downloads
     from fluidrelu_cli.data.catalogue import canonical
     from fluidrelu_cli.experiment import prepare
@@ -206,7 +253,8 @@ def _prepare(
     study = open_study(results, name, requested)
     if in_workers:
         start_fork_server()  # it imports torch while this process checks what is to be trained
-    resolved = {made.name: made for made in map(resolve, activations)}
+    names = activations or _recall_activations(study, trust)
+    resolved = {made.name: made for made in map(resolve, names)}
     with show_downloads() as callbacks:
         return prepare(
             study,
@@ -218,6 +266,19 @@ def _prepare(
             trust=trust or "model" in requested,
             **callbacks,
         )
+
+
+def _recall_activations(study: Study, trust: bool) -> Sequence[str]:
+    """The activations that a study was asked for, in that order; the paper's two where it is new.
+
+    Raises UsageError if one is somebody's own, and the user does not trust the study's file.
+    """
+    from fluidrelu_cli.networks.own import require_trust
+
+    options = shlex.join(word for name in study.asked for word in ("--act", name))
+    for name in study.asked:
+        require_trust(name, study.path, trust, options)
+    return list(study.asked) or DEFAULT_ACTIVATIONS
 
 
 def _parse_batch_seeds(value: str, device_name: str) -> int:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
 from fluidrelu_cli.cli.terminal import count
 from fluidrelu_cli.report.tables import accuracy, label
-from fluidrelu_cli.study import MOST_SEEDS
+from fluidrelu_cli.report.wording import too_few_seeds
+from fluidrelu_cli.study import DEFAULT_BASELINE, MOST_SEEDS
 
 if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
     from fluidrelu_cli.data.dataset import Dataset
     from fluidrelu_cli.verification import Verification
+
+
+def describe_too_few_seeds(asked: Mapping[str, int], activations: Iterable[str]) -> str | None:
+    """That the seeds of activations cannot be told from the baseline's, whatever comes, and what to type; or None.
+
+    Args:
+        asked: how many seeds each activation of the study will have been asked for.
+        activations: those that are about to be trained.
+    """
+    comparisons = len(asked) - 1 if DEFAULT_BASELINE in asked else 0
+    cannot = too_few_seeds(min(asked[name] for name in activations), comparisons) if comparisons else None
+    return f"{cannot} (-n {fewest_pairs(ALPHA / comparisons)})." if cannot else None
 
 
 def describe_plan(plan: Plan, workers: int, where: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from fluidrelu_cli.errors import UsageError, one_line
 from fluidrelu_cli.networks.activations import ParametricActivation
 from fluidrelu_cli.networks.architectures import ActivationFactory, Shape
-from fluidrelu_cli.networks.named import ARCHITECTURES, Activation, Architecture, resolve_model
+from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES, Activation, Architecture, resolve_model
 from fluidrelu_cli.networks.own import find_line
+from fluidrelu_cli.networks.probing import find_unused, trying
 from fluidrelu_cli.protocol import Protocol, is_own
 from fluidrelu_cli.seeding import stream_seed
 
@@ -101,6 +102,30 @@ def _find_problem(
     if not all(id(made) in parts for made in factory.made):
         return "an activation that it made is not part of it"
     return ""
+
+
+def describe_network(protocol: Protocol, shape: Shape, classes: int) -> list[str]:
+    """A sentence on each thing about a user's own network that may not be meant; none on what cannot be tried."""
+    notes: list[str] = []
+    if is_own(protocol.model):
+        with trying():
+            module = build_model(protocol, ACTIVATIONS["relu"], 0, shape, classes).module
+            notes.extend(f"{protocol.model} {oddity}" for oddity in _find_oddities(module, torch.randn(8, *shape)))
+    return notes
+
+
+def _find_oddities(module: nn.Module, images: Tensor) -> Iterator[str]:
+    images.requires_grad_()
+    for training in (True, False):  # a part may be for one of the two alone
+        logits = module.train(training)(images)
+        (logits * torch.randn_like(logits)).sum().backward()
+    if images.grad is None or not images.grad.any():
+        yield "gives logits that do not depend on the images."
+    if (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(len(logits)), atol=1e-4):
+        yield "ends in a softmax, and the loss applies its own: let it return what it gives the softmax."
+    unused = find_unused(module)
+    if unused:
+        yield f"never learns {unused}: use it in forward so that a gradient reaches it, or leave it out."
 
 
 def activation_parameters(network: Network) -> dict[tuple[str, str], nn.Parameter]:

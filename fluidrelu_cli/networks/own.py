@@ -23,18 +23,19 @@ from fluidrelu_cli.errors import UsageError, one_line
 from fluidrelu_cli.protocol import is_own
 
 
-def require_trust(name: str, where: object, trust: bool) -> None:
+def require_trust(name: str, where: object, trust: bool, options: str = "--act or --model") -> None:
     """Raise UsageError if a name that a file gave is that of somebody's own code, and the user does not trust it.
 
     Args:
         name: an activation's or a network's.
         where: the file, for the message.
         trust: whether the user has named it, too, or said that the study may be trusted.
+        options: what to name it with.
     """
     if is_own(name) and not trust:
         raise UsageError(
             f"{where} names code that does not come with this program, '{name}', and importing it runs it: add"
-            " --trust (in Python: trust=True) if you trust it, or name it yourself with --act or --model."
+            f" --trust (in Python: trust=True) if you trust it, or name it yourself with {options}."
         )
 
 

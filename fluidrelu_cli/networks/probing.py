@@ -14,14 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def describe_habits(activation: Activation) -> list[str]:
-    """A sentence for each habit: it draws random numbers, looks at other units, or is linear.
-
-    There is none on what cannot be tried. Torch's random numbers go on afterwards as if nothing had been drawn.
-    """
+@contextlib.contextmanager
+def trying() -> Iterator[None]:
+    """Try somebody's code in peace: it prints nothing, what it raises ends it, and no random number is used up."""
     import torch
 
-    habits: list[str] = []
     with (
         torch.random.fork_rng(devices=[]),
         contextlib.redirect_stdout(io.StringIO()),
@@ -30,6 +27,16 @@ def describe_habits(activation: Activation) -> list[str]:
     ):
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
+        yield
+
+
+def describe_habits(activation: Activation) -> list[str]:
+    """A sentence for each habit: it stops gradients, draws random numbers, looks at other units, is linear, and so on.
+
+    There is none on what cannot be tried. Torch's random numbers go on afterwards as if nothing had been drawn.
+    """
+    habits: list[str] = []
+    with trying():
         habits.extend(_find_habits(activation.make(4)))
     return [f"{activation.name} {habit}" for habit in habits]
 
@@ -43,6 +50,12 @@ def _find_habits(module: nn.Module) -> Iterator[str]:
 
     # As many images as named._try has; values beyond where a clipped function is clipped, and within.
     v, w = 10 * torch.randn(2, 2, 4, 8, 8)
+    trained = v.clone().requires_grad_()
+    result = apply(trained)
+    if result.requires_grad:
+        (result * torch.randn_like(result)).sum().backward()  # type: ignore[no-untyped-call]
+    if trained.grad is None or not trained.grad.any():
+        yield "passes no gradient back, so the layers before it never learn: it needs a slope that is not 0 everywhere."
     first, *others = (apply(v) for _ in range(8))
     if not all(_are_close(first, other) for other in others):
         yield (
@@ -54,11 +67,23 @@ def _find_habits(module: nn.Module) -> Iterator[str]:
     changed = [(apply(torch.where(which, 10 * w, v)), ~which) for which in (half, ~half)]
     if not all(_are_close(result[kept], first[kept]) for result, kept in changed):
         yield "does not act on each unit alone: its value at one unit depends on others."
-    if _is_linear(apply, v, w):
+    may_be_linear = _is_linear(apply, v, w)
+    with torch.no_grad():
         for parameter in module.parameters():  # a learned slope may only start where the function is linear
-            torch.nn.init.uniform_(parameter, -1, 1)
-        if _is_linear(apply, v, w):
-            yield "is linear, so the network's only non-linearity is its pooling, if it has any."
+            parameter.uniform_(-1, 1)
+    if may_be_linear and _is_linear(apply, v, w):
+        yield "is linear, so the network's only non-linearity is its pooling, if it has any."
+    if (result := apply(v)).requires_grad:
+        result.sum().backward()  # type: ignore[no-untyped-call]
+    unused = find_unused(module)
+    if unused:
+        yield f"never learns {unused}: use it in forward so that a gradient reaches it, or leave it out."
+
+
+def find_unused(module: nn.Module) -> str:
+    """The parameters that no gradient has reached, by name, with commas; the first few. One of 0 has reached them."""
+    names = [name for name, one in module.named_parameters() if one.requires_grad and one.grad is None]
+    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 def _is_linear(apply: Callable[[Tensor], Tensor], v: Tensor, w: Tensor) -> bool:

@@ -145,8 +145,8 @@ class Evidence:
             return None
         finals = {"here": self.finals}
         if self.against is not None:
-            # no folder's name ends in a slash: it cannot be taken for one of the other sources
-            finals = {f"{self.against.study.folder.resolve().name}/": self.against.finals, "yours": self.finals}
+            # not by its folder's name: the runs in results/paper would pass for the paper's
+            finals = {"other study": self.against.finals, "yours": self.finals}
         return published.table2(self.published, finals)
 
     @cached_property

@@ -29,7 +29,6 @@ def summarise(evidence: Evidence) -> Section:
             wording.factors(evidence.factors),
             wording.diverged(diverged) if diverged else None,
             *_doubt_training(evidence),
-            _compare_digits(evidence),
         ),
         explanations=(wording.noise(evidence.summary, evidence.test_images, held_out=held_out is not None),),
     )
@@ -50,12 +49,6 @@ def _doubt_training(evidence: Evidence) -> Iterator[str]:
                 yield wording.near_chance(evidence.baseline, row["mean"], evidence.chance)
             if evidence.last_fall is not None and evidence.last_fall > FAST:
                 yield wording.still_learning(evidence.baseline, evidence.last_fall)
-
-
-def _compare_digits(evidence: Evidence) -> str | None:
-    if evidence.against is None or evidence.agreement is None:
-        return None
-    return wording.reproduction(evidence.agreement, str(evidence.against.study.folder))
 
 
 def compare(evidence: Evidence) -> Section | None:
@@ -129,6 +122,23 @@ def compare_studies(evidence: Evidence) -> Section | None:
     )
 
 
+def compare_digits(evidence: Evidence) -> Section | None:
+    """The runs that another study has, too: whether they are the same."""
+    if evidence.against is None or evidence.agreement is None:
+        return None
+    folder = str(evidence.against.study.folder)
+    summary = evidence.summary
+    limit = float(summary.loc[summary["activation"].isin(evidence.agreement["activation"]), "image_se"].max())
+    differing = wording.differing_conditions(evidence.runs, evidence.against.runs)
+    return Section(
+        "agreement",
+        f"The same runs in {folder}",
+        evidence.agreement,
+        tables.agreement_cells(evidence.agreement),
+        (wording.reproduction(evidence.agreement, folder, limit, differing),),
+    )
+
+
 SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     repeat_table2,
     summarise,
@@ -136,6 +146,7 @@ SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     refer_to_table2,
     rank_published,
     compare_studies,
+    compare_digits,
 )
 """In the order in which they are read."""
 

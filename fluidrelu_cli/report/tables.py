@@ -131,6 +131,15 @@ def _win_rate(row: Mapping[Any, Any]) -> str:
     return f"{100 * row['win_rate']:.0f} % ({100 * row['win_low']:.0f}–{100 * row['win_high']:.0f})"
 
 
+def agreement_cells(agreement: pd.DataFrame) -> Cells:
+    """inference.compare_runs, one row per activation."""
+    rows = [
+        [str(name), str(len(mine)), str(mine["identical"].sum()), accuracy(mine["accuracy_difference"].abs().max())]
+        for name, mine in agreement.groupby("activation", sort=False)
+    ]
+    return ["activation", "runs in\ncommon", "equal", "largest\ndifference"], rows
+
+
 def percentile_cells(percentiles: pd.DataFrame) -> Cells:
     """published.percentiles, one row per published number."""
     head = ["of three", "n", "published", "ours: median\n(95 % of our sets)", "percentile of\nthe published"]

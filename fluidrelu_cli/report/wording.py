@@ -128,13 +128,21 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
         return f"{seeds} cannot tell {a} from {b}: {a}'s {found}{interval}, and {too_few}."
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
     evidence = f"({bounds}; p = {p_value(row['p_holm'])}{adjusted})".replace("= <", "< ")
-    needed = fewest_pairs(ALPHA / comparisons)
-    if row["verdict"] == "undecided" and row["n"] < needed:
-        can = f"{row['n']} seeds cannot establish anything with {comparisons} comparisons; {needed} can"
-        return f"{can}. Over {row['n']} seeds {a}'s {found} {evidence}."
+    if row["verdict"] == "undecided" and (cannot := too_few_seeds(row["n"], comparisons)):
+        return f"{cannot}. Over {row['n']} seeds {a}'s {found} {evidence}."
     if row["verdict"] == "undecided":
         return f"No difference between {a} and {b} is established: {over} {a}'s {found} {evidence}."
     return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
+
+
+def too_few_seeds(n: int, comparisons: int) -> str | None:
+    """That so many seeds cannot establish anything, whatever they show, and how many can; None if they can."""
+    needed = fewest_pairs(ALPHA / comparisons)
+    if n >= needed:
+        return None
+    seeds = f"{n} seed{'' if n == 1 else 's'}"
+    adjusted = f" with {comparisons} comparisons" if comparisons > 1 else ""
+    return f"{seeds} cannot establish anything{adjusted}; {needed} can"
 
 
 def tally(rows: Mapping[str, Mapping[Any, Any] | None], baseline: str) -> str:
@@ -300,20 +308,50 @@ def failed(activation: str, paths: Sequence[str]) -> str:
     return f"{trials} of {label(activation)} failed; the traceback of the last is in {paths[-1]}."
 
 
-def reproduction(agreement: pd.DataFrame, against: str) -> str:
-    """Whether runs equal those of another study digit for digit, or by how much they differ."""
+def reproduction(agreement: pd.DataFrame, against: str, limit: float, differing: str) -> str:
+    """Whether runs are those of another study: to the last digit, but for rounding, or not.
+
+    Args:
+        agreement: inference.compare_runs.
+        against: the other study's folder.
+        limit: the standard error of an accuracy over other test images. Rounding, at worst, sends a run another way,
+            as another seed would, and that has always changed an accuracy by less.
+        differing: :func:`differing_conditions`.
+    """
     n = len(agreement)
     if n == 0:
         return f"No run has the activation and seed of one in {against}, so there is nothing to compare."
-    differing = agreement[~agreement["identical"]]
-    if differing.empty:
-        return f"All {n} runs in common with {against} are equal digit for digit."
-    largest = differing.loc[differing["accuracy_difference"].abs().idxmax()]
-    which = f"{label(str(largest['activation']))}, seed {largest['seed']}"
+    others = agreement[~agreement["identical"]]
+    common = f"runs in common with {against}"
+    if others.empty:
+        return f"Reproduced: all {n} {common} are equal digit for digit."
+    furthest = others.loc[others["accuracy_difference"].abs().idxmax()]
+    largest = abs(furthest["accuracy_difference"])
+    by = f"{accuracy(largest)} ({label(str(furthest['activation']))}, seed {furthest['seed']})"
+    equal = f"{n - len(others)} of {n} {common} are equal digit for digit"
+    if largest > limit:
+        return (
+            f"Not reproduced: {equal}, and the final accuracies of the others differ by up to {by}. Rounding explains"
+            f" no more than about {accuracy(limit)}, the standard error over other test images: compare the .json files"
+            f" beside the runs.{differing and f' They differ in {differing}.'}"
+        )
+    reason = f"another {differing}" if differing else "a library that is not recorded"
     return (
-        f"{n - len(differing)} of {n} runs in common with {against} are equal digit for digit. The final accuracies of"
-        f" the others differ by at most {abs(largest['accuracy_difference']):.4f} ({which}). Each run's .json file"
-        " records the processor, the versions and the source: another processor or another torch rounds differently."
+        f"Reproduced but for rounding: {equal}, and the final accuracies of the others differ by at most {by}. That is"
+        f" within {accuracy(limit)}, the standard error over other test images, and {reason} may round differently."
+    )
+
+
+def differing_conditions(mine: Iterable[Run], theirs: Iterable[Run]) -> str:
+    """In what of that which changes how a computer rounds two studies differ, in words; empty if in nothing."""
+    here, there = count_conditions(mine), count_conditions(theirs)
+    names = [name for name in ("processor", "version of torch", "device") if name in here and name in there]
+    return _join(
+        [
+            f"{name} (there {_join([*there[name]])}; here {_join([*here[name]])})"
+            for name in names
+            if here[name].keys() != there[name].keys()
+        ]
     )
 
 

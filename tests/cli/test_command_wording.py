@@ -23,6 +23,25 @@ def test_duration(seconds: float, text: str) -> None:
     assert wording.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("asked", "activations", "sentence"),
+    [
+        ({"elu": 20, "tanh": 1}, ["tanh"], None),  # there is no baseline to compare with
+        ({"relu": 1}, ["relu"], None),
+        ({"relu": 1, "elu": 1}, ["relu", "elu"], "1 seed cannot establish anything; 6 can (-n 6)."),
+        (
+            {"relu": 60, "elu": 20, "tanh": 6},
+            ["tanh"],
+            "6 seeds cannot establish anything with 2 comparisons; 7 can (-n 7).",
+        ),
+        ({"relu": 60, "elu": 20, "tanh": 6}, ["relu", "elu"], None),
+        ({"relu": 60, "elu": 20, "tanh": 7}, ["tanh"], None),
+    ],
+)
+def test_too_few_seeds(asked: dict[str, int], activations: list[str], sentence: str | None) -> None:
+    assert wording.describe_too_few_seeds(asked, activations) == sentence
+
+
 def make_plan(**fields: Any) -> Plan:
     made = {
         "activation": "fluid",

@@ -34,7 +34,10 @@ def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     assert written >= {"table2.csv", "table2.md", "summary.csv", "figure1.png", "figure1.svg"}
     assert written >= {"learning-curves.png", "learned-fluid.svg", "report.html", "comparisons.csv"}
     output = words(fluidrelu("report", results / "local", "--results", results, "--against", "local"))
-    assert "All 4 runs in common with" in output
+    printed, _, written_to = output.rpartition(" Written: ")
+    assert "Reproduced: all 4 runs in common with" in printed
+    assert printed.endswith("are equal digit for digit.")
+    assert "local/report/report.html" in written_to
 
 
 def test_what_is_written_does_not_depend_on_who_reads_what_is_printed(folder: Path) -> None:
@@ -153,7 +156,7 @@ def test_report_with_studies_beside_and_another_to_compare_with(
     report(tmp_path, "mine", against=str(tmp_path / "theirs"), beside=["group/clothes"], output="json")
     content = json.loads(capsys.readouterr().out)
     assert [row["study"] for row in content["studies"]] == ["mine", "group/clothes"]
-    assert [row["source"] for row in content["table2"][:3]] == ["published", "theirs/", "yours"]
+    assert [row["source"] for row in content["table2"][:3]] == ["published", "other study", "yours"]
     with pytest.raises(UsageError, match="name a study twice"):
         report(tmp_path, "mine", beside=["theirs", f"{tmp_path}/mine/"])
 

@@ -61,7 +61,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed: Path, 
     assert_nobody_left(process.pid)
     runs = folder / "results" / "local" / "runs"
     assert [path.name for path in runs.glob("*.csv")] == ["relu-seed0.csv"]
-    output = words(fluidrelu("repeat", "-n", 2, "--data-dir", data_dir))
+    output = words(fluidrelu("repeat", "-n", 2, "--act", "relu", "--act", "fluid", "--data-dir", data_dir))
     assert "4 trials asked for, 1 finished already, 3 to train." in output
     assert_same_numbers(runs, undisturbed)
 
@@ -74,7 +74,7 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
     process.kill()
     process.communicate(timeout=30)
     assert_nobody_left(process.pid)
-    output = words(fluidrelu("repeat", "-n", 2, "--data-dir", data_dir))
+    output = words(fluidrelu("repeat", "-n", 2, "--act", "relu", "--act", "fluid", "--data-dir", data_dir))
     assert "4 trials asked for, 1 finished already, 3 to train." in output
     assert_same_numbers(folder / "results" / "local" / "runs", undisturbed)
 

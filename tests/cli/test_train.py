@@ -18,7 +18,9 @@ from command_line import (
     numbers,
     words,
 )
-from factories import forge, make_study
+from factories import forge, make_run, make_study
+
+from fluidrelu_cli.study import load_study
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -65,6 +67,7 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     fluidrelu("repeat", "-n", 1, "--workers", 1, *small)
     times = {path: path.stat().st_mtime_ns for path in runs.iterdir()}
     output = words(fluidrelu("repeat", "-n", 2, *small))
+    assert output.startswith("2 seeds cannot establish anything; 6 can (-n 6). results/local: 4 trials asked for, 2")
     assert "4 trials asked for, 2 finished already, 2 to train." in output
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in times.items())
     assert_same_numbers(runs, undisturbed)
@@ -73,7 +76,28 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     assert "4 trials asked for, 3 finished already, 1 to train. 1/1 relu seed 1: test accuracy" in output
     assert output.endswith("Compare them with: fluidrelu report")
     assert_same_numbers(runs, undisturbed)
-    assert "0 to train" in fluidrelu("repeat", "-n", 2)
+    output = fluidrelu("repeat", "-n", 2)
+    assert "0 to train" in output
+    assert "cannot establish" not in output
+
+
+def test_repeat_goes_on_with_the_activations_of_the_study(folder: Path) -> None:
+    study = make_study(folder / "results" / "local", {"tanh": [(0.5,)], "elu": [(0.5,)]})
+    (folder / "mine.py").write_text(ACTIVATIONS)
+    output = words(fluidrelu("repeat", "-n", 1, "--device", "cpu"))
+    assert "2 trials asked for, 2 finished already, 0 to train." in output
+    assert "1 finished already, 0 to train" in fluidrelu("repeat", "-n", 1, "--act", "elu", "--device", "cpu")
+    output = words(fluidrelu("repeat", "--drop", "elu"))
+    assert "is now without elu: its runs are in results/local/dropped/elu.1, where no table counts them." in output
+    assert output.endswith("Compare what is left with: fluidrelu report")
+    study.asked = load_study(study.folder).asked
+    study.ask(["mine:Slow"], 1)
+    study.write(make_run("mine:Slow", 0, (0.5,)))
+    output = words(fluidrelu("repeat", "-n", 1, "--trust", "--device", "cpu"))
+    assert "2 trials asked for, 2 finished already, 0 to train." in output
+    assert list(load_study(study.folder).asked) == ["tanh", "mine:Slow"]
+    refused = words(fluidrelu("repeat", "-n", 2, "--drop", "tanh", code=2))
+    assert "Error: --drop trains nothing: leave --seeds out, or give it a command of its own." in refused
 
 
 def test_repeat_says_how_to_compare_a_study_elsewhere(small: tuple[object, ...]) -> None:

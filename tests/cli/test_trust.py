@@ -75,6 +75,10 @@ def test_verify_imports_only_what_is_trusted(name: str, study: Study, folder: Pa
 def test_repeat_imports_only_what_its_command_names(folder: Path) -> None:
     said = words(fluidrelu("repeat", "-n", 2, "--act", "relu", "--study", "sent", code=2))
     assert "study.json names code that does not come with this program, 'fluid_evil:Net'" in said
+    recalled = words(fluidrelu("repeat", "-n", 2, "--study", "sent", "--model", "fluid_evil:Net", code=2))
+    assert "study.json names code that does not come with this program, 'fluid_evil:Soft'" in recalled
+    acts = "--act relu --act fluid_evil:Soft --act os:abort --act builtins:input --act Softmax"
+    assert recalled.endswith(f"if you trust it, or name it yourself with {acts}.")
     assert not (folder / "imported").exists()
     named = fluidrelu("repeat", "-n", 2, "--act", "relu", "--study", "sent", "--model", "fluid_evil:Net", code=2)
     assert "has no attribute 'Net'" in words(named)

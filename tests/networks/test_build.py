@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.architectures import ActivationFactory, PaperCNN, Shape
-from fluidrelu_cli.networks.build import Network, activation_parameters, build_model
+from fluidrelu_cli.networks.build import Network, activation_parameters, build_model, describe_network
 from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES, Activation, resolve, resolve_class
 from fluidrelu_cli.protocol import Protocol
 
@@ -629,3 +629,66 @@ def test_a_users_network_whose_file_was_changed_is_refused(own_networks: Path) -
     own_networks.write_text(OWN_NETWORKS + "\n")
     with pytest.raises(UsageError, match=r"own_networks\.py was changed after it was imported"):
         own("Plain")
+
+
+ODD = """
+import torch
+from torch import nn
+
+class Plain(nn.Module):
+    def __init__(self, activation, shape, classes):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(shape[0], 4, 3), nn.BatchNorm2d(4), activation(4), nn.Dropout(0.5), nn.Flatten(),
+            nn.LazyLinear(classes)
+        )
+
+    def forward(self, images):
+        return self.layers(images)
+
+class Normalised(Plain):
+    def forward(self, images):
+        return super().forward(images).log_softmax(1)
+
+class Probable(Plain):
+    def forward(self, images):
+        return super().forward(images).softmax(1)
+
+class Spare(Plain):
+    def __init__(self, activation, shape, classes):
+        super().__init__(activation, shape, classes)
+        self.spare = nn.Linear(3, 3)
+
+class Blind(Plain):
+    def forward(self, images):
+        return super().forward(torch.ones_like(images))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "oddity"),
+    [
+        ("Plain", None),
+        ("Normalised", None),
+        ("Probable", "ends in a softmax, and the loss applies its own: let it return what it gives the softmax."),
+        (
+            "Spare",
+            "never learns spare.weight, spare.bias: use it in forward so that a gradient reaches it, or leave it out.",
+        ),
+        ("Blind", "gives logits that do not depend on the images."),
+    ],
+)
+def test_what_is_odd_about_ones_own_network(
+    name: str, oddity: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd_nets.py").write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = torch.random.get_rng_state()
+    notes = describe_network(Protocol(model=f"odd_nets:{name}"), MNIST, 10)
+    assert notes == ([f"odd_nets:{name} {oddity}"] if oddity else [])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("model", "path"), [(one.name, one.path) for one in ARCHITECTURES.values()])
+def test_the_built_in_networks_are_not_odd(model: str, path: str) -> None:
+    assert describe_network(Protocol(model=path), CIFAR, 10) == describe_network(Protocol(model=model), CIFAR, 10) == []

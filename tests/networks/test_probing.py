@@ -15,6 +15,8 @@ from fluidrelu_cli.networks.probing import describe_habits
 RANDOM = "gives different values for the same input while it trains"
 MIXED = "does not act on each unit alone"
 LINEAR = "is linear"
+FLAT = "passes no gradient back"
+UNUSED = "never learns a: "
 
 ELEMENTWISE = (
     *("CELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "Mish", "PReLU", "ReLU6"),
@@ -25,7 +27,8 @@ ELEMENTWISE = (
 def find(activation: Activation) -> list[str]:
     """Which habits it has."""
     habits = describe_habits(activation)
-    found = [habit for habit in (RANDOM, MIXED, LINEAR) if f"{activation.name} {habit}" in " ".join(habits)]
+    known = (FLAT, RANDOM, MIXED, LINEAR, UNUSED)
+    found = [habit for habit in known if f"{activation.name} {habit}" in " ".join(habits)]
     assert len(found) == len(habits)
     return found
 
@@ -117,6 +120,42 @@ class TwoByTwo(nn.Module):
         return v + torch.ones(2, 2)
 
 
+class Step(nn.Module):
+    """Flat on both sides of 0."""
+
+    def forward(self, v: Tensor) -> Tensor:
+        return (v > 0).to(v.dtype)
+
+
+class Detached(nn.Module):
+    """Its own parameter learns, and nothing before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.zeros(()))
+
+    def forward(self, v: Tensor) -> Tensor:
+        return v.detach().relu() + self.a
+
+
+class Forgets(Detached):
+    """Has a parameter and does not use it."""
+
+    def forward(self, v: Tensor) -> Tensor:
+        return v.relu()
+
+
+class StartsAtZero(Detached):
+    """The gradient of b is 0 until a has learned something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.b = nn.Parameter(torch.zeros(()))
+
+    def forward(self, v: Tensor) -> Tensor:
+        return v.relu() + self.a * self.b * v.tanh()
+
+
 @pytest.mark.parametrize(
     ("constructor", "habits"),
     [
@@ -128,6 +167,10 @@ class TwoByTwo(nn.Module):
         (DropInPlace, [RANDOM]),
         (ReLUInPlace, []),
         (TwoByTwo, []),
+        (Step, [FLAT]),
+        (Detached, [FLAT]),
+        (Forgets, [UNUSED]),
+        (StartsAtZero, []),
     ],
 )
 def test_ones_own(constructor: type[nn.Module], habits: list[str], capsys: pytest.CaptureFixture[str]) -> None:

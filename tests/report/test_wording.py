@@ -12,29 +12,60 @@ from factories import make_run
 
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report import wording
-from fluidrelu_cli.run import Provenance
+from fluidrelu_cli.run import Provenance, Run
 
 COMPARED = ["activation", "seed", "identical", "accuracy_difference"]
 
 
 @pytest.mark.parametrize(
-    ("rows", "sentence"),
+    ("rows", "differing", "sentence"),
     [
-        ([], "No run has the activation and seed of one in results/paper, so there is nothing to compare."),
+        ([], "", "No run has the activation and seed of one in results/paper, so there is nothing to compare."),
         (
             [("relu", 0, True, 0.0), ("fluid", 0, True, 0.0)],
-            "All 2 runs in common with results/paper are equal digit for digit.",
+            "processor (there A; here B)",
+            "Reproduced: all 2 runs in common with results/paper are equal digit for digit.",
         ),
         (
-            [("relu", 0, True, 0.0), ("relu", 1, False, 0.0001), ("fluid", 2, False, -0.0025)],
-            "1 of 3 runs in common with results/paper are equal digit for digit. The final accuracies of the others"
-            " differ by at most 0.0025 (FluidReLU, seed 2). Each run's .json file records the processor, the versions"
-            " and the source: another processor or another torch rounds differently.",
+            [("relu", 0, True, 0.0), ("relu", 1, False, 0.0001), ("fluid", 2, False, -0.0004)],
+            "processor (there A; here B)",
+            "Reproduced but for rounding: 1 of 3 runs in common with results/paper are equal digit for digit, and the"
+            " final accuracies of the others differ by at most 0.0004 (FluidReLU, seed 2). That is within 0.0016, the"
+            " standard error over other test images, and another processor (there A; here B) may round differently.",
+        ),
+        (
+            [("relu", 0, False, 0.0)],
+            "",
+            "Reproduced but for rounding: 0 of 1 runs in common with results/paper are equal digit for digit, and the"
+            " final accuracies of the others differ by at most 0.0000 (ReLU, seed 0). That is within 0.0016, the"
+            " standard error over other test images, and a library that is not recorded may round differently.",
+        ),
+        (
+            [("relu", 0, True, 0.0), ("fluid", 2, False, -0.0025)],
+            "device (there cpu; here cuda)",
+            "Not reproduced: 1 of 2 runs in common with results/paper are equal digit for digit, and the final"
+            " accuracies of the others differ by up to 0.0025 (FluidReLU, seed 2). Rounding explains no more than about"
+            " 0.0016, the standard error over other test images: compare the .json files beside the runs. They differ"
+            " in device (there cpu; here cuda).",
         ),
     ],
 )
-def test_comparison_in_a_sentence(rows: list[tuple[object, ...]], sentence: str) -> None:
-    assert wording.reproduction(pd.DataFrame(rows, columns=COMPARED), "results/paper") == sentence
+def test_comparison_in_a_sentence(rows: list[tuple[object, ...]], differing: str, sentence: str) -> None:
+    agreement = pd.DataFrame(rows, columns=COMPARED)
+    assert wording.reproduction(agreement, "results/paper", 0.0016, differing) == sentence
+
+
+def test_conditions_that_two_studies_do_not_share() -> None:
+    def make(cpu: str, **other: Any) -> Run:
+        return replace(make_run(), provenance=Provenance(cpu=cpu, cpu_capability="AVX2", device="cpu", **other))
+
+    older = make("A", versions={"torch": "2.1"})
+    assert wording.differing_conditions([older], [older]) == ""
+    assert wording.differing_conditions([older], [make("A")]) == ""  # nothing says which torch made the other
+    newer = [make(cpu, versions={"torch": "2.2"}) for cpu in "AB"]
+    assert wording.differing_conditions([older], newer) == (
+        "processor (there A, AVX2 and B, AVX2; here A, AVX2) and version of torch (there 2.2; here 2.1)"
+    )
 
 
 def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **other: Any) -> dict[str, Any]:
