@@ -31,6 +31,7 @@ def compare(
     data_dir: str | Path | None = None,
     offline: bool = False,
     trust: bool = False,
+    mix: bool = False,
     **protocol: Any,
 ) -> Result:
     """Train what a study lacks and compare its activations, as `fluidrelu repeat` and `fluidrelu report` do.
@@ -47,6 +48,7 @@ def compare(
         data_dir: where data sets are kept; None: the user's cache.
         offline: never download data.
         trust: import what only an existing study's file names: a network of its author's own.
+        mix: go on although an activation's code or factor was changed since its earlier runs in the study.
         protocol: any field of a Protocol: ``dataset="fashion-mnist"``, ``epochs=10``, ... An existing study keeps its
             own, and a new one has the defaults.
 
@@ -78,7 +80,7 @@ def compare(
             trust=trust or "model" in protocol,
             **callbacks,
         )
-    notes = _train(experiment, seeds, workers)
+    notes = _train(experiment, seeds, workers, mix)
     trusted = None if trust else {activation.name for activation in resolved}
     return Result(Evidence(opened, experiment.contents, baseline=resolved[0].name, trusted=trusted), notes)
 
@@ -110,7 +112,7 @@ def _resolve(activations: Sequence[str | type[nn.Module]]) -> list[Activation]:
     return resolved
 
 
-def _train(experiment: Experiment, seeds: int, workers: int | None) -> tuple[str, ...]:
+def _train(experiment: Experiment, seeds: int, workers: int | None, mix: bool) -> tuple[str, ...]:
     """Train what is missing and show how it goes; what is to be known of it. FluidReluError if a trial failed."""
     from fluidrelu_cli.cli.progress import TrialsProgress
     from fluidrelu_cli.cli.terminal import open_stderr, say
@@ -121,7 +123,7 @@ def _train(experiment: Experiment, seeds: int, workers: int | None) -> tuple[str
     run_jobs, together = _choose_runner(experiment, workers), default_batch_seeds(experiment.device_name)
     failed: list[Failed] = []
     with (
-        conduct(experiment, range(seeds), run_jobs, batch_seeds=together) as (work, events),
+        conduct(experiment, range(seeds), run_jobs, batch_seeds=together, mix=mix) as (work, events),
         TrialsProgress(open_stderr(), len(work.missing)) as progress,
     ):
         for note in work.notes:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.protocol import split_factor
 from fluidrelu_cli.run import Provenance, Run
 
 PAIRED = ("initial_weights_sha256", "data_order_sha256", "augmentation_sha256")
@@ -29,20 +30,29 @@ def find_unpaired(runs: Iterable[Run]) -> dict[int, list[str]]:
 
 def find_mixed_conditions(runs: Iterable[Run]) -> dict[str, list[str]]:
     """The conditions in which runs differ although each may change their numbers, with the values found."""
+    runs = list(runs)
+    recorded = [run.provenance for run in runs]
+    codes = {each.activation_sha256: each.activation_code_sha256 for each in recorded if each.activation_code_sha256}
+    codes |= {each.model_sha256: each.model_code_sha256 for each in recorded if each.model_code_sha256}
     values: dict[str, set[str]] = {}
     for run in runs:
-        for condition, value in _conditions_that_matter(run.trial.activation, run.provenance):
+        for condition, value in _conditions_that_matter(run.trial.activation, run.provenance, codes):
             values.setdefault(condition, set()).add(value)
     return {condition: sorted(found) for condition, found in values.items() if len(found) > 1}
 
 
-def _conditions_that_matter(activation: str, provenance: Provenance) -> Iterator[tuple[str, str]]:
+def _conditions_that_matter(
+    activation: str, provenance: Provenance, codes: Mapping[str | None, str | None]
+) -> Iterator[tuple[str, str]]:
+    """Each condition with its value; ``codes`` has the digests of the code in files, by those of the files."""
     yield "device", str(provenance.device)
     yield "way of training", "seeds together" if provenance.batched_seeds > 1 else "one by one"
     yield "version of torch", str(provenance.versions.get("torch"))
     yield "data (sha256)", str(provenance.data_sha256)[:12]
-    yield "source file of the network (sha256)", str(provenance.model_sha256)[:12]
-    yield f"source file of {activation} (sha256)", str(provenance.activation_sha256)[:12]
+    for name, file in (("the network", provenance.model_sha256), (activation, provenance.activation_sha256)):
+        yield f"source of {name} (sha256)", str(codes.get(file, file))[:12]
+    if provenance.betas is not None:
+        yield f"factor beta of {activation}", describe_factors(provenance.betas)
 
 
 def describe_doubts(runs: Sequence[Run], folder: Path) -> list[str]:
@@ -77,26 +87,50 @@ def check_data(runs: Iterable[Run], sha256: str, folder: Path) -> None:
             )
 
 
-def describe_changed_sources(
-    runs: Iterable[Run], sources: Mapping[str, str | None], model_sha256: str | None
-) -> list[str]:
-    """A sentence on each activation whose runs were made from another source file than the one of today.
+def describe_changes(
+    runs: Iterable[Run],
+    now: Mapping[str, Provenance],
+    earlier: Mapping[str, Mapping[str, float]],
+    folder: Path,
+) -> dict[str, str]:
+    """A sentence on each activation whose runs were made with other code, or another factor, than would be used now.
 
     Args:
-        runs: a study's.
-        sources: the digest of each activation's file by its name, None for one that is not a user's own.
-        model_sha256: that of the network's file.
+        runs: of a study.
+        now: what runs would record of code and factors now, by activation.
+        earlier: the factors of runs that recorded none.
+        folder: the study's.
     """
-    changed: dict[str, Run] = {}
+    changed: dict[str, str] = {}
     for run in runs:
         name, recorded = run.trial.activation, run.provenance
-        if name not in sources or name in changed:
+        if name not in now or name in changed:
             continue
-        pairs = ((recorded.activation_sha256, sources[name]), (recorded.model_sha256, model_sha256))
-        if any(before not in (None, now) for before, now in pairs):
-            changed[name] = run
-    return [
-        f"The source of {name} or of its network was changed since {run.trial.name} was trained: delete such runs to"
-        " train them again, or name another --study."
-        for name, run in changed.items()
-    ]
+        for kind, own in (("activation", split_factor(name)[0]), ("model", f"the network {run.trial.protocol.model}")):
+            if not _is_same_code(kind, recorded, now[name]):
+                digest = getattr(recorded, f"{kind}_sha256")
+                kept = f" (then {folder / 'sources' / digest}.py)" if getattr(recorded, f"{kind}_code_sha256") else ""
+                changed[name] = f"The source of {own} was changed since it was trained here{kept}."
+        betas, today = earlier[name] if recorded.betas is None else recorded.betas, now[name].betas
+        if name not in changed and betas != today:
+            changed[name] = (
+                f"{run.trial.name} was trained with {describe_factors(betas)}, the factor on the gradient of what"
+                f" {name} learns, which is {describe_factors(today)} now."
+            )
+    return changed
+
+
+def _is_same_code(kind: str, recorded: Provenance, now: Provenance) -> bool:
+    """Whether a run's activation or network ("model") was made by the code of today, as far as digests tell."""
+    (file, code), (file_now, code_now) = (
+        (getattr(each, f"{kind}_sha256"), getattr(each, f"{kind}_code_sha256")) for each in (recorded, now)
+    )
+    return file in (None, file_now) or (code is not None and code == code_now)
+
+
+def describe_factors(betas: Mapping[str, float] | None) -> str:
+    """``beta 10``; with several factors ``beta 10 (a), 1 (b)``."""
+    factors = betas or {}
+    if len(set(factors.values())) == 1:
+        return f"beta {next(iter(factors.values())):g}"
+    return f"beta {', '.join(f'{factor:g} ({name})' for name, factor in factors.items()) or 'none'}"

@@ -192,12 +192,20 @@ LARGEST_FILE = 2**30
 
 def _read_text(path: Path) -> str:
     """A file's text. StorageError if it cannot be read, UnicodeDecodeError if it is no text."""
+    with io.TextIOWrapper(
+        io.BytesIO(read_bytes(path)), encoding="utf-8-sig"
+    ) as text:  # a spreadsheet may have put a mark
+        return text.read()
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file of a study; StorageError if it cannot be read."""
     try:
         if path.exists() and not path.is_file():  # to read a pipe would wait for ever
             raise StorageError(f"{path} is not a file: move it away")
         if path.exists() and path.stat().st_size > LARGEST_FILE:
             raise DamagedFileError(f"{path} is damaged (no file of a study has more than {LARGEST_FILE:,} bytes)")
-        return path.read_text(encoding="utf-8-sig")  # a spreadsheet may have put a mark before the text
+        return path.read_bytes()
     except OSError as error:
         raise StorageError(f"{path} cannot be read ({error.strerror or error})") from error
 

@@ -5,6 +5,7 @@ This module imports no torch, so that reading a study stays quick.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import sys
@@ -91,7 +92,9 @@ class Protocol:
     momentum: float = setting(0.9, "Momentum", _real(lambda mu: 0 <= mu < 1, "a number from 0 to below 1"))
     """The paper's mu."""
     beta: float = setting(
-        10000.0, "Factor on the gradient of every learned a", _real(lambda beta: beta >= 0, "a number from 0")
+        10000.0,
+        "Factor on the gradient of what fluid, fluid-exp and fluid-coth learn; others: --act NAME@beta=10",
+        _real(lambda beta: beta >= 0, "a number from 0"),
     )
     """The paper's beta: the gradient of every a_i is multiplied by it, equations (7) and (8)."""
     train_images: int | None = setting(
@@ -201,13 +204,34 @@ def file_stem(activation: str) -> str:
 
     ``mymodule:MyAct`` becomes ``mymodule-MyAct``. A name that could be taken for another one so, or is too long, gets
     its digest: ``my_soft:soft`` is ``my_soft-soft``, but ``mine:soft``, for which there could be a built-in
-    ``mine-soft``, is ``mine-soft~3b7d...``.
+    ``mine-soft``, is ``mine-soft~3b7d...``. A factor stays as it is written: ``fluid@beta=10``.
     """
-    stem = _earlier_stem(activation)
-    if _PLAIN.fullmatch(activation) and len(stem) <= _LONGEST_STEM:
-        return stem
-    return f"{stem[:_LONGEST_STEM]}~{hashlib.sha256(activation.encode()).hexdigest()[:16]}"
+    function, beta = split_factor(activation)
+    stem = _earlier_stem(function)
+    if not _PLAIN.fullmatch(function) or len(stem) > _LONGEST_STEM:
+        stem = f"{stem[:_LONGEST_STEM]}~{hashlib.sha256(function.encode()).hexdigest()[:16]}"
+    return stem if beta is None else join_factor(stem, beta)
 
+
+def split_factor(activation: str) -> tuple[str, float | None]:
+    """The function that an activation's name is of, and the factor that it names: ``fluid@beta=10``, with beta 10.
+
+    A name that ends otherwise, or has no factor, is that of a function as it stands.
+    """
+    function, found, factor = activation.rpartition(_FACTOR)
+    with contextlib.suppress(ValueError):
+        beta = float(factor)
+        if found and function and 0 <= beta <= sys.float_info.max and join_factor(function, beta) == activation:
+            return function, beta
+    return activation, None
+
+
+def join_factor(function: str, beta: float) -> str:
+    """The name of an activation with a factor of its own on the gradient of what it learns: ``fluid@beta=10``."""
+    return f"{function}{_FACTOR}{repr(float(beta)).removesuffix('.0')}"
+
+
+_FACTOR = "@beta="
 
 _LONGEST_STEM = 120
 """A file has at most 255 bytes in its name; a stem's seed, ending and number of the process take up to 70."""

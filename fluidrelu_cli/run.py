@@ -90,10 +90,16 @@ class Provenance:
     threads: int | None = None
     batched_seeds: int = 1
     """How many seeds were trained together, as one stacked network."""
+    betas: Mapping[str, float] | None = None
+    """The factor on the gradient of what the activation learns, by the parameters' names; empty if it has none."""
     activation_sha256: str | None = None
     """The digest of the file of a user's own activation."""
+    activation_code_sha256: str | None = None
+    """The digest of its code and of what that uses in its file (networks.source)."""
     model_sha256: str | None = None
     """The digest of the file of a user's own network."""
+    model_code_sha256: str | None = None
+    """The digest of its code and of what that uses in its file."""
     data_sha256: str | None = None
     """The digest of the images and labels."""
     test_images: int | None = None
@@ -122,6 +128,7 @@ class Provenance:
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "Mapping[str, str | None]": (dict,),
     "Mapping[str, Any] | None": (dict, type(None)),
+    "Mapping[str, float] | None": (dict, type(None)),
     "str | None": (str, type(None)),
     "int": (int,),
     "int | None": (int, type(None)),
@@ -134,6 +141,8 @@ def _fits(kind: Any, value: object) -> bool:
     """Whether a JSON value is of the kind that a field declares; numbers are counts or seconds, above 0."""
     if isinstance(value, bool) or not isinstance(value, _KINDS[kind]):
         return False
+    if isinstance(value, dict) and "float" in kind:
+        return all(type(inner) in (int, float) and 0 <= inner < math.inf for inner in value.values())
     if isinstance(value, dict):
         return all(isinstance(inner, (str, bool, type(None))) for inner in value.values())
     return not isinstance(value, (int, float)) or 0 < value < 2**63

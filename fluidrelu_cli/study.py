@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import re
 import shlex
@@ -21,7 +22,7 @@ from fluidrelu_cli.errors import (
     StorageError,
     UsageError,
 )
-from fluidrelu_cli.files import lock_file, read_json, sealed_json, write_whole
+from fluidrelu_cli.files import lock_file, read_bytes, read_json, sealed_json, write_whole
 from fluidrelu_cli.protocol import Protocol, Trial, is_name, is_own, option, trial_names
 from fluidrelu_cli.run import Run, RunFiles, find_runs
 
@@ -173,6 +174,25 @@ class Study:
         path = self.files(trial.name).failure
         write_whole(path, details)
         return path
+
+    def source(self, sha256: str) -> Path:
+        """Where a user's file of this digest is kept, as it was when its activation or network was trained."""
+        return self.folder / "sources" / f"{sha256}.py"
+
+    def read_source(self, sha256: str | None) -> bytes | None:
+        """The kept file of this digest; None if there is none, or it is not what it was."""
+        if sha256 is None or not re.fullmatch(r"[0-9a-f]{64}", sha256):  # it comes from a run's JSON
+            return None
+        try:
+            text = read_bytes(self.source(sha256))
+        except StorageError:
+            return None
+        return text if hashlib.sha256(text).hexdigest() == sha256 else None
+
+    def keep_source(self, sha256: str, text: bytes) -> None:
+        """Keep a user's file beside the runs that it made; StorageError if that fails."""
+        if self.read_source(sha256) is None:
+            write_whole(self.source(sha256), text)
 
     def _settle(self) -> None:
         """Take over what another process may have written since this study was opened, or write study.json."""

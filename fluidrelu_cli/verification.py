@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
 from fluidrelu_cli.networks.named import Activation
+from fluidrelu_cli.networks.own import import_copy, import_own
+from fluidrelu_cli.networks.source import find_source
+from fluidrelu_cli.protocol import is_own, split_factor
 from fluidrelu_cli.run import RUN_COLUMNS, TIMINGS, Epoch, Provenance, Run, RunFiles, read
+from fluidrelu_cli.study import Study
 
 NOT_A_CONDITION = frozenset({"wall_seconds", "test_images"})
 """Fields of a provenance that record what came out, not what it was made under."""
@@ -50,12 +54,51 @@ def read_record(csv: Path) -> Run:
         raise DamagedFileError(f"{error}: restore it, or make the run again with `fluidrelu train`.") from error
 
 
+def use_copies(recorded: Run, csv: Path) -> list[Path]:
+    """Import a run's own activation and network from the copies in its study where here they are other code, or gone.
+
+    What is imported is code that the study's files name; ask for trust before.
+
+    Returns:
+        The copies that are in use now.
+
+    Raises:
+        UsageError: if a copy cannot be imported.
+    """
+    provenance, used = recorded.provenance, list[Path]()
+    study = Study(csv.parent.parent, recorded.trial.protocol)
+    named = (
+        (recorded.trial.activation, provenance.activation_sha256, provenance.activation_code_sha256),
+        (recorded.trial.protocol.model, provenance.model_sha256, provenance.model_code_sha256),
+    )
+    for name, sha256, code_sha256 in named:
+        function, _ = split_factor(name)
+        kept = study.read_source(sha256) is not None
+        if is_own(name) and kept and not _is_here(function, sha256, code_sha256):
+            import_copy(function, study.source(str(sha256)))
+            used.append(study.source(str(sha256)))
+    return used
+
+
+def _is_here(name: str, sha256: str | None, code_sha256: str | None) -> bool:
+    try:
+        code = find_source(import_own(name, "activation"))
+    except UsageError:
+        return False
+    return code is None or code.is_known_as(sha256, code_sha256)
+
+
 def verify(
     recorded: Run, activation: Activation, data_dir: Path, device_name: str, on_epoch: Callable[[Epoch], None]
 ) -> Verification:
     """Train a recorded trial again and compare. Whatever its activation raises goes through."""
+    from fluidrelu_cli.networks.build import find_factors
     from fluidrelu_cli.training.loop import train_together
 
+    if recorded.provenance.betas is None and is_own(activation.name):  # a release that knew the protocol's beta alone
+        earlier = find_factors(activation.make(1), activation.beta, recorded.trial.protocol, earlier=True)
+        if len(set(earlier.values())) == 1:
+            activation = replace(activation, beta=next(iter(earlier.values())))
     training = train_together(activation, [recorded.trial], data_dir, device_name)
     while True:
         try:

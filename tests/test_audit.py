@@ -11,7 +11,7 @@ from factories import make_run
 
 from fluidrelu_cli.audit import (
     check_data,
-    describe_changed_sources,
+    describe_changes,
     describe_doubts,
     find_mixed_conditions,
     find_unpaired,
@@ -45,8 +45,8 @@ def test_runs_made_under_different_conditions_are_noted() -> None:
         "way of training": ["one by one", "seeds together"],
         "version of torch": ["2.10", "2.11"],
         "data (sha256)": ["222222222222", "333333333333"],
-        "source file of the network (sha256)": ["444444444444", "555555555555"],
-        "source file of mine:Act (sha256)": ["000000000000", "111111111111"],
+        "source of the network (sha256)": ["444444444444", "555555555555"],
+        "source of mine:Act (sha256)": ["000000000000", "111111111111"],
     }
     assert find_mixed_conditions(runs) == mixed
     assert len(describe_doubts(runs, FOLDER)) == 5
@@ -85,20 +85,64 @@ def test_data_that_was_changed_since_the_first_run_is_refused() -> None:
     )
 
 
+def code(activation: str = "1", model: str = "2", betas: dict[str, float] | None = None) -> Provenance:
+    """What a run records of code: the first digit is that of the code's digest, all of the file's."""
+    return Provenance(
+        betas={"a": 1.0} if betas is None else betas,
+        activation_sha256=activation,
+        activation_code_sha256=activation[0],
+        model_sha256=model,
+        model_code_sha256=model[0],
+    )
+
+
+CHANGED = "The source of mine:Act was changed since it was trained here (then results/mine/sources/1.py)."
+
+
 @pytest.mark.parametrize(
-    ("sources", "model", "changed"),
+    ("recorded", "now", "said"),
     [
-        ({"mine:Act": "old", "relu": None}, "net", False),
-        ({"mine:Act": "new", "relu": None}, "net", True),
-        ({"mine:Act": "old"}, "other net", True),
-        ({"relu": None}, "other net", False),
+        (code(), code(), None),
+        (code(), code("1 with a comment", "2 with a comment"), None),
+        (code(), code("3"), CHANGED),
+        (code(), code("1", "3"), CHANGED.replace("mine:Act", "the network paper").replace("1.py", "2.py")),
+        (Provenance(betas={"a": 1.0}), code(), None),  # of a function without a file
+        (Provenance(betas={"a": 1.0}, activation_sha256="1"), code(), None),  # of an earlier release
+        (
+            Provenance(betas={"a": 1.0}, activation_sha256="1"),
+            code("1 with a comment"),
+            CHANGED.replace(" (then results/mine/sources/1.py)", ""),
+        ),
+        (
+            code(betas={"a": 10.0}),
+            code(),
+            "mine-Act-seed0 was trained with beta 10, the factor on the gradient of what mine:Act learns, which is"
+            " beta 1 now.",
+        ),
+        (
+            Provenance(activation_sha256="1"),
+            code(betas={"a": 1.0, "b": 2.0}),
+            "mine-Act-seed0 was trained with beta 10000, the factor on the gradient of what mine:Act learns, which is"
+            " beta 1 (a), 2 (b) now.",
+        ),
     ],
 )
-def test_a_source_that_was_changed_is_noted_once(
-    sources: dict[str, str | None], model: str | None, changed: bool
+def test_code_and_factors_that_were_changed_are_noted_once(
+    recorded: Provenance, now: Provenance, said: str | None
 ) -> None:
-    runs = [made_under("mine:Act", seed, activation_sha256="old", model_sha256="net") for seed in (0, 1)]
-    notes = describe_changed_sources(runs, sources, model)
-    assert len(notes) == changed
-    for note in notes:
-        assert note.startswith("The source of mine:Act or of its network was changed since mine-Act-seed0 was trained")
+    runs = [dataclasses.replace(make_run("mine:Act", seed), provenance=recorded) for seed in (0, 1)]
+    found = describe_changes(runs, {"mine:Act": now}, {"mine:Act": {"a": 10000.0}}, FOLDER)
+    assert found == ({} if said is None else {"mine:Act": said})
+    assert describe_changes(runs, {"relu": now}, {}, FOLDER) == {}
+
+
+def test_a_comment_does_not_make_conditions_differ() -> None:
+    """Runs of the release that recorded files alone are of the same code where the file is the same."""
+    commented, earlier = code("1 with a comment"), Provenance(activation_sha256="1", model_sha256="2")
+    runs = [dataclasses.replace(make_run("mine:Act"), provenance=each) for each in (code(), commented, earlier)]
+    assert find_mixed_conditions(runs) == {}
+    other = dataclasses.replace(make_run("mine:Act"), provenance=code("3", betas={"a": 10.0}))
+    assert find_mixed_conditions([*runs, other]) == {
+        "source of mine:Act (sha256)": ["1", "3"],
+        "factor beta of mine:Act": ["beta 1", "beta 10"],
+    }

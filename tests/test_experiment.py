@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import importlib
+import linecache
 import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -24,7 +27,7 @@ PAIR = (ACTIVATIONS["relu"], ACTIVATIONS["fluid"])
 
 
 def make_experiment(study: Study, data_sha256: str = "data") -> Experiment:
-    return Experiment(study, PAIR, Path("unused"), "cpu", data_sha256, None)
+    return Experiment(study, PAIR, Path("unused"), "cpu", data_sha256)
 
 
 def pretend(jobs: Sequence[Job]) -> Generator[Event, None, None]:
@@ -233,3 +236,80 @@ def test_an_activation_that_would_share_files_with_another_is_refused(tmp_path: 
     experiment = dataclasses.replace(make_experiment(study), activations=(other,))
     with pytest.raises(UsageError, match="leaky:ReLU and leaky-relu would share their files"):
         conduct(experiment, [0], pretend).__enter__()
+
+
+SOFT = """
+from torch import Tensor
+from fluidrelu_cli.networks.activations import ParametricActivation
+
+class Soft(ParametricActivation):
+    def function(v: Tensor, a: Tensor) -> Tensor:
+        return v * (v + a).sigmoid()
+"""
+
+
+def test_code_that_was_changed_is_not_mixed_with_what_it_was(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A comment does not matter; the file that was trained is kept."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def go_on(text: str, seeds: int, name: str = "own_soft:Soft", **options: bool) -> list[str]:
+        """What is said when so many seeds are asked for with this text in the file."""
+        (tmp_path / "own_soft.py").write_text(text)
+        sys.modules.pop("own_soft", None)
+        monkeypatch.setattr("fluidrelu_cli.networks.source._digests", {})
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        study = open_study(tmp_path / "results", "mine", {"train_images": 40, "test_images": 40})
+        experiment = prepare(study, [resolve("relu"), resolve(name)], data_dir=data_dir, device="cpu")
+
+        def pretend_as_recorded(jobs: Sequence[Job]) -> Generator[Event, None, None]:
+            for event in pretend_any(jobs):
+                assert isinstance(event, Finished)
+                record = experiment.records[event.job.activation.name]
+                yield Finished(event.job, [dataclasses.replace(run, provenance=record) for run in event.runs])
+
+        with conduct(experiment, range(seeds), pretend_as_recorded, **options) as (work, events):
+            list(events)
+        return list(work.notes)
+
+    factor = "Factor on the gradient of what is learned: own_soft:Soft beta 1. Another one: --act NAME@beta=10."
+    sources = tmp_path / "results" / "mine" / "sources"
+    assert go_on(SOFT, 1) == [factor]
+    commented = f"# mine\n{SOFT}\nclass Other: pass\n"
+    assert go_on(commented, 2) == [factor]
+    assert sorted(path.read_text() for path in sources.iterdir()) == [SOFT, commented]
+
+    changed = SOFT.replace("v + a", "v - a")
+    with pytest.raises(UsageError) as caught:
+        go_on(changed, 3)
+    kept = sources / f"{hashlib.sha256(SOFT.encode()).hexdigest()}.py"
+    said = f"The source of own_soft:Soft was changed since it was trained here (then {kept})."
+    assert str(caught.value) == (
+        f"{said} Name another --study, take the earlier runs out with --drop own_soft:Soft, or add --mix to go on all"
+        " the same."
+    )
+    assert go_on(changed, 2) == [factor, said]  # nothing is mixed
+    assert go_on(changed, 3, mix=True) == [factor, said]
+    assert len(list(sources.iterdir())) == 3
+
+    faster = SOFT + "\n    beta = 10\n"
+    with pytest.raises(UsageError, match="was changed since"):
+        go_on(faster, 4)
+    assert go_on(SOFT, 4, "own_soft:Soft@beta=10", mix=True) == [factor.replace("Soft beta 1", "Soft@beta=10 beta 10")]
+    with pytest.raises(
+        UsageError, match=r"^relu@beta=2 learns nothing that could have a factor: name it without @beta\."
+    ):
+        go_on(SOFT, 4, "relu@beta=2")
+    study = open_study(tmp_path / "results", "other", {"beta": 100.0, "train_images": 40})
+    with pytest.raises(UsageError) as caught:
+        prepare(study, [resolve("relu"), resolve("own_soft:Soft")], data_dir=data_dir, device="cpu")
+    assert str(caught.value) == (
+        "--beta 100 is the factor of fluid, fluid-exp and fluid-coth alone: write --act own_soft:Soft@beta=100."
+    )
+    assert prepare(study, [resolve("fluid"), resolve("own_soft:Soft")], data_dir=data_dir, device="cpu").notes == (
+        "Factor on the gradient of what is learned: fluid beta 100, own_soft:Soft beta 1."
+        " Another one: --act NAME@beta=10.",
+    )

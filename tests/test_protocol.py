@@ -14,7 +14,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.protocol import Protocol, Trial, file_stem, is_name, option, trial_names
+from fluidrelu_cli.protocol import (
+    Protocol,
+    Trial,
+    file_stem,
+    is_name,
+    join_factor,
+    option,
+    split_factor,
+    trial_names,
+)
 from fluidrelu_cli.run import RunFiles
 
 WHOLE = "a whole number from 1 to 1,000,000,000"
@@ -285,3 +294,24 @@ def test_seeds_that_are_refused(seed: Any) -> None:
 def test_reading_a_protocol_needs_no_torch() -> None:
     check = "import sys, fluidrelu_cli.protocol; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "beta"),
+    [
+        ("fluid@beta=10", "fluid", 10.0),
+        ("mine:Soft@beta=0.5", "mine:Soft", 0.5),
+        ("mine:Soft@beta=1e+20", "mine:Soft", 1e20),
+        ("mine:Soft@beta=0", "mine:Soft", 0.0),
+        ("fluid", "fluid", None),
+        ("fluid@beta=10.0", "fluid@beta=10.0", None),  # written otherwise than the program does
+        ("fluid@beta=-1", "fluid@beta=-1", None),
+        ("fluid@beta=inf", "fluid@beta=inf", None),
+        ("@beta=10", "@beta=10", None),
+    ],
+)
+def test_a_name_may_have_a_factor(name: str, function: str, beta: float | None) -> None:
+    assert split_factor(name) == (function, beta)
+    if beta is not None:
+        assert join_factor(function, beta) == name
+        assert file_stem(name) == name.replace(":", "-")

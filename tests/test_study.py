@@ -270,13 +270,13 @@ def test_study_without_runs(tmp_path: Path) -> None:
 def test_each_file_of_a_study_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = make_study(tmp_path, {name: [(0.5,)] * 13 for name in PAIR})
     opened: list[str] = []
-    read_text = Path.read_text
+    read_bytes = Path.read_bytes
 
-    def count(self: Path, *arguments: Any, **options: Any) -> str:
+    def count(self: Path) -> bytes:
         opened.append(self.name)
-        return read_text(self, *arguments, **options)
+        return read_bytes(self)
 
-    monkeypatch.setattr(Path, "read_text", count)
+    monkeypatch.setattr(Path, "read_bytes", count)
     study.missing(trials(study, PAIR, 20), study.read())
     assert sorted(opened) == sorted(path.name for path in study.runs_folder.iterdir())
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import importlib
 import json
 import math
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from factories import forge
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
+from fluidrelu_cli.experiment import conduct, prepare
 from fluidrelu_cli.networks.named import resolve
-from fluidrelu_cli.run import Epoch
-from fluidrelu_cli.verification import Verification, read_record, verify
+from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.run import Epoch, Run
+from fluidrelu_cli.study import open_study
+from fluidrelu_cli.verification import Verification, read_record, use_copies, verify
+from fluidrelu_cli.workers.events import Finished, Job, run_in_this_process
 
 
 @pytest.fixture
@@ -100,3 +108,78 @@ def test_what_is_no_record_is_refused(copied: Path) -> None:
     provenance.unlink()
     with pytest.raises(DamagedFileError, match=r"json, which records the run's protocol, is missing: restore it"):
         read_record(copied)
+
+
+SOFT = """
+import torch
+from torch import nn
+from fluidrelu_cli.networks.activations import ParametricActivation
+
+class Soft(ParametricActivation):
+    def function(v, a):
+        return v * (v + a).sigmoid()
+
+def net(activation, shape, classes):
+    return nn.Sequential(nn.Flatten(), activation(1), nn.LazyLinear(classes))
+"""
+
+
+@pytest.mark.parametrize("today", [SOFT.replace("v + a", "v - a"), SOFT.replace("LazyLinear", "Linear"), None])
+def test_the_copy_in_the_study_is_used_where_the_code_was_changed_or_is_gone(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch, today: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def write(text: str | None) -> None:
+        Path("own_kept.py").unlink(missing_ok=True) if text is None else Path("own_kept.py").write_text(text)
+        sys.modules.pop("own_kept", None)
+        importlib.invalidate_caches()
+        monkeypatch.setattr("fluidrelu_cli.networks.source._digests", {})
+
+    write(SOFT)
+    fields = {"model": "own_kept:net", "train_images": 40, "test_images": 40, "epochs": 1}
+    study = open_study(tmp_path, "mine", fields)
+    activations = [resolve("own_kept:Soft@beta=1000")]
+    experiment = prepare(study, activations, data_dir=data_dir, device="cpu", trust=True)
+    run_jobs = functools.partial(run_in_this_process, data_dir=data_dir, device_name="cpu")
+    with conduct(experiment, [0], run_jobs) as (_, events):
+        list(events)
+    csv = study.files("own_kept-Soft@beta=1000-seed0").csv
+    recorded = read_record(csv)
+    assert recorded.provenance.betas == {"a": 1000.0}
+    assert use_copies(recorded, csv) == []
+    write(today)
+    [kept] = use_copies(recorded, csv)
+    assert kept.read_text() == SOFT
+    assert made_again(csv, data_dir).agrees
+    assert made_again(csv, data_dir).conditions == {}
+
+    kept.write_text(SOFT + "# other\n")  # it is not what it says
+    write(today)
+    assert use_copies(recorded, csv) == []
+    write(SOFT)
+
+
+def test_a_run_that_recorded_no_factor_had_the_protocols(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of an earlier release, in which every ParametricActivation learned so."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr("fluidrelu_cli.networks.source._digests", {})
+    sys.modules.pop("own_kept", None)
+    Path("own_kept.py").write_text(SOFT)
+    protocol = Protocol(train_images=40, test_images=40, epochs=1, beta=300.0)
+    recorded: list[Run] = []
+    for beta in (None, 300.0):
+        activation = dataclasses.replace(resolve("own_kept:Soft"), beta=beta)
+        job = Job(activation, (Trial(protocol, "own_kept:Soft", 0),))
+        *_, finished = run_in_this_process([job], data_dir=data_dir, device_name="cpu")
+        assert isinstance(finished, Finished)
+        recorded += finished.runs
+    plain, multiplied = recorded
+    assert verify(plain, resolve("own_kept:Soft"), data_dir, "cpu", print).agrees
+    assert not verify(multiplied, resolve("own_kept:Soft"), data_dir, "cpu", print).agrees
+    earlier = dataclasses.replace(multiplied, provenance=dataclasses.replace(multiplied.provenance, betas=None))
+    assert verify(earlier, resolve("own_kept:Soft"), data_dir, "cpu", print).agrees

@@ -12,7 +12,7 @@ import typer
 
 from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
 from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, WHERE_RESULTS_GO
-from fluidrelu_cli.protocol import SETTINGS, Device, Protocol, Setting
+from fluidrelu_cli.protocol import SETTINGS, WHAT, Device, Protocol, Setting
 
 DEFAULT_RESULTS = Path("results")
 
@@ -54,6 +54,14 @@ TrustOption = Annotated[
         help="Import code that only the study's files name: activations or a network of its author's own. Importing it"
         " runs it.",
         rich_help_panel=WHERE_IT_RUNS,
+    ),
+]
+MixOption = Annotated[
+    bool,
+    typer.Option(
+        "--mix",
+        help="Go on although the code of an activation or of the network, or a factor, was changed since earlier runs.",
+        rich_help_panel=WHAT,
     ),
 ]
 BaselineOption = Annotated[str, typer.Option(help="The activation that the others are compared with.")]

@@ -14,6 +14,7 @@ from fluidrelu_cli.cli.options import (
     DEFAULT_RESULTS,
     DataDirOption,
     DeviceOption,
+    MixOption,
     OfflineOption,
     ResultsOption,
     StudyOption,
@@ -41,6 +42,7 @@ def train(
     seed: Annotated[
         int, typer.Option(min=0, help="Determines the initial weights and the data order.", rich_help_panel=WHAT)
     ] = 0,
+    mix: MixOption = False,
     requested: dict[str, Any],
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
@@ -58,7 +60,7 @@ def train(
 
     experiment = _prepare(results, study, requested, [act], device, data_dir, offline, trust)
     run_jobs = functools.partial(run_in_this_process, data_dir=experiment.data_dir, device_name=experiment.device_name)
-    with conduct(experiment, [seed], run_jobs, remember=False) as (work, events):
+    with conduct(experiment, [seed], run_jobs, remember=False, mix=mix) as (work, events):
         _show_notes(work)
         [trial] = work.trials
         files = experiment.study.files(trial.name)
@@ -101,6 +103,7 @@ def repeat(
             help="An activation; repeat the option for several. `fluidrelu acts` lists them.", rich_help_panel=WHAT
         ),
     ] = list(DEFAULT_ACTIVATIONS),  # noqa: B006  (Typer copies it)
+    mix: MixOption = False,
     requested: dict[str, Any],
     workers: WorkersOption = None,
     batch_seeds: Annotated[
@@ -149,7 +152,7 @@ def repeat(
         else functools.partial(_run_on_cluster, address=dask, data_dir=data_dir, device_name=device_name)
     )
     together = _parse_batch_seeds(batch_seeds, device_name)
-    with conduct(experiment, range(n), run_jobs, batch_seeds=together, forget=forget) as (work, events):
+    with conduct(experiment, range(n), run_jobs, batch_seeds=together, forget=forget, mix=mix) as (work, events):
         failures = _show_events(experiment.study, work, events)
     _show_summary(experiment)
     if failures:
@@ -290,6 +293,8 @@ def verify(
     trial = recorded.trial
     for name in (trial.activation, trial.protocol.model):
         require_trust(name, run, trust)
+    for copy in verification.use_copies(recorded, run):
+        say(f"The code that this run names is another one here, or gone; its copy is used: {copy}.")
     activation = resolve(trial.activation)
     folder = choose_data_dir(data_dir)
     with show_downloads() as callbacks:

@@ -129,8 +129,7 @@ def _widen(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
 class ParametricActivation(nn.Module):
     """An activation with one learned parameter ``a`` per kernel, with :class:`torch.nn.PReLU`'s conventions.
 
-    The training multiplies the gradient of ``a`` by the protocol's beta, equations (7) and (8); a subclass
-    of your own only names its ``function`` of (v, a).
+    A subclass of your own only names its ``function`` of (v, a), and its ``beta`` if ``a`` shall learn faster.
 
     Args:
         num_parameters: the number of channels (dimension 1 of the input), or 1 to share ``a`` by all.
@@ -141,6 +140,10 @@ class ParametricActivation(nn.Module):
     """
 
     function: Callable[[Tensor, Tensor], Tensor]
+
+    beta: float | None = 1.0
+    """The factor on the gradient of ``a``, which belongs to a function as its formula does; None: the protocol's, which
+    is the paper's (equations (7) and (8))."""
 
     def __init__(
         self,
@@ -175,15 +178,18 @@ class FluidReLU(ParametricActivation):
     """The paper's activation as a module: :func:`fluid` with one learned ``a`` per kernel."""
 
     function = staticmethod(fluid)
+    beta: float | None = None
 
 
 class FluidExp(ParametricActivation):
     """The rival :func:`fluid_exp` as a module."""
 
     function = staticmethod(fluid_exp)
+    beta: float | None = None
 
 
 class FluidCoth(ParametricActivation):
     """The rival :func:`fluid_coth` as a module."""
 
     function = staticmethod(fluid_coth)
+    beta: float | None = None

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fluidrelu_cli.errors import UsageError, one_line
+from fluidrelu_cli.networks.activations import ParametricActivation
 from fluidrelu_cli.networks.architectures import ActivationFactory, Shape
 from fluidrelu_cli.networks.named import ARCHITECTURES, Activation, Architecture, resolve_model
 from fluidrelu_cli.networks.own import find_line
@@ -25,6 +26,8 @@ class Network:
 
     module: nn.Module
     activation_layers: tuple[str, ...]
+    beta: float | None = None
+    """The factor that its activation was named with; None: what it learns has its own."""
 
 
 def build_model(protocol: Protocol, activation: Activation, seed: int, shape: Shape, classes: int) -> Network:
@@ -50,7 +53,7 @@ def build_model(protocol: Protocol, activation: Activation, seed: int, shape: Sh
         else:
             module = architecture.load()(factory, shape, classes)
     names = {id(part): layer for layer, part in module.named_modules()}
-    return Network(module, tuple(names[id(made)] for made in factory.made))
+    return Network(module, tuple(names[id(made)] for made in factory.made), activation.beta)
 
 
 def _build_own(architecture: Architecture, factory: ActivationFactory, shape: Shape, classes: int) -> nn.Module:
@@ -106,4 +109,42 @@ def activation_parameters(network: Network) -> dict[tuple[str, str], nn.Paramete
         (layer, parameter): value
         for layer in network.activation_layers
         for parameter, value in network.module.get_submodule(layer).named_parameters()
+    }
+
+
+def list_factors(network: Network, protocol: Protocol) -> dict[tuple[str, str], float]:
+    """The factor on the gradient of each learned parameter of the network's activations, by (layer, parameter)."""
+    return {
+        (layer, parameter): factor
+        for layer in network.activation_layers
+        for parameter, factor in find_factors(network.module.get_submodule(layer), network.beta, protocol).items()
+    }
+
+
+def find_factors(
+    activation: nn.Module, named: float | None, protocol: Protocol, *, earlier: bool = False
+) -> dict[str, float]:
+    """The factor on the gradient of each learned parameter of an activation.
+
+    It is the one that the activation was named with; else that of the ParametricActivation whose parameter it is, which
+    may be the protocol's; and 1 for any other.
+
+    Args:
+        activation: the module.
+        named: the factor in its name, if there is one.
+        protocol: whose beta is the paper's factor.
+        earlier: as releases did that recorded no factor: every ParametricActivation has the protocol's.
+    """
+
+    def choose(part: nn.Module) -> float:
+        if named is not None:
+            return named
+        if isinstance(part, ParametricActivation):
+            return protocol.beta if part.beta is None or earlier else part.beta
+        return 1.0
+
+    return {
+        f"{part_name}.{name}" if part_name else name: choose(part)
+        for part_name, part in activation.named_modules()
+        for name, _ in part.named_parameters(recurse=False)
     }

@@ -12,12 +12,13 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import UsageError, one_line
-from fluidrelu_cli.networks.own import did_you_mean, find_line, hash_source, import_own, suggest_own
-from fluidrelu_cli.protocol import is_own
+from fluidrelu_cli.networks.own import did_you_mean, find_line, import_own, suggest_own
+from fluidrelu_cli.networks.source import Source, find_source
+from fluidrelu_cli.protocol import is_own, join_factor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,8 +36,10 @@ class Activation:
     commutes_with_max_pool: bool = False
     """Never decreasing in v, for every value its parameters can take: pool(f(v)) = f(pool(v)), values
     and gradients, so that f may run on the pooled quarter of the values. (PReLU's slope can become negative.)"""
-    sha256: str | None = None
-    """The digest of the file that defines a user's own activation."""
+    code: Source | None = None
+    """What a user's own activation is known by."""
+    beta: float | None = None
+    """The factor on the gradient of what it learns, if it was named with one: ``fluid@beta=10``."""
     constructor: Callable[..., Any] | None = None
     """What makes it, where ``path`` leads nowhere in another process: a class of a notebook or of a function."""
 
@@ -63,7 +66,10 @@ class Activation:
 
     def _import(self) -> Callable[..., Any]:
         constructor = _load(self.path, self.name, "activation")
-        if is_own(self.name) and hash_source(constructor) != self.sha256:  # on a cluster's worker, perhaps
+        if self.code is None or not is_own(self.name):
+            return constructor
+        here = find_source(constructor)
+        if here is None or not here.is_known_as(self.code.sha256, self.code.code_sha256):  # on a cluster's worker
             raise UsageError(
                 f"The file of '{self.name}' is another version here than where the command was started."
                 " Put the same file everywhere, and start the command and the workers again."
@@ -107,11 +113,17 @@ def resolve(name: str) -> Activation:
     """Find the activation called ``name``: a built-in one, a class of `torch.nn`, or `module:Class`.
 
     The first two in any case and as torch spells them: ``gelu``, ``nn.GELU`` and ``GELU`` are one activation.
-    Modules in the current folder can be imported. A built-in one is found without torch.
+    Modules in the current folder can be imported. A built-in one is found without torch. ``NAME@beta=10`` is the same
+    function with a factor of its own on the gradient of what it learns.
 
     Raises:
         UsageError: if there is no such activation, or it does not turn a tensor into one of the same shape.
     """
+    function, at, factor = name.partition("@")
+    if at:
+        beta = _parse_factor(name, factor)
+        found = resolve(function)
+        return replace(found, name=join_factor(found.name, beta), beta=beta)
     built_in = _BY_KEY.get(_key(name))
     if built_in is not None:
         return built_in
@@ -120,7 +132,7 @@ def resolve(name: str) -> Activation:
         raise UsageError(f"There is no activation '{name}'. Name each with an --act of its own: {each}.")
     if is_own(name):
         constructor = import_own(name, "activation")
-        activation = Activation(name, name, "your own", name, sha256=hash_source(constructor))
+        activation = Activation(name, name, "your own", name, code=find_source(constructor))
     else:
         from torch import nn
 
@@ -134,6 +146,19 @@ def resolve(name: str) -> Activation:
         activation = Activation(name, name, "torch.nn", f"torch.nn:{name}")
     _try(activation, constructor)
     return activation
+
+
+def _parse_factor(name: str, factor: str) -> float:
+    """The number in what follows the ``@`` of a name; UsageError if there is none."""
+    key, _, number = factor.partition("=")
+    beta = -1.0
+    with contextlib.suppress(ValueError):
+        beta = float(number) if key == "beta" else beta
+    if not 0 <= beta <= sys.float_info.max:
+        raise UsageError(
+            f"'{name}' has no number from 0 as its factor on the gradient of what it learns: write it as NAME@beta=10."
+        )
+    return beta
 
 
 def _is_module_class(constructor: object) -> bool:
@@ -166,7 +191,7 @@ def resolve_class(constructor: type[nn.Module]) -> Activation:
         return resolve(name)
     kept = None if _leads_to(path, constructor) else constructor
     name = f"{constructor.__module__}:{name.rpartition('<locals>.')[2]}"  # without the function that defines it
-    activation = Activation(name, name, "your own", path, sha256=hash_source(constructor), constructor=kept)
+    activation = Activation(name, name, "your own", path, code=find_source(constructor), constructor=kept)
     _try(activation, constructor)
     return activation
 
@@ -229,8 +254,8 @@ class Architecture:
     """``module:Class``; called with (activation, shape, classes)."""
     smallest: int = 1
     """The least height and width of an image that it can take."""
-    sha256: str | None = None
-    """The digest of the file that defines a user's own network."""
+    code: Source | None = None
+    """What a user's own network is known by."""
 
     def load(self) -> Callable[..., Any]:
         """Import what makes it; UsageError if a user's own cannot be imported."""
@@ -266,7 +291,7 @@ def resolve_model(name: str) -> Architecture:
         constructor = import_own(name, "network")
         if not callable(constructor):
             raise UsageError(f"The network '{name}' cannot be called. Name a class or a function.")
-        return Architecture(name, name, "your own", name, sha256=hash_source(constructor))
+        return Architecture(name, name, "your own", name, code=find_source(constructor))
     if name not in ARCHITECTURES:
         raise UsageError(
             f"There is no model '{name}'.{did_you_mean(suggest_own(name, 'network'))}"

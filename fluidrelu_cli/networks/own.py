@@ -1,4 +1,4 @@
-"""A user's own classes and functions, named as module:attribute: imported, and identified by their file's digest.
+"""A user's own classes and functions, named as module:attribute: imported if they may be.
 
 And what helps with a wrong name or an error in them: the name that may be meant, the line where it happened.
 """
@@ -8,10 +8,8 @@ from __future__ import annotations
 import ast
 import contextlib
 import difflib
-import functools
-import hashlib
 import importlib
-import inspect
+import importlib.util
 import operator
 import os
 import re
@@ -78,6 +76,30 @@ def import_own(name: str, kind: str) -> Any:
         raise UsageError(f"The {kind} '{name}' cannot be imported ({one_line(error)}{line}).{advice}") from error
 
 
+def import_copy(name: str, file: Path) -> None:
+    """Import a file as the module of ``module:attribute``, in place of the one that would be found by that name.
+
+    Raises UsageError if it cannot be imported.
+    """
+    module = name.partition(":")[0]
+    spec = importlib.util.spec_from_file_location(module, file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{file} cannot be imported: its name has to end in .py.")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    imported = importlib.util.module_from_spec(spec)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(imported)
+    except (Exception, SystemExit) as error:  # whatever the copy does
+        reason = f"{one_line(error)}{find_line(error)}"
+        raise UsageError(
+            f"{file}, the copy of what was trained as '{name}', cannot be imported ({reason})."
+            " Install what it needs, or put it beside what it imports."
+        ) from error
+    sys.modules[module] = imported
+
+
 def find_line(error: BaseException) -> str:
     """Where in a user's own code an error happened, to follow its message: ", in mine.py line 7"; else nothing.
 
@@ -142,38 +164,3 @@ def _choose(attributes: str, defined: Sequence[str]) -> list[str]:
 def did_you_mean(names: Sequence[str]) -> str:
     """The question that follows a sentence about a wrong name; nothing without a name to suggest."""
     return f" Did you mean {' or '.join(names)}?" if names else ""
-
-
-def hash_source(code: Any) -> str | None:
-    """The SHA-256 of the file that defines a class or function; None if it was not written in Python.
-
-    In a notebook, which has no file, it is that of the class's own functions.
-
-    Raises UsageError if the file was changed since this process first asked: the code in use is then the old one.
-    """
-    while isinstance(code, functools.partial):
-        code = code.func
-    try:
-        file = inspect.getsourcefile(inspect.unwrap(code))
-        digest = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
-    except (OSError, TypeError):
-        return _hash_functions(code)
-    if _digests.setdefault(file, digest) != digest:  # in a process that lives on: a cluster's worker, a notebook
-        raise UsageError(
-            f"{file} was changed after it was imported."
-            " Start the program again; on a cluster, the workers; in a notebook, the kernel."
-        )
-    return digest
-
-
-_digests: dict[str | None, str | None] = {}
-"""The digest of each user's file when it was first used in this process."""
-
-
-def _hash_functions(code: Any) -> str | None:
-    functions = [code, *vars(code).values()] if inspect.isclass(code) else [code]
-    sources = []
-    for function in filter(inspect.isfunction, functions):
-        with contextlib.suppress(OSError, TypeError):  # as typed at Python's prompt
-            sources.append(inspect.getsource(function))
-    return hashlib.sha256("".join(sources).encode()).hexdigest() if sources else None

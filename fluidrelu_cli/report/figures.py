@@ -144,12 +144,14 @@ def _module(evidence: Evidence, activation: str) -> KernelFunctions:
 
     from fluidrelu_cli.networks.named import resolve
 
-    recorded = {run.provenance.activation_sha256 for run in evidence.runs if run.trial.activation == activation}
+    recorded = [run.provenance for run in evidence.runs if run.trial.activation == activation]
     try:
         resolved = resolve(activation)
     except FluidReluError as error:
         raise CannotDrawError(str(error).rstrip(".")) from error
-    if resolved.sha256 not in recorded:
+    if resolved.code is not None and not any(
+        resolved.code.is_known_as(each.activation_sha256, each.activation_code_sha256) for each in recorded
+    ):
         raise CannotDrawError("its source is not the one that was trained")
 
     def functions(parameters: Mapping[str, Array], v: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ class Ensemble:
                 _use_matrix_products(module)
             if trials[0].protocol.precision == "bf16":
                 _normalise_in_float32(module)
-        self.network = Network(module, networks[0].activation_layers)
+        self.network = replace(networks[0], module=module)
 
     def logits(self, images: Tensor) -> Tensor:
         """Float32 logits of shape (S, N, classes) for images of shape (S, N, C, H, W), one batch per network."""

@@ -16,7 +16,9 @@ from torch.nn import functional
 
 from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.data.load import load_dataset
+from fluidrelu_cli.networks.build import list_factors
 from fluidrelu_cli.networks.named import Activation, resolve_model
+from fluidrelu_cli.networks.source import record_sources
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Epoch, Parameters, Run
 from fluidrelu_cli.seeding import generator, make_deterministic, stream_seed
@@ -83,6 +85,11 @@ class Training:
     def parameters(self) -> list[Parameters]:
         """Each trial's learned parameters of its activations, as they are now."""
         return self._ensemble.copy_learned()
+
+    def betas(self) -> dict[str, float]:
+        """The factor on the gradient of what the activation learns, by the parameters' names; its layers are alike."""
+        factors = list_factors(self._ensemble.network, self._protocol)
+        return {parameter: factor for (_, parameter), factor in factors.items()}
 
     def digests(self) -> list[dict[str, Any]]:
         """Each trial's digests: of its initial weights, the order of its images so far, and the draws that augmented
@@ -194,8 +201,8 @@ def train_together(
     shared = replace(
         record_machine(device),
         batched_seeds=len(trials),
-        activation_sha256=activation.sha256,
-        model_sha256=resolve_model(protocol.model).sha256,
+        betas=training.betas(),
+        **record_sources(activation.code, resolve_model(protocol.model).code),
         data_sha256=dataset.sha256,
         test_images=len(dataset.test_labels),
         wall_seconds=round(time.perf_counter() - start, 4),

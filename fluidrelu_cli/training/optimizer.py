@@ -1,4 +1,4 @@
-"""Momentum SGD with the paper's beta, equations (7) and (8), and the schedules of the learning rate."""
+"""Momentum SGD with a factor on what activations learn, equations (7) and (8), and the learning rate's schedules."""
 
 from __future__ import annotations
 
@@ -9,38 +9,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fluidrelu_cli.networks.activations import ParametricActivation
-from fluidrelu_cli.networks.build import Network
+from fluidrelu_cli.networks.build import Network, list_factors
 from fluidrelu_cli.protocol import Protocol
 
 
 def build_optimizer(network: Network, parameters: Mapping[str, Tensor], protocol: Protocol) -> torch.optim.SGD:
-    """Momentum SGD in which the gradient of every ``a`` of a ParametricActivation is multiplied by beta.
+    """Momentum SGD in which the gradient of what an activation learns is multiplied by its factor beta.
 
     Equations (7) and (8): delta_a <- mu delta_a - eps beta sum dE/da, a <- a + delta_a. Multiplying the rate eps by
-    beta gives the same update as multiplying the gradient, and torch has a rate per group of parameters. PReLU's slopes
-    and other learned parameters have the plain rate. Weight decay applies only to the network's own weights. It would
-    pull an activation's parameters to 0, a value without special meaning there.
+    beta gives the same update as multiplying the gradient, and torch has a rate per group of parameters. Weight decay
+    applies only to the network's own weights. It would pull an activation's parameters to 0, a value without special
+    meaning there.
 
     Args:
-        network: whose layers say which parameters belong to activations.
+        network: whose activations say their factors (networks.build.list_factors).
         parameters: what to train, by the network's names; a stack of several networks has its own tensors.
         protocol: its learning rate, momentum, beta and weight decay.
     """
-    layers = {name: network.module.get_submodule(name) for name in network.activation_layers}
-    multiplied = {
-        ".".join(filter(None, (layer, name, "a")))
-        for layer, module in layers.items()
-        for name, part in module.named_modules()
-        if isinstance(part, ParametricActivation)
-    }
-    learned = {f"{layer}.{name}" for layer, module in layers.items() for name, _ in module.named_parameters()}
-    own = [parameters[name] for name in parameters if name not in learned]
+    factors = {".".join(name): factor for name, factor in list_factors(network, protocol).items()}
+    own = [parameters[name] for name in parameters if name not in factors]
     groups: list[dict[str, Any]] = [{"params": own, "weight_decay": protocol.weight_decay}]
-    for names, factor in ((learned - multiplied, 1.0), (multiplied, protocol.beta)):
-        mine = [parameters[name] for name in parameters if name in names]
-        if mine:
-            groups.append({"params": mine, "lr": protocol.lr * factor})
+    for factor in sorted(set(factors.values())):
+        mine = [parameters[name] for name in parameters if factors.get(name) == factor]
+        groups.append({"params": mine, "lr": protocol.lr * factor})
     return torch.optim.SGD(groups, lr=protocol.lr, momentum=protocol.momentum, fused=True)
 
 

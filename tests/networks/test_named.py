@@ -241,7 +241,8 @@ def test_an_importable_class_is_the_one_of_its_name(name: str) -> None:
     assert activation == resolve(f"own_activations:{name}")
     assert activation.travels
     assert activation.constructor is None
-    assert activation.sha256 == hashlib.sha256(OWN_MODULE.encode()).hexdigest()
+    assert activation.code is not None
+    assert activation.code.sha256 == hashlib.sha256(OWN_MODULE.encode()).hexdigest()
     assert pickle.loads(pickle.dumps(activation)) == activation
 
 
@@ -258,7 +259,9 @@ def test_a_local_class_and_one_of_main_are_kept_because_no_other_process_finds_t
         assert activation.name == name
         assert not activation.travels
         assert isinstance(activation.make(4), constructor)
-    assert resolve_class(Local).sha256 == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    code = resolve_class(Local).code
+    assert code is not None
+    assert code.sha256 == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 # Another process
@@ -419,12 +422,13 @@ def test_an_error_of_the_users_code_is_the_cause(name: str) -> None:
 def test_built_in_networks_resolve_to_themselves() -> None:
     for name, architecture in ARCHITECTURES.items():
         assert resolve_model(name) is architecture
-        assert architecture.sha256 is None
+        assert architecture.code is None
 
 
 @pytest.mark.usefixtures("own_module")
 def test_a_network_of_a_users_own_has_its_files_digest() -> None:
     architecture = resolve_model("own_activations:Plain")  # anything that can be called
     assert (architecture.name, architecture.source) == ("own_activations:Plain", "your own")
-    assert architecture.sha256 == hashlib.sha256(OWN_MODULE.encode()).hexdigest()
+    assert architecture.code is not None
+    assert architecture.code.sha256 == hashlib.sha256(OWN_MODULE.encode()).hexdigest()
     assert architecture.load() is import_own("own_activations:Plain", "network")

@@ -1,20 +1,15 @@
-"""A user's own classes and functions: found in the folder they work in, and identified by their file's digest."""
+"""A user's own classes and functions: found in the folder they work in."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import linecache
 import sys
-import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.own import hash_source, import_own, suggest_own
+from fluidrelu_cli.networks.own import import_copy, import_own, suggest_own
 from fluidrelu_cli.protocol import is_own
 
 OWN = """
@@ -168,48 +163,12 @@ def test_a_name_that_is_nearly_right_is_looked_up_without_an_import(name: str, k
     assert not [module for module in sys.modules if module.startswith("own_")]
 
 
-@pytest.mark.parametrize("name", ["Class", "Class.Inner", "function", "wrapped", "partial"])
-@pytest.mark.usefixtures("folder")
-def test_the_digest_is_that_of_the_defining_file(name: str) -> None:
-    """Also of what functools makes of a function: its numbers depend on that file as well."""
-    assert hash_source(import_own(f"own_code:{name}", "network")) == hashlib.sha256(OWN.encode()).hexdigest()
-
-
-def test_the_digest_of_a_class_in_a_package_is_its_modules(folder: Path) -> None:
-    inner = hashlib.sha256((folder / "own_package" / "inner.py").read_bytes()).hexdigest()
-    assert hash_source(import_own("own_package.inner:Class", "network")) == inner
-
-
-@pytest.mark.parametrize("code", [len, dict, 7, functools.partial(len)], ids=str)
-def test_what_was_not_written_in_python_has_no_digest(code: object) -> None:
-    assert hash_source(code) is None
-
-
-def test_code_that_was_changed_after_its_import_is_refused(folder: Path) -> None:
-    code = import_own("own_code:Class", "network")
-    assert hash_source(code) == hash_source(code)
-    (folder / "own_code.py").write_text(OWN + "\n")
-    with pytest.raises(UsageError) as caught:
-        hash_source(code)
-    assert str(caught.value) == (
-        f"{folder}/own_code.py was changed after it was imported."
-        " Start the program again; on a cluster, the workers; in a notebook, the kernel."
-    )
-
-
-def test_a_class_of_a_notebook_is_known_by_its_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A notebook's main module has no file; where each cell's source is, linecache knows."""
-    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
-
-    def run_cell(name: str, slope: float) -> type:
-        source = f"class Act:\n    def forward(self, v):\n        return {slope} * v\n"
-        monkeypatch.setitem(linecache.cache, name, (len(source), None, source.splitlines(keepends=True), name))
-        scope: dict[str, Any] = {"__name__": "__main__"}
-        exec(compile(source, name, "exec"), scope)
-        made: type = scope["Act"]
-        return made
-
-    first, same, other = (hash_source(run_cell(f"<cell {n}>", slope)) for n, slope in enumerate((0.1, 0.1, 0.2)))
-    assert first is not None
-    assert first == same != other
-    assert hash_source(type("Act", (), {"__module__": "__main__"})) is None  # nothing to be known by
+def test_a_copy_is_imported_in_place_of_the_module(folder: Path) -> None:
+    (folder / "kept.py").write_text(OWN.replace("class Class:", "class Class:\n    kept = True"))
+    import_copy("own_code:Class", folder / "kept.py")
+    assert import_own("own_code:Class", "activation").kept
+    (folder / "broken.py").write_text("\nimport own_nothing\n")
+    with pytest.raises(
+        UsageError, match=r"broken.py, the copy of what was trained as 'own_code:Class', cannot be impor"
+    ):
+        import_copy("own_code:Class", folder / "broken.py")

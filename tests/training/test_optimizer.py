@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fluidrelu_cli.networks.activations import FluidReLU
-from fluidrelu_cli.networks.build import Network, activation_parameters, build_model
+from fluidrelu_cli.networks.build import (
+    Network,
+    activation_parameters,
+    build_model,
+    find_factors,
+    list_factors,
+)
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import SETTINGS, Protocol
 from fluidrelu_cli.training.optimizer import build_optimizer, build_scheduler, rate_factor
@@ -118,14 +124,44 @@ class Mixed(nn.Module):
         return values
 
 
-def test_beta_reaches_an_a_within_a_users_activation(monkeypatch: pytest.MonkeyPatch) -> None:
+class Slow(FluidReLU):
+    """One with a factor of its own."""
+
+    beta = 3.0
+
+
+@pytest.mark.parametrize(
+    ("name", "betas"),
+    [
+        ("relu", {}),
+        ("fluid", {"a": 8.0}),
+        ("fluid@beta=2", {"a": 2.0}),
+        ("Slow", {"a": 3.0}),
+        ("Slow@beta=0", {"a": 0.0}),
+        ("prelu", {"weight": 1.0}),
+        ("PReLU@beta=0.5", {"weight": 0.5}),
+        ("Mixed", {"inner.a": 8.0, "slope": 1.0}),
+        ("Mixed@beta=1e+20", {"inner.a": 1e20, "slope": 1e20}),
+    ],
+)
+def test_a_factor_belongs_to_the_activation(
+    monkeypatch: pytest.MonkeyPatch, name: str, betas: dict[str, float]
+) -> None:
+    """The paper's functions have the protocol's; a name may have one of its own."""
     monkeypatch.setattr(nn, "Mixed", Mixed, raising=False)
-    network = build_model(Protocol(), resolve("Mixed"), 0, MNIST, 10)
+    monkeypatch.setattr(nn, "Slow", Slow, raising=False)
+    network = build_model(Protocol(), resolve(name), 0, MNIST, 10)
+    expected = {(f"activation{layer}", key): factor for layer in (1, 2) for key, factor in betas.items()}
+    assert list_factors(network, Protocol(beta=8.0)) == expected
     parameters = dict(network.module.named_parameters())
     optimizer = build_optimizer(network, parameters, Protocol(lr=0.5, beta=8.0))
     rates = {id(value): group["lr"] for group in optimizer.param_groups for value in group["params"]}
-    assert rates[id(parameters["activation1.inner.a"])] == 4.0
-    assert rates[id(parameters["activation1.slope"])] == rates[id(parameters["conv1.weight"])] == 0.5
+    assert {name: rates[id(parameters[".".join(name)])] for name in expected} == {
+        name: 0.5 * factor for name, factor in expected.items()
+    }
+    module = network.module.get_submodule("activation1")
+    earlier = {key: 8.0 if key.endswith("a") else 1.0 for key in betas}
+    assert find_factors(module, None, Protocol(beta=8.0), earlier=True) == earlier
 
 
 def test_beta_zero_keeps_a_fixed_while_the_weights_move() -> None:
