@@ -42,6 +42,7 @@ def set_up(checkout: Path, *variables: str) -> tuple[str, list[str], list[str]]:
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     *wanted, last = (checkout / "called").read_text().splitlines()
+    assert done.stdout.endswith("source .venv/bin/activate puts fluidrelu on the PATH of your shell.\n")
     return done.stdout, wanted, last.split()
 
 
