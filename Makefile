@@ -4,10 +4,14 @@ STUDY ?= paper
 N ?= 3
 # more than the two cores of a small machine: tests wait for processes that they start
 TEST_PROCESSES ?= 3
+# 1: torch without its CUDA libraries, which is all that Linux without an NVIDIA driver needs; on a Mac there is no other
+CPU ?= $(if $(shell nvidia-smi -L 2>/dev/null),0,1)
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 # batch size:epochs, the epochs well past those at which ReLU does as the paper's did
 CALIBRATED := 10:3 20:5 50:8 100:14
 ACTS := relu fluid prelu elu leaky-relu sigmoid tanh fluid-exp fluid-coth
@@ -26,13 +30,21 @@ COG := $(BIN)/cog -I docs -p 'import findings' --verbosity 1
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY)  ## Make the environment .venv (about 6 GB: torch comes with its CUDA libraries)
+setup: $(READY)  ## Make .venv: about 6 GB, under 2 without CUDA libraries (CPU=1, the default without an NVIDIA driver)
+	@echo 'source $(VENV)/bin/activate puts fluidrelu on the PATH of your shell.'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'Python 3.10 or newer is needed: name one with make PYTHON=...' >&2; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# 2.15.0+cpu satisfies the constraint 2.15.0; what has CUDA libraries already keeps them
+	@[ "$$(uname)$(CPU)" != Linux1 ] || $(PIP) show --quiet triton 2>/dev/null || { \
+		echo 'Looking for torch without CUDA libraries (CPU=0 installs it with them).'; \
+		sed -n 's/^\(torch[a-z]*==[^;]*\)/\1+cpu/p' constraints.txt | \
+			$(PIP) install --timeout 5 --retries 0 --no-deps --extra-index-url $(CPU_WHEELS) -r /dev/stdin 2>/dev/null || \
+			echo 'No package index at hand has it, so torch comes with them: .venv will take about 6 GB.'; \
+	}
+	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 
 reproduce: $(READY)  ## Train the paper's six trials and print its Table 2 beside yours

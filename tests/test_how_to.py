@@ -1,13 +1,17 @@
-"""The how-to pages, as a stranger follows them: in an empty folder, most with the package installed from its wheel."""
+"""The how-to pages, as a stranger follows them: in one folder, most with the package installed from its wheel."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import nbclient
@@ -16,16 +20,65 @@ import pandas as pd
 import pytest
 
 from fluidrelu_cli import read_study
+from fluidrelu_cli.protocol import Protocol
 
 ROOT = Path(__file__).parents[1]
 HOW_TO = ROOT / "docs" / "how-to"
+README = ROOT / "README.md"
 PAGES = [HOW_TO / f"{name}.md" for name in ("activation", "data", "network")]
+PROTOCOL_OPTIONS = {f"--{field.name.replace('_', '-')}" for field in fields(Protocol)}
+TYPE = """
+import runpy, shlex, sys
+from fluidrelu_cli.__main__ import main
+for line in sys.stdin:
+    sys.argv = shlex.split(line, comments=True)
+    print("$", line, file=sys.stderr)
+    try:
+        runpy.run_path(sys.argv[1], run_name="__main__") if sys.argv[0] == "python" else main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
 
 
 def find_blocks(page: Path) -> list[tuple[str, str]]:
     """A page's blocks of code, each with its language."""
     text = page.read_text(encoding="utf-8")
     return re.findall(r"^```(python|sh)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def find_lines(page: Path) -> list[str]:
+    """A page's lines for a shell."""
+    return "".join(block for kind, block in find_blocks(page) if kind == "sh").replace("\\\n", "").splitlines()
+
+
+def find_studies(page: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The studies that a page trains, each with what its protocol is made from."""
+    for words in (shlex.split(line, comments=True) for line in find_lines(page)):
+        if words[:2] in (["fluidrelu", "train"], ["fluidrelu", "repeat"]):
+            options = dict(itertools.pairwise(words))
+            yield options.get("--study", "local"), {name: options[name] for name in PROTOCOL_OPTIONS & options.keys()}
+    code = "".join(block for kind, block in find_blocks(page) if kind == "python")
+    yield from ((study, {"page": page.stem}) for study in set(re.findall(r'compare\(.*study="(.*?)"', code)))
+
+
+def find_files(page: Path) -> set[str]:
+    """The files that a page has its reader write, and those that these write."""
+    code = "".join(block for kind, block in find_blocks(page) if kind == "python")
+    return {*re.findall(r"^# (\w+\.py)$", code, flags=re.MULTILINE), *re.findall(r'"([\w-]+\.\w+)"', code)}
+
+
+def test_pages_can_be_followed_in_any_order_in_one_folder() -> None:
+    """A study has one protocol and a file one page; what the README's commands name is made by a how-to page."""
+    pages = [*PAGES, HOW_TO / "python.md"]
+    protocols = dict[str, dict[str, str]]()
+    for page in [README, *pages]:
+        for study, protocol in find_studies(page):
+            assert protocols.setdefault(study, protocol) == protocol, f"{page.name}: {study}"
+    files = [name for page in pages for name in find_files(page)]
+    assert len(files) == len(set(files)), files
+    for own in re.findall(r"(\w+):[A-Z]\w*|(\w+\.npz)", "\n".join(find_lines(README))):
+        assert (own[1] or f"{own[0]}.py") in files
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +89,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """
     folder = tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)]
-    subprocess.run([*pip, *build], check=True, capture_output=True)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     venv.create(folder / "venv", symlinks=True)
     [wheel] = folder.glob("*.whl")
     install = ["--python", str(folder / "venv" / "bin" / "python"), "install", "--no-deps", "--no-index", str(wheel)]
@@ -50,15 +103,19 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_commands_of_a_page_do_what_it_says(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    blocks = find_blocks(page)
-    for kind, block in blocks:
-        if kind == "python":
-            (tmp_path / block.splitlines()[0].removeprefix("# ")).write_text(block, encoding="utf-8")
-    script = "\n".join(["set -e", *(block for kind, block in blocks if kind == "sh")])
+def test_the_commands_of_the_pages_do_what_they_say(environment: dict[str, str], tmp_path: Path) -> None:
+    """The last page first, and after the pages the README's line; in one process, which imports torch once."""
+    lines = list[str]()
+    for page in reversed(PAGES):
+        for kind, block in find_blocks(page):
+            if kind == "python":
+                (tmp_path / block.splitlines()[0].removeprefix("# ")).write_text(block, encoding="utf-8")
+        lines.extend(find_lines(page))
+    [own] = [line for line in find_lines(README) if ".npz" in line]
+    lines.append(own.replace("-n 10", "-n 1 --epochs 3"))
+    script = "\n".join(lines)
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        ["python", "-c", TYPE], cwd=tmp_path, env=environment, input=script, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     studies = [path.parent for path in (tmp_path / "results").rglob("study.json")]
@@ -71,10 +128,14 @@ def test_the_commands_of_a_page_do_what_it_says(page: Path, environment: dict[st
 
 
 @pytest.mark.slow
-def test_the_package_is_not_the_checkout(environment: dict[str, str], tmp_path: Path) -> None:
-    command = ["python", "-c", "import fluidrelu_cli; print(fluidrelu_cli.__file__)"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    assert not Path(done.stdout.strip()).is_relative_to(ROOT)
+def test_the_command_and_the_package_are_not_the_checkout(environment: dict[str, str], tmp_path: Path) -> None:
+    script = 'fluidrelu --version; python -c "import fluidrelu_cli; print(fluidrelu_cli.__file__)"'
+    done = subprocess.run(
+        ["sh", "-ec", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    version, file = done.stdout.splitlines()
+    assert version.startswith("fluidrelu ")
+    assert not Path(file).is_relative_to(ROOT)
 
 
 @pytest.fixture
