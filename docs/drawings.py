@@ -28,10 +28,11 @@ NAMES = (*FIGURES, "learning-rate")
 
 def draw_rates() -> Figure:
     """Accuracy by learning rate, each seed and the mean with its interval."""
-    figure = Figure(figsize=(plots.WIDTH, 3.6), layout="constrained")
+    figure = plots.make_figure(0.8, 2.8)
     ax = figure.subplots()
     rates = findings.rates()
-    for colour, shift, activation in (("C0", 0.97, "relu"), ("C1", 1.03, "fluid")):  # side by side
+    for shift, activation in ((0.97, "relu"), (1.03, "fluid")):  # side by side
+        colour = plots.COLOURS[activation]
         places = [float(rate) * shift for rate in RATES]
         for place, rate in zip(places, RATES, strict=True):
             seeds = findings.finals(f"learning-rate/{rate}", activation, activation)["test_accuracy"]

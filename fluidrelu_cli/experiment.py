@@ -119,7 +119,7 @@ def prepare(
     _refuse_useless_beta(study.protocol, activations, earlier, {name: each.betas for name, each in records.items()})
     notes = _describe_size(study.protocol, len(dataset.train_labels), dataset.classes)
     notes += describe_network(study.protocol, dataset.image_shape, dataset.classes)
-    notes += (habit for activation in activations for habit in describe_habits(activation))
+    notes += (habit for activation in activations for habit in describe_habits(activation).values())
     notes += _describe_betas(activations, {name: record.betas or {} for name, record in records.items()})
     sources = {code.sha256: code for code in (model, *(activation.code for activation in activations)) if code}
     return Experiment(

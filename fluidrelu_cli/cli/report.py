@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,14 @@ def report(
     explain: Annotated[
         bool, typer.Option("--explain", help="Say below each table what its columns mean.", rich_help_panel=SHOWN)
     ] = False,
+    width: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw figures for print, as wide as a paper's column: 85mm, 8.5cm, 3.35in.",
+            show_default=False,
+            rich_help_panel=SHOWN,
+        ),
+    ] = None,
     trust: TrustOption = False,
 ) -> None:
     """Compare the activations of a study.
@@ -88,10 +97,11 @@ def report(
     from fluidrelu_cli.report.compose import build_document, illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
 
+    inches = None if width is None else _parse_width(width)
     evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
     with Spinner(open_stderr(), "Drawing the figures"):
-        document = illustrate(build_document(evidence), kinds)
+        document = illustrate(build_document(evidence), kinds, inches)
     folder = evidence.study.folder / "report"
     failed = _write_first(lambda: write_report(document, folder))
     for note in document.notes:
@@ -103,7 +113,25 @@ def report(
         show_text(FORMATS[output](document))
     if failed:
         raise typer.Exit(failed)
-    say(f"Written: {folder / 'report.html'}, with tables and figures in the same folder.")
+    hint = " --explain adds here what the columns mean." if output == "table" and not explain else ""
+    say(f"Written: {folder / 'report.html'}, with tables and figures in the same folder.{hint}")
+
+
+MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
+NARROWEST, WIDEST = 40.0, 500.0
+"""Widths of a figure in millimetres."""
+
+
+def _parse_width(text: str) -> float:
+    """A width such as 85mm in inches; UsageError if it is none, or nothing could be read at it."""
+    written = re.fullmatch(r"(\d+(?:\.\d+)?) ?(mm|cm|in)", text.strip(), re.ASCII)
+    width = float(written[1]) * MILLIMETRES[written[2]] if written else 0.0
+    if not NARROWEST <= width <= WIDEST:
+        raise UsageError(
+            f"--width {text} is no width from {NARROWEST:g} mm to {WIDEST:g} mm: write it with its unit, as 85mm, 8.5cm"
+            " or 3.35in."
+        )
+    return width / MILLIMETRES["in"]
 
 
 def _write_first(write: Callable[[], object]) -> int:

@@ -1,7 +1,8 @@
-"""The built-in activations that learn something, as numpy functions: what reports draw, without torch.
+"""The built-in activations as numpy functions: what reports draw, without torch.
 
-Each function is ``(v, parameter) -> f``, of arrays that broadcast against each other, computed in float64. The formulas
-are those of :mod:`fluidrelu_cli.networks.activations`, and gamma = v / (2 exp(a)) as there.
+Each function is ``(v) -> f``, or ``(v, parameter) -> f`` if it learns, of arrays that broadcast against each other,
+computed in float64. The formulas are those of :mod:`fluidrelu_cli.networks.activations`, where gamma = v / (2 exp(a)),
+and torch's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-Curve = Callable[[ArrayLike, ArrayLike], Array]
+Curve = Callable[..., Array]
 
 A_LIMIT = 88.5
 """a acts as clamped to ±A_LIMIT, within which exp(-a) is a float32 number. At the ends the function has reached
@@ -53,11 +54,49 @@ def prelu(v: ArrayLike, slope: ArrayLike) -> Array:
     return np.where(v >= 0, v, np.asarray(slope, np.float64) * v)
 
 
+def relu(v: ArrayLike) -> Array:
+    """``max(0, v)``."""
+    return np.maximum(np.asarray(v, np.float64), 0)
+
+
+def elu(v: ArrayLike) -> Array:
+    """Clevert et al. 2016: ``v`` for v >= 0, ``exp(v) - 1`` for v < 0."""
+    v = np.asarray(v, np.float64)
+    return np.where(v >= 0, v, np.expm1(np.minimum(v, 0)))
+
+
+def leaky_relu(v: ArrayLike) -> Array:
+    """Maas et al. 2013: ``v`` for v >= 0, ``0.01 v`` for v < 0."""
+    return prelu(v, 0.01)
+
+
+def sigmoid(v: ArrayLike) -> Array:
+    """``1 / (1 + exp(-v))``, exact in both tails."""
+    values: Array = np.exp(-np.logaddexp(0, -np.asarray(v, np.float64)))
+    return values
+
+
+def tanh(v: ArrayLike) -> Array:
+    """The hyperbolic tangent."""
+    values: Array = np.tanh(np.asarray(v, np.float64))
+    return values
+
+
 def _split(v: ArrayLike, a: ArrayLike) -> tuple[Array, Array]:
     """The input in float64, and -gamma where it is negative, 0 elsewhere."""
     v = np.asarray(v, np.float64)
     return v, np.maximum(-v, 0) * np.exp(-np.clip(np.asarray(a, np.float64), -A_LIMIT, A_LIMIT)) / 2
 
 
-CURVES: Mapping[str, Curve] = {"fluid": fluid, "fluid-exp": fluid_exp, "fluid-coth": fluid_coth, "prelu": prelu}
+CURVES: Mapping[str, Curve] = {
+    "relu": relu,
+    "fluid": fluid,
+    "prelu": prelu,
+    "elu": elu,
+    "leaky-relu": leaky_relu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "fluid-exp": fluid_exp,
+    "fluid-coth": fluid_coth,
+}
 """By the activation's name."""

@@ -6,7 +6,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fluidrelu_cli.networks.named import Activation
 
@@ -30,18 +30,22 @@ def trying() -> Iterator[None]:
         yield
 
 
-def describe_habits(activation: Activation) -> list[str]:
-    """A sentence for each habit: it stops gradients, draws random numbers, looks at other units, is linear, and so on.
+Habit = Literal["stops gradients", "changes", "looks at others", "is linear", "has unused parameters"]
+
+
+def describe_habits(activation: Activation) -> dict[Habit, str]:
+    """A sentence for each habit that it has.
 
     There is none on what cannot be tried. Torch's random numbers go on afterwards as if nothing had been drawn.
     """
-    habits: list[str] = []
+    habits: dict[Habit, str] = {}
     with trying():
-        habits.extend(_find_habits(activation.make(4)))
-    return [f"{activation.name} {habit}" for habit in habits]
+        for habit, said in _find_habits(activation.make(4)):
+            habits[habit] = f"{activation.name} {said}"
+    return habits
 
 
-def _find_habits(module: nn.Module) -> Iterator[str]:
+def _find_habits(module: nn.Module) -> Iterator[tuple[Habit, str]]:
     import torch
 
     def apply(values: Tensor) -> Tensor:
@@ -55,29 +59,32 @@ def _find_habits(module: nn.Module) -> Iterator[str]:
     if result.requires_grad:
         (result * torch.randn_like(result)).sum().backward()  # type: ignore[no-untyped-call]
     if trained.grad is None or not trained.grad.any():
-        yield "passes no gradient back, so the layers before it never learn: it needs a slope that is not 0 everywhere."
+        slope = "so the layers before it never learn: it needs a slope that is not 0 everywhere."
+        yield "stops gradients", f"passes no gradient back, {slope}"
     first, *others = (apply(v) for _ in range(8))
     if not all(_are_close(first, other) for other in others):
         yield (
+            "changes",
             "gives different values for the same input while it trains (it draws random numbers or keeps a state), so"
-            " its runs differ for that reason, too."
+            " its runs differ for that reason, too.",
         )
         return  # what follows compares outputs
     half = torch.rand_like(v) < 0.5
     changed = [(apply(torch.where(which, 10 * w, v)), ~which) for which in (half, ~half)]
     if not all(_are_close(result[kept], first[kept]) for result, kept in changed):
-        yield "does not act on each unit alone: its value at one unit depends on others."
+        yield "looks at others", "does not act on each unit alone: its value at one unit depends on others."
     may_be_linear = _is_linear(apply, v, w)
     with torch.no_grad():
         for parameter in module.parameters():  # a learned slope may only start where the function is linear
             parameter.uniform_(-1, 1)
     if may_be_linear and _is_linear(apply, v, w):
-        yield "is linear, so the network's only non-linearity is its pooling, if it has any."
+        yield "is linear", "is linear, so the network's only non-linearity is its pooling, if it has any."
     if (result := apply(v)).requires_grad:
         result.sum().backward()  # type: ignore[no-untyped-call]
     unused = find_unused(module)
     if unused:
-        yield f"never learns {unused}: use it in forward so that a gradient reaches it, or leave it out."
+        advice = "use it in forward so that a gradient reaches it, or leave it out."
+        yield "has unused parameters", f"never learns {unused}: {advice}"
 
 
 def find_unused(module: nn.Module) -> str:

@@ -35,13 +35,20 @@ def build_document(evidence: Evidence) -> Document:
     )
 
 
-def illustrate(document: Document, kinds: Sequence[str]) -> Document:
-    """The document with its pictures drawn, as files of these kinds, and a note on each that cannot be drawn."""
-    with plots.style():
+def illustrate(document: Document, kinds: Sequence[str], width: float | None = None) -> Document:
+    """The document with its pictures drawn, as files of these kinds, and a note on each that cannot be drawn.
+
+    Args:
+        document: the report.
+        kinds: endings of files.
+        width: of every figure, in inches, where it is to be printed.
+    """
+    with plots.style(width):
         drawn = [_draw(picture, kinds) for picture in document.pictures]
+        lacking = [note for picture in document.pictures for note in picture.explain_left_out()]
     drawings = tuple(drawing for drawing in drawn if isinstance(drawing, Drawing))
     notes = (note for note in drawn if isinstance(note, str))
-    return replace(document, drawings=drawings, notes=(*document.notes, *notes))
+    return replace(document, drawings=drawings, notes=(*document.notes, *notes, *lacking))
 
 
 def _draw(picture: Picture, kinds: Sequence[str]) -> Drawing | str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,8 @@ class Picture:
     caption: str
     draw: Callable[[], Figure]
     """May raise anything, for it may run a user's own activation; CannotDrawError has the reason in words."""
+    explain_left_out: Callable[[], Sequence[str]] = tuple
+    """What the figure lacks of what could be in it, in sentences; asked for when it is drawn."""
 
 
 @dataclass(frozen=True)

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fluidrelu_cli.analysis import inference
 from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.networks.curves import CURVES
+from fluidrelu_cli.networks.named import ACTIVATIONS
+from fluidrelu_cli.networks.probing import Habit, describe_habits
 from fluidrelu_cli.protocol import file_stem
-from fluidrelu_cli.report import learning_plots, plots, tables
-from fluidrelu_cli.report.document import CannotDrawError, Picture
+from fluidrelu_cli.report import learning_plots, plots, tables, wording
+from fluidrelu_cli.report.document import CannotDrawError, Picture, explain
 from fluidrelu_cli.report.evidence import Evidence
-from fluidrelu_cli.report.learning_plots import SEEDS_SHOWN, Array, KernelFunctions
+from fluidrelu_cli.report.learning_plots import SEEDS_SHOWN, Array, KernelFunctions, Traced, trace
 
 FEWEST_FOR_SETS = 6
 """Fewer runs have fewer than 20 sets of three, too few for a distribution."""
 
 
 def draw_accuracies(evidence: Evidence) -> Iterator[Picture]:
-    published = evidence.published if evidence.follows_published else None
+    published, baseline = evidence.published if evidence.follows_published else None, tables.label(evidence.baseline)
     yield Picture(
         "accuracies",
-        "One dot per seed. The interval is Student's, of the mean.",
-        lambda: plots.figure_of(plots.accuracies(evidence.summary, evidence.finals, published)),
+        f"One dot per seed. The interval is Student's, of the mean. The dotted line is {baseline}'s mean.",
+        lambda: plots.figure_of(
+            plots.accuracies(
+                evidence.summary, evidence.finals, _colours(evidence), published, baseline=evidence.baseline
+            )
+        ),
     )
 
 
@@ -35,7 +43,7 @@ def draw_differences(evidence: Evidence) -> Iterator[Picture]:
             "differences",
             "One dot per seed: both of its runs start from the same weights and see the same batches. The intervals are"
             " not adjusted for the number of comparisons; the verdict goes by the adjusted p-values.",
-            lambda: plots.figure_of(plots.differences(evidence.finals, evidence.comparisons, evidence.order)),
+            lambda: plots.figure_of(plots.differences(evidence.finals, evidence.comparisons, _colours(evidence))),
         )
 
 
@@ -55,16 +63,37 @@ def draw_best_of_three(evidence: Evidence) -> Iterator[Picture]:
         yield Picture(
             "best-of-three",
             "What a table of three runs could have said: the best and the worst of all sets of three of our runs.",
-            lambda: plots.best_of_three(evidence.distributions, published),
+            lambda: plots.best_of_three(evidence.distributions, _colours(evidence), published),
         )
 
 
 def draw_learning_curves(evidence: Evidence) -> Iterator[Picture]:
+    def draw() -> Figure:
+        runs, colours = evidence.run_table, _colours(evidence)
+        if runs["activation"].nunique() > learning_plots.TOGETHER:
+            return learning_plots.many_learning_curves(runs, colours, evidence.baseline)
+        return plots.figure_of(learning_plots.learning_curves(runs, colours, evidence.baseline)[0])
+
     yield Picture(
         "learning-curves",
         "The first epoch's training loss is a mean over the whole epoch, from its first step on.",
-        lambda: plots.figure_of(learning_plots.learning_curves(evidence.run_table, evidence.order)[0]),
+        draw,
     )
+
+
+def draw_learning_differences(evidence: Evidence) -> Iterator[Picture]:
+    if (evidence.comparisons["n"] > 0).any() and evidence.protocol.epochs > 1:
+        yield Picture(
+            "learning-differences",
+            "Each epoch's interval is Student's, as if that epoch alone had been looked at. A run's result is its last"
+            " epoch's accuracy.",
+            lambda: learning_plots.learning_differences(evidence.run_table, _colours(evidence), evidence.baseline),
+        )
+
+
+def draw_functions(evidence: Evidence) -> Iterator[Picture]:
+    functions = _Functions(evidence)
+    yield Picture("functions", functions.caption, functions.draw, functions.explain_left_out)
 
 
 def draw_learned(evidence: Evidence) -> Iterator[Picture]:
@@ -98,10 +127,18 @@ FIGURES: tuple[Callable[[Evidence], Iterator[Picture]], ...] = (
     draw_forest,
     draw_best_of_three,
     draw_learning_curves,
+    draw_learning_differences,
+    draw_functions,
     draw_learned,
     draw_figure1,
 )
 """In the order in which they are seen."""
+
+
+def _colours(evidence: Evidence) -> dict[str, str]:
+    """Each activation's colour, whatever the baseline is, in the order in which they are shown."""
+    colours = plots.pick_colours(inference.arrange(evidence.order, list(evidence.study.asked)))
+    return {name: colours[name] for name in evidence.order}
 
 
 def _draw_parameters(evidence: Evidence, activation: str) -> Figure:
@@ -112,8 +149,80 @@ def _draw_parameters(evidence: Evidence, activation: str) -> Figure:
 def _draw_functions(evidence: Evidence, activation: str) -> Figure:
     """Raises CannotDrawError: a user's own activation may not be what it was."""
     parameters = _shown_parameters(evidence, activation)
-    functions = _curves(activation) if activation in CURVES else _module(evidence, activation)
-    return learning_plots.learned_functions(parameters, evidence.count_seeds(activation), functions)
+    functions, colour = _find_functions(evidence, activation), _colours(evidence)[activation]
+    return learning_plots.learned_functions(parameters, evidence.count_seeds(activation), functions, colour)
+
+
+class _Functions:
+    """The functions of a study's activations, as far as they can be drawn."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._trained = [name for name in evidence.order if evidence.count_seeds(name)]
+
+    @property
+    def caption(self) -> str:
+        """How to read the figure."""
+        built_in = [name for name in self._trained if name in ACTIVATIONS]
+        formulas = " ".join(ACTIVATIONS[name].formula for name in built_in)
+        caption = "Above each function, below its derivative."
+        if "|" in formulas:
+            caption += " v | g(v) is v for v ≥ 0 and g(v) for v < 0."
+        if "γ" in formulas:
+            caption += " γ is v / (2 exp(a)), and a is learned."
+        if any(self._evidence.count_seeds(name) > SEEDS_SHOWN for name in self._evidence.learners):
+            caption += f" What was learned is that of the first {SEEDS_SHOWN} seeds, after the last epoch."
+        return caption
+
+    @cached_property
+    def _traced(self) -> dict[str, tuple[Traced, Traced | None] | str]:
+        return {name: self._try_to_trace(name) for name in self._trained}
+
+    def _try_to_trace(self, activation: str) -> tuple[Traced, Traced | None] | str:
+        """Its functions at the end and, if it learns, at the start; or why they cannot be drawn."""
+        try:
+            return self._trace(activation)
+        except (Exception, SystemExit) as error:  # whatever the user's own code does
+            return explain(error)
+
+    def _trace(self, activation: str) -> tuple[Traced, Traced | None]:
+        functions = _find_functions(self._evidence, activation)
+        parameters = self._evidence.parameters(activation, SEEDS_SHOWN)
+        if parameters.empty:
+            return trace(partial(functions, {})), None
+
+        def trace_epoch(epoch: int) -> Traced:
+            layers = [
+                trace(partial(functions, {str(name): group["value"].to_numpy() for name, group in mine}))
+                for mine in (
+                    layer.sort_values("kernel").groupby("parameter")
+                    for _, layer in parameters[parameters["epoch"] == epoch].groupby(["seed", "layer"])
+                )
+            ]
+            return Traced(np.hstack([each.values for each in layers]), np.hstack([each.slopes for each in layers]))
+
+        return trace_epoch(parameters["epoch"].max()), trace_epoch(0)
+
+    def draw(self) -> Figure:
+        """Raises CannotDrawError if there is none to draw."""
+        drawn = {name: traced for name, traced in self._traced.items() if not isinstance(traced, str)}
+        if not drawn:
+            raise CannotDrawError("; ".join(dict.fromkeys(map(str, self._traced.values()))))
+        titles = {name: plots.name_baseline(name, self._evidence.baseline) for name in drawn}
+        formulas = {name: ACTIVATIONS[name].formula.replace("-", "−") for name in drawn if name in ACTIVATIONS}
+        return learning_plots.activation_functions(
+            {name: learned for name, (learned, _) in drawn.items()},
+            {name: start for name, (_, start) in drawn.items() if start is not None},
+            {name: f"{title}\n{formulas[name]}" if name in formulas else title for name, title in titles.items()},
+            _colours(self._evidence),
+        )
+
+    def explain_left_out(self) -> list[str]:
+        """A sentence on each activation that cannot be drawn, if others can."""
+        reasons = {name: reason for name, reason in self._traced.items() if isinstance(reason, str)}
+        if len(reasons) == len(self._traced):
+            return []
+        return [wording.not_in_figure("functions", name, reason) for name, reason in reasons.items()]
 
 
 def _shown_parameters(evidence: Evidence, activation: str) -> pd.DataFrame:
@@ -124,14 +233,23 @@ def _shown_parameters(evidence: Evidence, activation: str) -> pd.DataFrame:
     return parameters
 
 
-def _curves(activation: str) -> KernelFunctions:
-    """A built-in activation's functions: without torch, which takes longer to import than a report."""
+def _find_functions(evidence: Evidence, activation: str) -> KernelFunctions:
+    """A built-in activation's without torch, which takes longer to import than a report; CannotDrawError if not."""
+    return _curves(activation) if activation in CURVES else _module(evidence, activation)
 
+
+def _curves(activation: str) -> KernelFunctions:
     def functions(parameters: Mapping[str, Array], v: Array) -> Array:
-        [values] = parameters.values()
-        return CURVES[activation](v[:, None], values)
+        return CURVES[activation](v[:, None], *parameters.values())
 
     return functions
+
+
+NO_FUNCTION: Mapping[Habit, str] = {
+    "changes": "it gives different values for the same input while it trains",
+    "looks at others": "it does not act on each unit alone",
+}
+"""Why an activation with such a habit has no curve."""
 
 
 def _module(evidence: Evidence, activation: str) -> KernelFunctions:
@@ -153,10 +271,16 @@ def _module(evidence: Evidence, activation: str) -> KernelFunctions:
         resolved.code.is_known_as(each.activation_sha256, each.activation_code_sha256) for each in recorded
     ):
         raise CannotDrawError("its source is not the one that was trained")
+    habits = describe_habits(resolved)
+    for habit, reason in NO_FUNCTION.items():
+        if habit in habits:
+            raise CannotDrawError(reason)
 
     def functions(parameters: Mapping[str, Array], v: Array) -> Array:
-        kernels = max(map(len, parameters.values()))
-        module = resolved.make(kernels).eval()
+        kernels = max(map(len, parameters.values()), default=1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the same figure is the same file
+            module = resolved.make(kernels).eval()
         if set(dict(module.named_parameters())) != set(parameters):
             raise CannotDrawError(f"{activation} does not have what was recorded: {', '.join(parameters)}")
         with torch.no_grad():

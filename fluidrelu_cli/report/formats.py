@@ -31,8 +31,6 @@ def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | st
         notes = section.footnotes if explain else section.remarks
         if notes:
             yield from (*notes, "")
-    if not explain:
-        yield "--explain adds what the columns mean."
 
 
 def to_markdown(document: Document) -> str:

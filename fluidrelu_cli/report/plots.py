@@ -6,9 +6,10 @@ They are narrow and their panels stand one above the other, so that they can be 
 from __future__ import annotations
 
 import io
+import itertools
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,47 +19,94 @@ import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import get_registered_canvas_class
+from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from fluidrelu_cli.analysis.published import Published
 from fluidrelu_cli.networks.curves import fluid
-from fluidrelu_cli.report.tables import label
+from fluidrelu_cli.report.tables import difference, label
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999", "#F0E442")
-"""Colours that colour-blind readers can tell apart (Okabe and Ito 2008)."""
+COLOURS: Mapping[str, str] = {
+    "relu": "#0072B2",
+    "fluid": "#D55E00",
+    "prelu": "#009E73",
+    "elu": "#882255",
+    "leaky-relu": "#999933",
+    "sigmoid": "#332288",
+    "tanh": "#777777",
+    "fluid-exp": "#8A3D00",
+    "fluid-coth": "#EAA36B",
+}
+"""The built-in activations', the same in every study: of the colours that colour-blind readers can tell apart by Okabe
+and Ito (2008) and by Tol (2021)."""
+
+MORE_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")
+"""Those of the same kind that other activations get first; what follows are shades."""
+
+WIDTH = 5.6
+"""Of every figure that nobody asked for in another width, in inches."""
 
 STYLE: dict[Any, Any] = {
     "axes.grid": True,
-    "axes.prop_cycle": cycler(color=OKABE_ITO),
+    "axes.prop_cycle": cycler(color=(*COLOURS.values(), *MORE_COLOURS)),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
     "figure.dpi": 150,
+    "figure.figsize": (WIDTH, 4),
     "font.size": 10,
     "grid.alpha": 0.3,
     "legend.frameon": False,
+    "pdf.fonttype": 42,  # TrueType, as journals ask for: letters stay letters
     "svg.hashsalt": "fluidrelu",  # the same figure is then the same file
     "text.parse_math": False,  # a name may have a $
 }
 
-WIDTH = 5.6
-"""Of every figure, in inches."""
+PRINT: dict[Any, Any] = {
+    "axes.linewidth": 0.6,
+    "figure.dpi": 300,
+    "font.size": 8.5,
+}
+"""What differs in a figure of the width that a paper has room for: all its text has 7 to 9 points."""
 
 FIGURE1_A = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 FAR = 2
 """An activation whose mean error is so many times the best one's is beyond the axis of accuracies, and said to be."""
 
-SYMLOG_FROM, SYMLOG_LINEAR = 0.02, 0.002
-"""Differences larger than the one are drawn on an axis that is linear up to the other, and logarithmic beyond."""
+FAR_DIFFERENCE, FAR_TIMES = 0.02, 8
+"""Differences larger than the one, and so many times those of the nearer third, would make points of these: they are
+beyond the axis, and said to be."""
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The look of every figure, whatever a matplotlibrc, perhaps of a stranger's folder, says."""
+def style(width: float | None = None) -> Iterator[None]:
+    """The look of every figure, whatever a matplotlibrc, perhaps of a stranger's folder, says.
+
+    Args:
+        width: of every figure, in inches, where it is to be printed.
+    """
     plain = {name: value for name, value in mpl.rcParamsDefault.items() if "backend" not in name}
-    with mpl.rc_context({**plain, **STYLE}):
+    printed = {} if width is None else {**PRINT, "figure.figsize": (width, 4)}
+    with mpl.rc_context({**plain, **STYLE, **printed}):
         yield
+
+
+def make_figure(text: float, panels: float = 0) -> Figure:
+    """An empty figure as wide as the style says.
+
+    Args:
+        text: the height of its text and of rows that have names, in inches.
+        panels: the height of its panels, where it is as wide as usual; they keep their shape, within limits.
+    """
+    width = mpl.rcParams["figure.figsize"][0]
+    return Figure(figsize=(width, text + panels * min(max(width / WIDTH, 0.7), 1.5)), layout="constrained")
+
+
+def fit(width: float, least: int, most: int) -> int:
+    """How many columns of at least so many inches a figure has room for, within limits."""
+    return min(max(int(mpl.rcParams["figure.figsize"][0] / width), least), most)
 
 
 METADATA: Mapping[str, dict[str, Any]] = {
@@ -92,66 +140,90 @@ def figure_of(drawn: Axes | Figure) -> Figure:
     return figure
 
 
-def pick_colours(order: Sequence[str]) -> dict[str, str]:
-    """Each activation's colour, the same in every figure."""
-    return {name: f"C{index}" for index, name in enumerate(order)}
+def pick_colours(activations: Iterable[str]) -> dict[str, str]:
+    """Each activation's colour, no two the same: a built-in one's own, and for the others what is left, in order."""
+    others = _other_colours()
+    return {name: COLOURS[name] if name in COLOURS else next(others) for name in activations}
+
+
+def _other_colours() -> Iterator[str]:
+    yield from MORE_COLOURS
+    hues = to_rgba_array([*MORE_COLOURS, *(COLOURS[name] for name in COLOURS if "fluid" not in name)])[:, :3]
+    for step in itertools.count(1):
+        for end in (0, 1):  # darker, then lighter
+            yield from map(to_hex, end + (hues - end) * 0.5**step)
+
+
+def name_baseline(activation: str, baseline: str | None) -> str:
+    """What figures call an activation; the one that others are compared with is said to be that."""
+    return f"{label(activation)}, baseline" if activation == baseline else label(activation)
 
 
 def figure1(ax: Axes | None = None) -> Axes:
     """The paper's Figure 1: equation (4) for several a, between its limits ReLU and identity."""
-    ax = ax or Figure(figsize=(WIDTH, 4), layout="constrained").subplots()
+    ax = ax or make_figure(0.8, 3.2).subplots()
     v = np.linspace(-8, 2, 401)
     ax.plot(v, v, color="black", linestyle=":", linewidth=1, label="a → ∞: identity")
     shades = mpl.colormaps["viridis"](np.linspace(0.9, 0.0, len(FIGURE1_A)))
     for a, colour in zip(reversed(FIGURE1_A), reversed(shades), strict=True):
         ax.plot(v, fluid(v, a), color=colour, label=f"a = {a:g}".replace("-", "−"))
     ax.plot(v, np.maximum(v, 0), color="black", linestyle="--", linewidth=1, label="a → −∞: ReLU")
-    ax.set(xlabel="input v", ylabel="f(v)", title="The paper's activation as reconstructed, equation (4)")
-    ax.legend(loc="lower right")
+    ax.set(xlabel="input v", ylabel="f(v)", title=wrap("The paper's activation as reconstructed, equation (4)", 56))
+    ax.legend(loc="lower right", fontsize="small")
     return ax
 
 
 def accuracies(
-    summary: pd.DataFrame, finals: pd.DataFrame, published: Published | None = None, ax: Axes | None = None
+    summary: pd.DataFrame,
+    finals: pd.DataFrame,
+    colours: Mapping[str, str],
+    published: Published | None = None,
+    ax: Axes | None = None,
+    baseline: str | None = None,
 ) -> Axes:
     """Every seed's test accuracy by activation, with the mean and its 95 % interval.
 
     Args:
         summary: as inference.summary gives it.
         finals: as inference.final_accuracies gives it.
+        colours: each activation's, as pick_colours gives them.
         published: draw the published ranges, worst to best, too.
         ax: where to draw.
+        baseline: mark the activation that the others are compared with.
     """
-    colours = pick_colours(list(summary["activation"]))
     shown = summary[summary["n"] > 0].reset_index(drop=True)
-    names = [wrap(f"{label(row['activation'])}\n(n = {row['n']})", 18) for row in shown.to_dict("records")]
+    labels = [name_baseline(activation, baseline) for activation in shown["activation"]]
+    names = [wrap(f"{name}\n(n = {n})", 18) for name, n in zip(labels, shown["n"], strict=True)]
     ax = ax or _axes_of_rows(names)
     far = (1 - shown["mean"]) > FAR * (1 - shown["mean"].max())
     for row, activation in enumerate(shown["activation"]):
         mine = finals[finals["activation"] == activation]
         if far[row]:
-            beyond = f"← {shown['mean'][row]:.4f}, beyond the axis"
-            ax.annotate(beyond, (0.01, row), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+            _say_beyond(ax, row, f"← {shown['mean'][row]:.4f}, beyond the axis")
         else:
             _strip(ax, row, mine["test_accuracy"], mine["seed"], colours[activation])
         if published is not None and activation in published.activations:
             ends = [published.worst[activation], published.best[activation]]
             ax.plot(ends, [row + 0.36] * 2, color="grey", linewidth=1, marker="|", markersize=7)
     near = shown[~far]
+    for mean in near.loc[near["activation"] == baseline, "mean"]:
+        ax.axvline(mean, color="black", linestyle=":", linewidth=1, zorder=1)
     _means(ax, near.index.tolist(), near["mean"], (near["ci_high"] - near["ci_low"]) / 2)
     _rows(ax, names)
     brackets = "\ngrey brackets: the paper's three runs, worst to best" if published is not None else ""
-    ax.set(xlabel="test accuracy", title=f"Every seed's accuracy; black: mean and 95 % interval{brackets}")
+    ax.set(xlabel="test accuracy", title=wrap(f"Every seed's accuracy; black: mean and 95 % interval{brackets}", 50))
     return ax
 
 
-def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, order: Sequence[str], ax: Axes | None = None) -> Axes:
+def differences(
+    finals: pd.DataFrame, comparisons: pd.DataFrame, colours: Mapping[str, str], ax: Axes | None = None
+) -> Axes:
     """Each activation's accuracy minus the baseline's at the same seed, with the mean and its 95 % interval.
 
     Args:
         finals: as inference.final_accuracies gives it.
         comparisons: as inference.comparisons gives it.
-        order: all activations, for their colours.
+        colours: each activation's, as pick_colours gives them.
         ax: where to draw.
     """
     shown = comparisons[comparisons["n"] > 0].reset_index(drop=True)
@@ -159,17 +231,21 @@ def differences(finals: pd.DataFrame, comparisons: pd.DataFrame, order: Sequence
     ax = ax or _axes_of_rows(names)
     by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
     baseline = shown["baseline"].iloc[0]
-    colours = pick_colours(order)
     paired = {name: (by_seed[name] - by_seed[baseline]).dropna() for name in shown["activation"]}
     for row, (activation, values) in enumerate(paired.items()):
         _strip(ax, row, values, values.index.to_series(), colours[activation])
     _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
     ax.axvline(0, color="black", linewidth=1)
     _rows(ax, names)
-    beyond = _axis_of_differences(ax, max(float(values.abs().max()) for values in paired.values()))
+    ends = shown[["ci_low", "ci_high"]].T
+    _hold_differences(
+        ax,
+        [pd.concat([values, ends[row].dropna()]) for row, values in enumerate(paired.values())],
+        shown["mean_difference"],
+    )
     ax.set(
-        xlabel=wrap(f"test accuracy minus {label(baseline)}'s at the same seed", 60) + beyond,
-        title="Paired differences; black: mean and 95 % interval",
+        xlabel=wrap(f"test accuracy minus {label(baseline)}'s at the same seed", 52),
+        title=wrap("Paired differences; black: mean and 95 % interval", 52),
     )
     return ax
 
@@ -188,57 +264,68 @@ def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
     _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
     ax.axvline(0, color="black", linewidth=1)
     _rows(ax, names)
-    ends = shown[["mean_difference", "ci_low", "ci_high"]].abs()
-    beyond = _axis_of_differences(ax, float(ends.max().max()))
-    ax.axvspan(0, ax.get_xlim()[1], color="C2", alpha=0.08, linewidth=0)
+    ends = shown[["mean_difference", "ci_low", "ci_high"]].ffill(axis=1)  # one pair has no interval
+    _hold_differences(ax, [row for _, row in ends.iterrows()], shown["mean_difference"])
+    ax.axvspan(0, ax.get_xlim()[1], color="grey", alpha=0.12, linewidth=0)
     ax.set(
-        xlabel=wrap(f"test accuracy of {activation} minus {baseline}'s at the same seed", 60) + beyond,
-        title=wrap(f"Mean differences and 95 % intervals, by study\n(shaded: {activation} is better)", 60),
+        xlabel=wrap(f"test accuracy of {activation} minus {baseline}'s at the same seed", 56),
+        title=wrap(f"Mean differences and 95 % intervals, by study\n(shaded: {activation} is better)", 48),
     )
     return ax
 
 
-def _axis_of_differences(ax: Axes, largest: float) -> str:
-    """Let the axis hold differences of at most this size; what a reader has to know of it."""
-    beyond = ""
-    if largest > SYMLOG_FROM:
-        ax.set_xscale("symlog", linthresh=SYMLOG_LINEAR)
-        ax.margins(x=0.02)
-        ax.xaxis.set_major_locator(FixedLocator(_ticks_with_room(ax)))
-        ax.xaxis.set_minor_locator(NullLocator())
-        beyond = f"\n(logarithmic beyond ±{SYMLOG_LINEAR:g})"
-    ax.xaxis.set_major_formatter(_signed)  # a new scale has brought its own
-    return beyond
+def _hold_differences(ax: Axes, rows: Sequence[pd.Series[float]], means: pd.Series[float]) -> None:
+    """Let an axis hold 0 and the differences in each row, but for rows that are far from it: they are told in words."""
+    far = find_far([float(row.abs().max()) for row in rows])
+    near = pd.concat([pd.Series([0.0]), *(row for row, beyond in zip(rows, far, strict=True) if not beyond)])
+    room = 0.05 * float(near.max() - near.min()) or 0.001
+    low, high = float(near.min()) - room, float(near.max()) + room
+    ax.set_xlim(low, high)
+    for row in np.flatnonzero(far).tolist():
+        mean = float(means.iloc[row])
+        what = f"{difference(mean)}, beyond the axis" if not low < mean < high else "some seeds are beyond the axis"
+        right = mean > high or rows[row].max() > -rows[row].min()
+        _say_beyond(ax, row, f"{what} →" if right else f"← {what}", right=right)
+    ax.xaxis.set_major_formatter(signed)
 
 
-def _ticks_with_room(ax: Axes) -> list[float]:
-    """Round differences within the axis, the more important ones first, as far as labels leave each other room."""
-    candidates = [0.0, *(sign * tick for tick in (0.01, 0.1, 0.001, 0.002, 0.5) for sign in (1, -1))]
-    low, high = ax.get_xlim()
-    ends, places = (ax.xaxis.get_transform().transform(np.array(values)) for values in ([low, high], candidates))
-    kept: dict[float, float] = {}
-    for tick, place in zip(candidates, places, strict=True):
-        if low <= tick <= high and all(abs(place - other) > 0.13 * (ends[1] - ends[0]) for other in kept.values()):
-            kept[tick] = place
-    return sorted(kept)
+def find_far(sizes: Sequence[float], least: float = FAR_DIFFERENCE) -> list[bool]:
+    """Which sizes of differences, if larger than the least, would make points of the others on the same axis."""
+    near = sorted(sizes)[(len(sizes) - 1) // 3]
+    return [size > max(least, FAR_TIMES * near) for size in sizes]
 
 
-def _signed(value: float, _position: float) -> str:
+def _say_beyond(ax: Axes, row: int, text: str, *, right: bool = False) -> None:
+    """What is beyond an axis, at the end where it is."""
+    ax.annotate(
+        *(text, (0.99 if right else 0.01, row)),
+        xycoords=("axes fraction", "data"),
+        ha="right" if right else "left",
+        va="center",
+        fontsize="small",
+    )
+
+
+def signed(value: float, _position: float) -> str:
+    """A tick of an axis of differences."""
     return f"{value:+.3g}".replace("-", "−") if round(value, 9) else "0"
 
 
 LINES, LINE = 5, 0.17
-"""The most lines of a text that names something, and the height of one in inches."""
+"""The most lines of a text that names something, in a figure that is not narrow, and the height of one in inches."""
 
 
 def wrap(text: str, width: int) -> str:
-    """A text with a name in it, in a few lines of at most so many letters: a long one would leave a figure no room.
+    """A text with a name in it, in a few lines: a long one would leave a figure no room.
 
-    What is left out is in the middle. What cannot be printed, and no SVG may have, is replaced.
+    A line has at most so many letters in a figure of the usual width and size of text. What is left out is in the
+    middle. What cannot be printed, and no SVG may have, is replaced.
     """
-    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, width)]
-    if len(lines) > LINES:
-        lines = [*lines[: LINES // 2], "…", *lines[-(LINES // 2) :]]
+    room = mpl.rcParams["figure.figsize"][0] / WIDTH * STYLE["font.size"] / mpl.rcParams["font.size"]
+    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, max(round(width * room), 8))]
+    half = round(LINES / min(room, 1)) // 2
+    if len(lines) > 2 * half + 1:
+        lines = [*lines[:half], "…", *lines[-half:]]
     return "\n".join("".join(letter if letter.isprintable() else "�" for letter in line) for line in lines)
 
 
@@ -256,38 +343,58 @@ def _means(ax: Axes, rows: list[int], means: pd.Series[float], half_widths: pd.S
 def _axes_of_rows(names: list[str], around: float = 1.4, row: float = 0.5) -> Axes:
     """Axes for rows of these names, each high enough for the longest (mypackage.module:Class takes several lines)."""
     lines = max(name.count("\n") + 1 for name in names)
-    return Figure(figsize=(WIDTH, around + max(row, LINE * lines) * len(names)), layout="constrained").subplots()
+    return make_figure(around + max(row, LINE * lines) * len(names)).subplots()
 
 
 def _rows(ax: Axes, names: list[str]) -> None:
-    """One row per name, the first above."""
+    """One row per name, the first above, and few enough numbers below."""
+    ax.xaxis.set_major_locator(few_ticks())
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
 
 
-def best_of_three(distributions: Mapping[str, pd.DataFrame], published: Published | None = None) -> Figure:
+def few_ticks() -> MaxNLocator:
+    """As many round numbers along a horizontal axis as have room."""
+    return MaxNLocator(fit(0.9, 2, 6), steps=[1, 2, 5, 10])
+
+
+def best_of_three(
+    distributions: Mapping[str, pd.DataFrame], colours: Mapping[str, str], published: Published | None = None
+) -> Figure:
     """How the best and the worst of three runs fall out, over all sets of three, one panel per activation.
 
     Args:
         distributions: as published.best_and_worst_of gives them, by activation.
+        colours: each activation's, as pick_colours gives them.
         published: mark the published numbers, too.
     """
-    figure = Figure(figsize=(WIDTH, 0.6 + 2.6 * len(distributions)), layout="constrained")
+    keys = LINE * (3 if fit(2.6, 1, 2) == 2 else 5)
+    figure = make_figure(0.6 + keys * len(distributions), 2 * len(distributions))
     grid = figure.subplots(len(distributions), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     values = pd.concat([table["accuracy"] for table in distributions.values()])
     width = max(0.0005, float(values.max() - values.min()) / 40)  # of a bar: five images of 10,000
     edges = np.arange(values.min() - width / 2, values.max() + width, width)
     for ax, (activation, table) in zip(grid, distributions.items(), strict=True):
-        for row, colour, hatch in (("worst", "C1", "//"), ("best", "C0", "")):
+        colour = colours[activation]
+        for row, alpha, hatch, dashes in (("worst", 0.25, "//", ":"), ("best", 0.65, "", "--")):
             shares = np.histogram(table["accuracy"], edges, weights=table[row])[0]
             ax.stairs(
-                100 * shares, edges, fill=True, facecolor=colour, alpha=0.45, hatch=hatch, label=f"{row} of three"
+                100 * shares, edges, fill=True, facecolor=colour, alpha=alpha, hatch=hatch, label=f"{row} of three"
             )
             if published is not None:
                 number = published.rows[row][activation]
-                ax.axvline(number, color=colour, linestyle="--", linewidth=2, label=f"the paper's {row}: {number:.4f}")
+                ax.axvline(
+                    number, color="black", linestyle=dashes, linewidth=1.5, label=f"the paper's {row}: {number:.4f}"
+                )
         ax.set(ylabel="% of our sets")
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, title=label(activation), alignment="left")
+        ax.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=fit(2.6, 1, 2),
+            title=wrap(label(activation), 40),
+            alignment="left",
+        )
     grid[-1].set_xlabel("test accuracy")
+    grid[-1].xaxis.set_major_locator(few_ticks())
     return figure

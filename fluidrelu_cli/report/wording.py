@@ -360,6 +360,11 @@ def not_drawn(name: str, reason: str) -> str:
     return f"The figure {name} is not drawn ({reason})."
 
 
+def not_in_figure(name: str, activation: str, reason: str) -> str:
+    """Why a figure lacks an activation."""
+    return f"The figure {name} is drawn without {label(activation)} ({reason})."
+
+
 def where(facts: Mapping[str, str]) -> str:
     """What was trained and how, in short.
 

@@ -123,7 +123,7 @@ def test_report_prints_and_writes_to_a_folder_of_its_own(tmp_path: Path, capsys:
     assert {path.relative_to(study.folder).parts[0] for path in written} == {".report.lock", "report"}
     output = capsys.readouterr()
     assert output.out.startswith("Is FluidReLU better than ReLU?\n3 seeds cannot tell FluidReLU from ReLU")
-    assert output.out.endswith("--explain adds what the columns mean.\n")
+    assert "--explain adds here what the columns mean.\n" in output.err
     assert wording.COMPARISONS_EXPLAINED not in output.out
     assert str(study.folder / "report" / "report.html") in output.err
 
@@ -131,10 +131,17 @@ def test_report_prints_and_writes_to_a_folder_of_its_own(tmp_path: Path, capsys:
 def test_report_draws_pdf_and_explains_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_study(tmp_path / "mine", {"relu": RELU})
     report(tmp_path, "mine", figures="pdf")
-    figures = {path.name for path in (tmp_path / "mine" / "report" / "figures").iterdir()}
-    assert figures == {f"{name}.{kind}" for name in ("accuracies", "learning-curves") for kind in ("pdf", "png", "svg")}
-    report(tmp_path, "mine", explain=True)
+    folder, names = tmp_path / "mine" / "report" / "figures", ("accuracies", "functions", "learning-curves")
+    assert {path.name for path in folder.iterdir()} == {
+        f"{name}.{kind}" for name in names for kind in ("pdf", "png", "svg")
+    }
+    assert all(b"/FontFile2" in path.read_bytes() for path in folder.glob("*.pdf"))  # TrueType
+    report(tmp_path, "mine", width="8.5cm")
+    for path in folder.glob("*.svg"):
+        width = float(re.findall(r'width="([\d.]+)pt"', path.read_text())[0])
+        assert width == pytest.approx(85 / 25.4 * 72, abs=0.01)
     assert not list((tmp_path / "mine").rglob("*.pdf"))
+    report(tmp_path, "mine", explain=True)
     assert "Intervals are over seeds" in capsys.readouterr().out
 
 
@@ -142,9 +149,10 @@ def test_report_prints_json_with_the_notes_on_figures(tmp_path: Path, capsys: py
     make_study(tmp_path / "mine", {"nowhere:MyFluid": FLUID, "relu": RELU})
     report(tmp_path, "mine", output="json")
     output = capsys.readouterr()
-    [note] = json.loads(output.out)["notes"]
-    assert "functions-nowhere-MyFluid" in note
-    assert note in output.err
+    notes = json.loads(output.out)["notes"]
+    assert "functions-nowhere-MyFluid is not drawn" in notes[0]
+    assert "functions is drawn without nowhere:MyFluid" in notes[1]
+    assert all(note in output.err for note in notes)
 
 
 @pytest.mark.slow
@@ -169,6 +177,12 @@ def test_report_lists_and_checks_its_choices() -> None:
     for name in ("table", "markdown", "csv", "json", "latex"):
         assert f"'{name}'" in result.output
     assert CliRunner().invoke(app, ["--figures", "gif"]).exit_code == 2
+
+
+@pytest.mark.parametrize("width", ["85", "39mm", "20in", "wide", "-85mm", "1e2mm"])
+def test_a_width_that_is_none_is_refused_with_one_that_is(width: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"--width {width} is no width from 40 mm to 500 mm: write it .* 85mm"):
+        report(tmp_path, "mine", width=width)
 
 
 def test_plan_notes_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

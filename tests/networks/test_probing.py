@@ -28,7 +28,7 @@ def find(activation: Activation) -> list[str]:
     """Which habits it has."""
     habits = describe_habits(activation)
     known = (FLAT, RANDOM, MIXED, LINEAR, UNUSED)
-    found = [habit for habit in known if f"{activation.name} {habit}" in " ".join(habits)]
+    found = [habit for habit in known if f"{activation.name} {habit}" in " ".join(habits.values())]
     assert len(found) == len(habits)
     return found
 

@@ -66,6 +66,8 @@ FIGURES = [
     "accuracies",
     "differences",
     "learning-curves",
+    "learning-differences",
+    "functions",
     "learned-fluid",
     "functions-fluid",
     "figure1",
@@ -131,7 +133,7 @@ def test_figures_are_the_same_file_when_they_are_drawn_again(tmp_path: Path) -> 
 def test_nothing_is_drawn_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
 
-    def draw(*_arguments: object) -> Figure:
+    def draw(*_arguments: object, **_options: object) -> Figure:
         drawn.append(Figure())
         return drawn[-1]
 
@@ -167,7 +169,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_a_note(
 
 
 def test_drawing_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_arguments: object) -> None:
+    def interrupt(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("fluidrelu_cli.report.plots.accuracies", interrupt)
@@ -178,17 +180,20 @@ def test_drawing_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_study_of_other_data_has_none_of_the_papers(tmp_path: Path) -> None:
     sections, pictures = names(documented(tmp_path, dataset="fashion-mnist"))
     assert sections == ["summary", "comparisons"]
-    assert pictures == ["accuracies", "differences", "learning-curves", "learned-fluid", "functions-fluid"]
+    assert pictures == [name for name in FIGURES if name != "figure1"]
 
 
 def test_a_study_of_other_activations(tmp_path: Path) -> None:
     sections, pictures = names(documented(tmp_path, {"relu": RELU, "elu": FLUID}))
     assert sections == ["summary", "comparisons"]
-    assert pictures == ["accuracies", "differences", "learning-curves"]
+    assert pictures == ["accuracies", "differences", "learning-curves", "learning-differences", "functions"]
 
 
 def test_one_activation_has_no_comparison(tmp_path: Path) -> None:
-    assert names(documented(tmp_path, {"relu": RELU})) == (["summary"], ["accuracies", "learning-curves"])
+    assert names(documented(tmp_path, {"relu": RELU})) == (
+        ["summary"],
+        ["accuracies", "learning-curves", "functions"],
+    )
 
 
 def test_many_runs_have_percentiles_and_rankings(tmp_path: Path) -> None:
@@ -260,7 +265,8 @@ ODD: Mapping[str, Callable[[Path], Document]] = {
 @pytest.mark.parametrize("kind", ODD)
 def test_an_odd_study_has_a_whole_report(kind: str, tmp_path: Path) -> None:
     document = illustrate(ODD[kind](tmp_path), ("svg",))
-    assert document.notes == ()
+    assert [note for note in document.notes if "its author's own code" not in note] == []
+    assert sum(note.count("its author's own code") for note in document.notes) == (kind in ("many", "names"))
     write_report(document, tmp_path / "report")
     assert all(write(document) for write in FORMATS.values())
     for content in document.drawings:
@@ -318,6 +324,40 @@ def test_functions_of_a_user_s_own_are_drawn(tmp_path: Path, monkeypatch: pytest
         assert np.asarray(curve.get_ydata()) == pytest.approx(np.asarray(relu.get_xdata()) + a, abs=1e-6)
 
 
+def test_functions_are_drawn_together_but_for_those_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = own_runs(tmp_path, monkeypatch, "Tilted", OWN).runs
+    others = [
+        replace(make_run("relu"), trial=replace(make_run("relu").trial, activation=name))
+        for name in ("relu", "Softmax2d", "RReLU", "Hardshrink", "nowhere:Act")
+    ]
+    study = Study(tmp_path, Protocol())
+    evidence = Evidence(study, Contents((*others, *own), {}), trusted=["own_tilted:Tilted"])
+    [picture] = (found for found in build_document(evidence).pictures if found.name == "functions")
+    above, below = picture.draw().axes
+    legend = above.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *("ReLU, baseline: max(0, v)", "Hardshrink", "own_tilted:Tilted"),
+    ]
+    assert picture.explain_left_out() == [
+        "The figure functions is drawn without RReLU (it gives different values for the same input while it trains).",
+        "The figure functions is drawn without Softmax2d (it does not act on each unit alone).",
+        "The figure functions is drawn without nowhere:Act (it needs its author's own code, which is imported with"
+        " --trust, in Python with trust=True).",
+    ]
+    slopes = np.asarray([np.asarray(line.get_ydata()) for line in below.get_lines()])
+    assert np.abs(slopes[:2] - slopes[:2].round()).max() < 1e-3  # 0 or 1, at kinks and jumps, too
+    assert np.abs(slopes[2:] - 1).max() < 1e-3
+    learned = [value for values in own[0].epochs[-1].parameters.values() for value in values]
+    mean, start = above.get_lines()[-2:]
+    v = np.asarray(mean.get_xdata())
+    assert np.asarray(mean.get_ydata()) == pytest.approx(v + np.mean(learned), abs=1e-6)
+    assert np.asarray(start.get_ydata()) == pytest.approx(v, abs=1e-6)
+    assert start.get_linestyle() == "--"
+
+
 @pytest.mark.parametrize(
     ("name", "source", "reason"),
     [
@@ -331,8 +371,9 @@ def test_functions_that_cannot_be_drawn_leave_a_note_and_the_report(
 ) -> None:
     document = illustrate(build_document(own_runs(tmp_path, monkeypatch, name, source)), ("svg",))
     figure = f"functions-own_{name.lower()}-{name}"
-    [note] = document.notes
-    assert f"{figure} is not drawn ({reason}" in note
+    together, alone = sorted(document.notes)
+    assert f"functions is not drawn ({reason}" in together  # no other activation was trained
+    assert f"{figure} is not drawn ({reason}" in alone
     drawn = [drawing.name for drawing in document.drawings]
     assert figure not in drawn
     assert figure.replace("functions", "learned") in drawn

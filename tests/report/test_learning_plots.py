@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,13 @@ from fluidrelu_cli.networks.curves import CURVES
 from fluidrelu_cli.report import learning_plots, plots
 from fluidrelu_cli.run import PARAMETER_COLUMNS
 
-ORDER = ["relu", "fluid"]
+COLOURS = plots.pick_colours(["relu", "fluid"])
 
 
 def test_learning_curves_are_a_mean_and_a_band_of_one_sd() -> None:
     runs = make_run_table({"fluid": [(0.5, 0.75)], "relu": [(0.5, 0.75), (0.25, 0.875)]})
     runs.loc[runs["seed"] == 1, "train_loss"] = [0.125, 0.0625]
-    error, loss = learning_plots.learning_curves(runs, ORDER)
+    error, loss = learning_plots.learning_curves(runs, COLOURS)
     # relu's errors are 0.5 and 0.75, then 0.25 and 0.125; the SD of two numbers is their distance over sqrt(2)
     for ax, relu, fluid, sds in (
         (error, [0.625, 0.1875], [0.5, 0.25], [0.25 / 2**0.5, 0.125 / 2**0.5]),
@@ -40,6 +40,14 @@ def test_learning_curves_are_a_mean_and_a_band_of_one_sd() -> None:
         assert {y for x, y in no_band if x == 1} == {fluid[0]}
     assert loss.get_xlabel() == "epoch"
     assert legend(loss) == ["ReLU (n = 2)", "FluidReLU (n = 1)"]
+    learning_plots.learning_curves(runs, COLOURS, "fluid", (error, loss))
+    assert legend(loss) == ["ReLU (n = 2)", "FluidReLU, baseline (n = 1)"]
+
+
+@pytest.fixture(autouse=True)
+def _style() -> Iterator[None]:
+    with plots.style():
+        yield
 
 
 def legend(ax: Axes) -> list[str]:
@@ -50,20 +58,41 @@ def legend(ax: Axes) -> list[str]:
 
 def test_no_name_is_missing_in_the_legend() -> None:
     runs = make_run_table({"relu": [(0.5,)], "_mine:Act": [(0.5,)]})
-    assert legend(learning_plots.learning_curves(runs, ["relu", "_mine:Act"])[1]) == [
+    assert legend(learning_plots.learning_curves(runs, plots.pick_colours(["relu", "_mine:Act"]))[1]) == [
         "ReLU (n = 1)",
         "_mine:Act (n = 1)",
     ]
 
 
-def test_learning_curves_have_room_for_the_names_of_many() -> None:
-    names = [f"my_package.{'x' * 200}:Act{number}" for number in range(40)]
-    with plots.style():
-        above, below = learning_plots.learning_curves(make_run_table({name: [(0.5, 0.6)] for name in names}), names)
-        assert plots.render(above)  # without a warning that nothing is left
-    assert plots.figure_of(above).get_size_inches()[1] < 30
-    assert below.get_position().height > 0.05
-    assert len(set(legend(below))) == 40
+def test_many_learning_curves_have_panels_of_their_own_beside_the_baseline_s() -> None:
+    names = ["relu", *(f"my_package.{'x' * 200}:Act{number}" for number in range(9))]
+    runs, colours = make_run_table({name: [(0.5, 0.6)] for name in names}), plots.pick_colours(names)
+    for width in (None, 40 / 25.4, 85 / 25.4):
+        with plots.style(width):
+            figure = learning_plots.many_learning_curves(runs, colours, "relu")
+            assert plots.render(figure)  # without a warning that nothing is left
+        assert len(figure.axes) == 18
+        for ax in figure.axes:
+            assert ax.get_lines()[0].get_color() == "grey"
+            assert len(ax.get_lines()) == 2
+    assert {ax.get_lines()[1].get_color() for ax in figure.axes} == {colours[name] for name in names[1:]}
+
+
+def test_learning_differences_are_of_pairs_with_an_interval_and_a_far_one_has_its_own_axis() -> None:
+    runs = make_run_table(
+        {
+            "relu": [(0.5, 0.75), (0.25, 0.875), (0.25, 0.5)],
+            "fluid": [(0.501, 0.75), (0.253, 0.876)],
+            "elu": [(0.1, 0.1)] * 2,
+        }
+    )
+    colours = plots.pick_colours(["relu", "fluid", "elu"])
+    near, far = learning_plots.learning_differences(runs, colours, "relu").axes
+    assert np.asarray(near.get_lines()[1].get_ydata()).tolist() == pytest.approx([0.002, 0.0005])
+    band = np.asarray(near.collections[0].get_paths()[0].vertices)
+    assert max(band[band[:, 0] == 1, 1]) == pytest.approx(0.002 + 12.7062047 * 0.001)
+    assert [ax.get_title("left") for ax in (near, far)] == ["FluidReLU (2 pairs)", "ELU (2 pairs, own axis)"]
+    assert near.get_ylim() != far.get_ylim()
 
 
 def test_a_loss_that_is_not_finite_does_not_hide_the_others() -> None:
@@ -72,7 +101,7 @@ def test_a_loss_that_is_not_finite_does_not_hide_the_others() -> None:
     runs.loc[runs["seed"] == 1, "train_loss"] = [10.0, 1e-3]
     runs.loc[runs["seed"] == 2, "train_loss"] = [20.0, 3e-3]
     with plots.style():
-        _, loss = learning_plots.learning_curves(runs, ORDER)
+        _, loss = learning_plots.learning_curves(runs, COLOURS)
         assert plots.render(loss)
     [line] = loss.get_lines()
     assert np.asarray(line.get_ydata()).tolist() == pytest.approx([15, 2e-3])
@@ -84,7 +113,7 @@ def test_learning_curves_of_diverged_and_of_perfect_runs(accuracy: float, loss: 
     """Without a warning: a user would see it between the tables."""
     runs = make_run_table({"relu": [(accuracy, accuracy)]}).assign(train_loss=loss)
     with plots.style():
-        assert plots.render(learning_plots.learning_curves(runs, ORDER)[0])
+        assert plots.render(learning_plots.learning_curves(runs, COLOURS)[0])
 
 
 def parameters(seeds: int, values: Callable[[int, int, int], float], layers: Mapping[str, int]) -> pd.DataFrame:
@@ -134,7 +163,7 @@ def test_learned_parameters_say_whose_they_are() -> None:
         parameters(2, lambda seed, _kernel, epoch: seed + epoch, {"first": 2}), 2
     )
     assert figure.get_suptitle() == "What FluidReLU learned"
-    assert [ax.get_title() for ax, _ in images(figure)] == ["seed 0", "seed 1"]
+    assert [ax.get_title("left") for ax, _ in images(figure)] == ["seed 0", "seed 1"]
     assert figure.axes[-1].get_ylabel() == "learned a"
 
 
@@ -146,7 +175,10 @@ def test_seeds_may_differ_in_layers_and_kernels() -> None:
     )
     odd = table[~(first & seed) & ~(second & (table["seed"] == 1) & (table["kernel"] == 2))]
     with plots.style():
-        drawn, functions = learning_plots.learned_parameters(odd, 3), learning_plots.learned_functions(odd, 3, fluid)
+        drawn, functions = (
+            learning_plots.learned_parameters(odd, 3),
+            learning_plots.learned_functions(odd, 3, fluid, "red"),
+        )
         assert plots.render(drawn)
         assert plots.render(functions)
     assert [image.get_array().shape for _, image in images(drawn)] == [(3, 3), (2, 3), (3, 3), (2, 3), (2, 3)]
@@ -173,7 +205,7 @@ def test_learned_parameters_that_are_no_numbers_from_the_start(value: float) -> 
     table = parameters(1, lambda *_: value, {"first": 2})
     with plots.style():
         assert plots.render(learning_plots.learned_parameters(table, 1))
-        assert plots.render(learning_plots.learned_functions(table, 1, prelu))
+        assert plots.render(learning_plots.learned_functions(table, 1, prelu, "red"))
 
 
 @pytest.mark.parametrize("value", [0.0, math.nan, math.inf], ids=str)
@@ -187,7 +219,7 @@ def test_learned_parameters_that_did_not_move_or_diverged(value: float) -> None:
 
 def test_curves_are_drawn_into_axes_that_are_given() -> None:
     above, below = Figure().subplots(2)
-    assert learning_plots.learning_curves(make_run_table({"relu": [(0.5, 0.75)]}), ORDER, (above, below)) == (
+    assert learning_plots.learning_curves(make_run_table({"relu": [(0.5, 0.75)]}), COLOURS, axes=(above, below)) == (
         above,
         below,
     )
@@ -198,9 +230,9 @@ def test_curves_are_drawn_into_axes_that_are_given() -> None:
 def test_learned_functions_are_each_kernel_s_after_the_last_epoch() -> None:
     """Beside ReLU, dashed; worked out by hand at v = -2: equation (4) is v / (1 - v / (2 exp(a)))."""
     table = parameters(4, lambda seed, kernel, epoch: epoch * (seed - kernel), {"first": 2, "second": 3})
-    figure = learning_plots.learned_functions(table.sample(frac=1, random_state=0), 4, fluid)
+    figure = learning_plots.learned_functions(table.sample(frac=1, random_state=0), 4, fluid, "red")
     assert [ax.get_ylabel() for ax in figure.axes] == ["first, 2 kernels", "", "", "second, 3 kernels", "", ""]
-    assert [ax.get_title() for ax in figure.axes[:3]] == ["seed 0", "seed 1", "seed 2"]
+    assert [ax.get_title("left") for ax in figure.axes[:3]] == ["seed 0", "seed 1", "seed 2"]
     for index, ax in enumerate(figure.axes):
         seed, kernels = index % 3, 2 if index < 3 else 3
         relu, *curves = ax.get_lines()
@@ -219,7 +251,7 @@ def test_learned_functions_of_another_activation() -> None:
     )
     both = pd.concat([table, table.assign(parameter="scale", value=2.0)])
     [ax] = learning_plots.learned_functions(
-        both, 1, lambda learned, v: learned["scale"] * CURVES["prelu"](v[:, None], learned["weight"])
+        both, 1, lambda learned, v: learned["scale"] * CURVES["prelu"](v[:, None], learned["weight"]), "red"
     ).axes
     assert [float(np.asarray(line.get_ydata())[0]) for line in ax.get_lines()] == [0.0, -2.0, -10.0]
 
@@ -231,7 +263,7 @@ def test_of_many_layers_six_are_drawn_from_the_first_to_the_last() -> None:
     shown = [list(layers)[index] for index in (0, 4, 7, 11, 14, 18)]
     assert [ax.get_ylabel() for ax, _ in images(drawn)] == [f"kernel of\n{layer}" for layer in shown]
     assert drawn.get_suptitle() == "What FluidReLU learned (6 of 19 layers)"
-    functions = learning_plots.learned_functions(table, 1, fluid)
+    functions = learning_plots.learned_functions(table, 1, fluid, "red")
     assert [ax.get_ylabel() for ax in functions.axes] == [f"{layer}, 2 kernels" for layer in shown]
     assert functions.get_suptitle() == "What FluidReLU became (6 of 19 layers); dashed: ReLU"
     assert max(*drawn.get_size_inches(), *functions.get_size_inches()) < 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -13,6 +13,7 @@ import pytest
 from factories import make_run_table
 from hypothesis import example, given, settings
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
@@ -20,7 +21,14 @@ from strange_names import NAMES
 
 from fluidrelu_cli.analysis import inference
 from fluidrelu_cli.analysis.published import PAPER, best_and_worst_of
+from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.report import plots
+
+
+@pytest.fixture(autouse=True)
+def _style() -> Iterator[None]:
+    with plots.style():
+        yield
 
 
 def lines(ax: Axes) -> dict[str, dict[float, float]]:
@@ -58,6 +66,18 @@ def test_figure1_says_what_it_shows() -> None:
     assert ax.get_legend() is not None
 
 
+def test_a_built_in_activation_has_its_colour_in_every_study_and_no_two_have_the_same() -> None:
+    assert set(plots.COLOURS) == set(ACTIVATIONS)
+    others = [f"mine:Act{number}" for number in range(23)]
+    colours = plots.pick_colours([*others, *reversed(ACTIVATIONS)])
+    assert {name: colours[name] for name in ACTIVATIONS} == plots.COLOURS
+    assert plots.pick_colours(["mine:Act0"])["mine:Act0"] == colours["mine:Act0"]
+    parts = np.array([to_rgb(colour) for colour in colours.values()])
+    apart = np.linalg.norm(parts[:, None] - parts, axis=2)[~np.eye(len(parts), dtype=bool)]
+    assert apart.min() > 0.08
+    assert len(set(plots.pick_colours(map(str, range(100))).values())) == 100
+
+
 def test_same_figure_is_the_same_png_and_svg() -> None:
     with plots.style():
         once, again = (plots.render(plots.figure1()) for _ in range(2))
@@ -66,7 +86,9 @@ def test_same_figure_is_the_same_png_and_svg() -> None:
     assert ElementTree.fromstring(once["svg"]).tag == "{http://www.w3.org/2000/svg}svg"
 
 
+LONG = "my_package.activations:AnActivationWithALongName"
 ORDER = ["relu", "fluid", "elu"]
+COLOURS = plots.pick_colours([*ORDER, LONG, "mine:$x_2$"])
 FINALS = {"relu": [(0.97,), (0.98,), (0.975,)], "fluid": [(0.96,), (0.985,), (0.975,)], "elu": [(0.5,)]}
 
 
@@ -93,7 +115,7 @@ def names(ax: Axes) -> list[str]:
 def test_accuracies_are_a_dot_a_seed_with_mean_and_interval() -> None:
     finals = inference.final_accuracies(make_run_table({**FINALS, "elu": [(0.965,)]}))
     summary = inference.summary(finals, {"tanh": 2}, 100, ORDER)
-    ax = plots.accuracies(summary, finals, PAPER)
+    ax = plots.accuracies(summary, finals, COLOURS, PAPER)
     assert names(ax) == ["ReLU\n(n = 3)", "FluidReLU\n(n = 3)", "ELU\n(n = 1)"]  # tanh has no run
     assert dots(ax) == [[0.97, 0.98, 0.975], [0.96, 0.985, 0.975], [0.965]]
     centres, halves = means(ax)
@@ -102,16 +124,18 @@ def test_accuracies_are_a_dot_a_seed_with_mean_and_interval() -> None:
     brackets = [np.asarray(line.get_xdata()).tolist() for line in ax.get_lines() if line.get_marker() == "|"][:2]
     assert brackets == [[0.9721, 0.9784], [0.9753, 0.98]]
     assert "the paper's three runs" in ax.get_title(loc=mpl.rcParams["axes.titlelocation"])
-    alone = plots.accuracies(summary, finals)
+    alone = plots.accuracies(summary, finals, COLOURS)
+    marked = plots.accuracies(summary, finals, COLOURS, baseline="fluid")
+    assert names(marked) == ["ReLU\n(n = 3)", "FluidReLU,\nbaseline\n(n = 3)", "ELU\n(n = 1)"]
+    assert np.asarray(marked.get_lines()[3].get_xdata()).tolist() == pytest.approx([centres[1]] * 2)
     assert "paper" not in alone.get_title(loc=mpl.rcParams["axes.titlelocation"])
     assert len(alone.get_lines()) == len(ax.get_lines()) - 2
 
 
 def test_long_names_leave_room_for_the_dots() -> None:
-    name = "my_package.activations:AnActivationWithALongName"
-    finals = inference.final_accuracies(make_run_table({name: [(0.97,), (0.98,)]}))
-    ax = plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, PAPER)
-    assert "".join(names(ax)[0].split("\n")) == f"{name}(n = 2)"
+    finals = inference.final_accuracies(make_run_table({LONG: [(0.97,), (0.98,)]}))
+    ax = plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, COLOURS, PAPER)
+    assert "".join(names(ax)[0].split("\n")) == f"{LONG}(n = 2)"
     assert max(map(len, names(ax)[0].split("\n"))) <= 18
     plots.render(ax)  # without a warning that nothing is left
 
@@ -127,8 +151,8 @@ def test_any_name_can_be_drawn(name: str) -> None:
     compared = inference.comparisons(finals, f"mine:{name}", 1000, order)
     with plots.style():
         for ax in (
-            plots.accuracies(inference.summary(finals, {}, 100, order), finals),
-            plots.differences(finals, compared, order),
+            plots.accuracies(inference.summary(finals, {}, 100, order), finals, plots.pick_colours(order)),
+            plots.differences(finals, compared, plots.pick_colours(order)),
             plots.forest(inference.side_by_side([{**compared.iloc[0], "study": name, "model": name}])),
         ):
             figure = plots.figure_of(ax)
@@ -139,7 +163,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
 def test_a_name_that_looks_like_a_formula_is_none() -> None:
     finals = inference.final_accuracies(make_run_table({"mine:$x_2$": [(0.97,)]}))
     with plots.style():
-        ax = plots.accuracies(inference.summary(finals, {}, 100), finals)
+        ax = plots.accuracies(inference.summary(finals, {}, 100), finals, COLOURS)
     assert names(ax) == ["mine:$x_2$\n(n = 1)"]
     assert not ax.get_yticklabels()[0].get_parse_math()
 
@@ -155,7 +179,7 @@ def test_a_long_text_keeps_its_ends() -> None:
 def test_dots_of_large_seeds_do_not_lie_on_each_other(seed: int) -> None:
     finals = inference.final_accuracies(make_run_table({"relu": [(0.97,), (0.97,), (0.97,)]}))
     finals["seed"] = [seed, seed + 1, seed + 2]
-    ax = plots.accuracies(inference.summary(finals, {}, 100), finals)
+    ax = plots.accuracies(inference.summary(finals, {}, 100), finals, COLOURS)
     [strip] = (line for line in ax.get_lines() if line.get_marker() == "o")
     heights = np.asarray(strip.get_ydata(), float)
     assert len(set(heights.round(3))) == 3
@@ -164,18 +188,18 @@ def test_dots_of_large_seeds_do_not_lie_on_each_other(seed: int) -> None:
 
 def test_accuracy_far_from_the_others_does_not_hide_them() -> None:
     finals = inference.final_accuracies(make_run_table(FINALS))
-    ax = plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, PAPER)
+    ax = plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, COLOURS, PAPER)
     assert names(ax)[2] == "ELU\n(n = 1)"
     assert len(dots(ax)) == len(means(ax)[0]) == 2
     assert [text.get_text() for text in ax.texts] == ["← 0.5000, beyond the axis"]
     assert ax.get_xlim()[0] > 0.9
     perfect = inference.final_accuracies(make_run_table({"relu": [(1.0,)], "elu": [(1.0,)]}))
-    assert len(dots(plots.accuracies(inference.summary(perfect, {}, 100), perfect))) == 2
+    assert len(dots(plots.accuracies(inference.summary(perfect, {}, 100), perfect, COLOURS))) == 2
 
 
 def test_differences_are_a_dot_a_pair_with_mean_and_interval() -> None:
     finals = inference.final_accuracies(make_run_table({**FINALS, "elu": [(0.965,)]}))
-    ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), ORDER)
+    ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), COLOURS)
     assert names(ax) == ["FluidReLU\n(3 pairs)", "ELU\n(1 pairs)"]
     assert dots(ax) == [[-0.01, 0.005, 0.0], [-0.005]]
     centres, halves = means(ax)
@@ -185,15 +209,30 @@ def test_differences_are_a_dot_a_pair_with_mean_and_interval() -> None:
     assert ax.get_xlabel() == "test accuracy minus ReLU's at the same seed"
     assert [ax.xaxis.get_major_formatter()(value) for value in (-0.005, 0, 0.01)] == ["−0.005", "0", "+0.01"]
     colours = [line.get_color() for line in ax.get_lines() if line.get_marker() == "o"]
-    assert colours == ["C1", "C2"]  # as in the other figures, where relu is C0
+    assert colours == [COLOURS["fluid"], COLOURS["elu"]]
 
 
-def test_large_differences_do_not_hide_small_ones() -> None:
-    finals = inference.final_accuracies(make_run_table(FINALS))
-    ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), ORDER)
-    assert ax.get_xscale() == "symlog"
-    assert ax.get_xlabel().endswith("(logarithmic beyond ±0.002)")
-    assert ax.get_xticks().tolist() == [-0.1, -0.01, 0, 0.01]  # within the axis, with room for labels
+def test_a_difference_far_from_the_others_does_not_hide_them() -> None:
+    finals = inference.final_accuracies(make_run_table({**FINALS, "tanh": [(0.99,), (0.1,), (0.99,)]}))
+    order = [*ORDER, "tanh"]
+    colours = plots.pick_colours(order)
+    ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, order), colours)
+    assert ax.get_xscale() == "linear"
+    assert list(ax.get_xlim()) == pytest.approx([-0.0230, 0.0195], abs=5e-4)  # FluidReLU's interval, and some
+    assert [text.get_text() for text in ax.texts] == ["← −0.47000, beyond the axis", "← −0.28167, beyond the axis"]
+    best = inference.comparisons(finals, "elu", 1000, order)  # one pair each
+    above = plots.differences(finals, best[best["activation"] != "fluid"], colours)
+    assert not above.texts  # both are as far
+
+
+def test_a_difference_with_a_few_seeds_beyond_the_axis_says_so() -> None:
+    runs = {"relu": [(0.9,)] * 20, "elu": [(0.901,)] * 20, "fluid": [(0.901,)] * 19 + [(0.92,)]}
+    finals = inference.final_accuracies(make_run_table(runs))
+    ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), COLOURS)
+    assert [text.get_text() for text in ax.texts] == ["+0.00195, beyond the axis →"]
+    finals.loc[finals["test_accuracy"] == 0.92, "test_accuracy"] = 0.88
+    ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), COLOURS)
+    assert [text.get_text() for text in ax.texts] == ["← some seeds are beyond the axis"]
 
 
 def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
@@ -201,7 +240,7 @@ def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
         "relu": best_and_worst_of([0.97, 0.972, 0.974, 0.978], 3),
         "fluid": best_and_worst_of([0.96, 0.98, 0.99], 3),
     }
-    figure = plots.best_of_three(distributions, PAPER)
+    figure = plots.best_of_three(distributions, COLOURS, PAPER)
     for ax, (activation, table) in zip(figure.axes, distributions.items(), strict=True):
         for patch, row in zip(ax.patches, ("worst", "best"), strict=True):
             assert isinstance(patch, StepPatch)
@@ -214,15 +253,15 @@ def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
         legend = ax.get_legend()
         assert legend is not None
         assert legend.get_title().get_text() == {"relu": "ReLU", "fluid": "FluidReLU"}[activation]
-    assert not any(ax.get_lines() for ax in plots.best_of_three(distributions).axes)
+    assert not any(ax.get_lines() for ax in plots.best_of_three(distributions, COLOURS).axes)
 
 
 def test_axes_that_are_given_are_drawn_into() -> None:
     finals = inference.final_accuracies(make_run_table(FINALS))
     one, two, three = Figure().subplots(1, 3)
     assert plots.figure1(one) is one
-    assert plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, PAPER, two) is two
-    assert plots.differences(finals, inference.comparisons(finals, "relu", 100), ORDER, three) is three
+    assert plots.accuracies(inference.summary(finals, {}, 100, ORDER), finals, COLOURS, PAPER, two) is two
+    assert plots.differences(finals, inference.comparisons(finals, "relu", 100), COLOURS, three) is three
     assert all(ax.get_lines() for ax in (one, two, three))
 
 
@@ -260,5 +299,7 @@ def test_forest_has_0_in_sight_and_large_differences_do_not_hide_small_ones(sign
     ax = plots.forest(side_by_side(small=small))
     assert (ax.get_xscale(), ax.get_xlim()[0] < 0 < ax.get_xlim()[1]) == ("linear", True)
     ax = plots.forest(side_by_side(small=small, large=large))
-    assert (ax.get_xscale(), ax.get_xlim()[0] < 0 < ax.get_xlim()[1]) == ("symlog", True)
-    assert ax.get_xlabel().endswith("(logarithmic beyond ±0.002)")
+    assert (ax.get_xscale(), ax.get_xlim()[0] < 0 < ax.get_xlim()[1]) == ("linear", True)
+    assert max(map(abs, ax.get_xlim())) < 0.01
+    said = {-1: "← −0.10333, beyond the axis", 1: "+0.10333, beyond the axis →"}
+    assert [text.get_text() for text in ax.texts] == [said[sign]]

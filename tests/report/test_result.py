@@ -28,7 +28,7 @@ def test_a_result_has_words_tables_runs_figures_and_a_page(tmp_path: Path) -> No
     assert result.notes == []
     page = result.html()
     assert f"<h1>{result.question}</h1>" in page
-    assert page.count("<img src=") == 6
+    assert page.count("<img src=") == 8
 
 
 def test_a_figure_is_one_of_matplotlib_s_in_the_report_s_look(tmp_path: Path) -> None:
@@ -43,12 +43,12 @@ def test_a_figure_is_one_of_matplotlib_s_in_the_report_s_look(tmp_path: Path) ->
 
 def test_an_unknown_figure_is_refused_with_the_names_there_are(tmp_path: Path) -> None:
     result = Result(Evidence(make_study(tmp_path, {"relu": BOTH["relu"]})))
-    with pytest.raises(UsageError, match=r"no figure 'forest': name one of accuracies, learning-curves\."):
+    with pytest.raises(UsageError, match=r"no figure 'forest': name one of accuracies, learning-curves, functions\."):
         result.figure("forest")
 
 
 def test_whatever_a_figure_raises_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
         raise IndexError("out of bounds")
 
     monkeypatch.setattr("fluidrelu_cli.report.plots.accuracies", fail)
