@@ -11,6 +11,7 @@ from fluidrelu_cli.report import plots, tables, wording
 from fluidrelu_cli.report.document import Document, Drawing, Picture, explain
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.figures import FIGURES
+from fluidrelu_cli.report.functions import define_activations, define_network
 from fluidrelu_cli.report.page import render_page
 from fluidrelu_cli.report.sections import SECTIONS
 
@@ -30,6 +31,8 @@ def build_document(evidence: Evidence) -> Document:
         runs=evidence.run_table,
         conditions=wording.count_conditions(evidence.runs),
         notes=(*evidence.notes, *(wording.failed(name, paths) for name, paths in evidence.failures.items())),
+        activations=define_activations(evidence),
+        network=define_network(evidence),
     )
 
 

@@ -9,7 +9,7 @@ from fluidrelu_cli.report.document import Document
 
 
 def render_page(document: Document, home: str | None = None) -> str:
-    """The page: question, answer, tables, figures (embedded as SVG), protocol and provenance.
+    """The page: question, answer, tables, figures (embedded as SVG), activations, protocol, commands and provenance.
 
     Args:
         document: the report, illustrated.
@@ -30,4 +30,17 @@ def render_page(document: Document, home: str | None = None) -> str:
         where=wording.where(document.facts),
         result_explained=wording.RESULT_EXPLAINED,
         figures=[(drawing, base64.b64encode(drawing.contents["svg"]).decode()) for drawing in document.drawings],
+        highlight=highlight_python,
     )
+
+
+def highlight_python(source: str) -> str:
+    """Source code as HTML, in which classes of the page's style say what is a keyword, a string or a comment."""
+    from markupsafe import Markup
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
+    return Markup(
+        highlight(source, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True))
+    )  # it escapes what it is given

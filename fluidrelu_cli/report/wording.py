@@ -251,6 +251,14 @@ def where(facts: Mapping[str, str]) -> str:
     )
 
 
+def spell_formula(formula: str) -> str:
+    """A built-in activation's formula for those who do not know how networks.named abbreviates it."""
+    above, _, rest = formula.partition(" | ")
+    below, *learned = rest.split(", ")
+    gamma = ["γ = v / (2 exp(a))"] if "γ" in formula else []
+    return ", ".join([f"{above} for v ≥ 0", f"{below} for v < 0", *learned, *gamma]) if rest else formula
+
+
 def _join(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -102,6 +102,7 @@ def test_json_has_everything(document: Document) -> None:
     assert list(content) == [
         *("study", "protocol", "test_images", "question", "answer", "remarks", "notes"),
         *("summary", "comparisons", "studies", "table2", "rankings", "runs", "conditions"),
+        *("activations", "network"),
     ]
     assert content["protocol"] == Protocol(epochs=2, batch_size=50).to_dict()
     assert content["answer"] == document.answer
@@ -112,6 +113,16 @@ def test_json_has_everything(document: Document) -> None:
     assert content["table2"][0]["accuracy"] == 0.9784
     assert (content["studies"], content["rankings"]) == ([], [])
     assert content["conditions"]["device"] == {"None": 6}
+    assert content["activations"][1] == {
+        "name": "fluid",
+        "title": "FluidReLU",
+        "formula": "v for v ≥ 0, v / (1 - γ) for v < 0, γ = v / (2 exp(a))",
+        "origin": "the paper, eq. (4), as reconstructed here",
+        "sources": {},
+        "learned": {"a": 4},
+        "betas": {},
+    }
+    assert content["network"]["name"] == "paper"
 
 
 def test_json_has_null_where_there_is_no_number_and_the_paper_s_where_they_belong(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from strange_names import NAMES
 
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.compose import build_document, illustrate, write_report
-from fluidrelu_cli.report.document import Document, Drawing, Section
+from fluidrelu_cli.report.document import Definition, Document, Drawing, Section
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.page import render_page
 
@@ -32,7 +32,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     study = make_study(folder, {name: [(0.5, 0.97), (0.6, 0.98), (0.7, 0.975)] for name in names})
     study.files("leaky-relu-seed1").csv.unlink()
-    return write_report(illustrate(build_document(Evidence(study)), ("svg",)), folder / "report")
+    document = illustrate(build_document(Evidence(study)), ("svg",))
+    summary = replace(document.sections[0], explanations=("The mean of n.",))
+    own = replace(document.activations[-1], sources={"0" * 64: f"class A{'b' * 500}: pass"})
+    return write_report(
+        replace(document, sections=(summary, *document.sections[1:]), activations=(*document.activations, own)),
+        folder / "report",
+    )
 
 
 @pytest.mark.slow
@@ -66,6 +72,8 @@ def test_page_can_be_printed(report: Path, browser: Browser) -> None:
     assert opened.pdf(format="A4").startswith(b"%PDF")
     opened.emulate_media(media="print", color_scheme="dark")
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    closed = "[...document.querySelectorAll('details:not([open]) > :last-child')]"
+    assert opened.evaluate(f"{closed}.map(shown => shown.checkVisibility() && shown.clientHeight > 0)") == [True]
     opened.close()
 
 
@@ -73,8 +81,12 @@ def test_page_answers_first_and_needs_nothing_else(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     assert text.index("<h1>") < text.index('<p class="answer">') < text.index("<table")
     titles = re.findall(r"<h2>(.*?)</h2>", text)
-    assert len(titles) == 6
-    assert titles[3:] == ["Figures", "Protocol", "Provenance"]
+    assert titles[3:] == [
+        "Figures",
+        "The activations",
+        "How the runs were trained",
+        "Where the runs were made",
+    ]
     assert not re.search(r"""(src|href)=["'](?!data:)""", text)
 
 
@@ -156,3 +168,26 @@ def test_what_columns_mean_is_told_after_what_was_found() -> None:
     text = render_page(document)
     assert text.index("found") < text.index("<details>") < text.index("meant") < text.index("</details>")
     assert "<details>" not in render_page(replace(document, sections=(replace(explained, explanations=()),)))
+
+
+def words(page: str) -> str:
+    """A page's text, as it would be copied."""
+    shown = Shown()
+    shown.feed(page)
+    return "".join(shown.texts)
+
+
+def test_page_shows_source_code_as_it_is(tmp_path: Path) -> None:
+    evidence = Evidence(make_study(tmp_path, {"relu": [(0.5,)]}))
+    source = "class A:  # <script>alert(1)</script>\n    a = '</code></pre><img src=x>' if a&lt < 1 else \"\"\n"
+    own = Definition("mine:A", "mine:A", None, "own code", {"f" * 64: source, "0" * 64: None}, {"a": 48}, {"a": 1e4})
+    text = render_page(replace(build_document(evidence), activations=(own,)))
+    assert source in words(text)
+    assert not re.search("<(script|img)", text)
+    assert '<span class="k">class</span>' in text
+    assert "Its source was not kept (SHA-256 000000000000)." in text
+    assert "Learns a (48 values, gradient × 10,000)." in text
+    long = replace(own, sources={"f" * 64: source * 100})
+    for definition, open_at_once in ((own, True), (long, False)):
+        page = render_page(replace(build_document(evidence), activations=(definition,)))
+        assert ('<details class="source" open>' in page) == open_at_once
