@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -73,7 +74,7 @@ def report(
     evidence = _gather(results, [study, *(beside or ())], baseline, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
     with Spinner(open_stderr(), "Drawing the figures"):
-        document = illustrate(build_document(evidence), kinds)
+        document = illustrate(build_document(evidence, date.today()), kinds)
     folder = evidence.study.folder / "report"
     failed = _write_first(lambda: write_report(document, folder))
     for note in document.notes:

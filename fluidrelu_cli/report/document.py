@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING
 
 from fluidrelu_cli.errors import one_line
@@ -112,8 +113,14 @@ class Document:
     """What is left out or stands out."""
     drawings: tuple[Drawing, ...] = ()
     """The pictures that are drawn."""
+    study: str = ""
+    """What the study is called."""
     activations: tuple[Definition, ...] = ()
     network: Definition | None = None
+    commands: tuple[str, ...] = ()
+    """What makes the study and this report again, line by line."""
+    made: date | None = None
+    """When the report was made; None where it must not depend on that."""
 
     @property
     def facts(self) -> dict[str, str]:

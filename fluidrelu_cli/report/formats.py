@@ -73,6 +73,7 @@ def to_json(document: Document) -> str:
         "conditions": document.conditions,
         "activations": [asdict(each) for each in document.activations],
         "network": None if document.network is None else asdict(document.network),
+        "commands": document.commands,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -259,6 +259,21 @@ def spell_formula(formula: str) -> str:
     return ", ".join([f"{above} for v ≥ 0", f"{below} for v < 0", *learned, *gamma]) if rest else formula
 
 
+def needed(modules: Iterable[str], data: str | None) -> Iterator[str]:
+    """Comments of a shell that say what commands need beside this program.
+
+    Args:
+        modules: those with a user's own code.
+        data: the file of a data set that has no name.
+    """
+    names = list(modules)
+    if "__main__" in names:
+        yield "# Move what a script or a notebook defined (__main__) to a file, and name it as file:Class."
+    files = [f"the module {name}" for name in names if name != "__main__"] + ([f"the data {data}"] if data else [])
+    if files:
+        yield f"# Needs {_join(files)}."
+
+
 def _join(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -102,7 +102,7 @@ def test_json_has_everything(document: Document) -> None:
     assert list(content) == [
         *("study", "protocol", "test_images", "question", "answer", "remarks", "notes"),
         *("summary", "comparisons", "studies", "table2", "rankings", "runs", "conditions"),
-        *("activations", "network"),
+        *("activations", "network", "commands"),
     ]
     assert content["protocol"] == Protocol(epochs=2, batch_size=50).to_dict()
     assert content["answer"] == document.answer
@@ -123,6 +123,7 @@ def test_json_has_everything(document: Document) -> None:
         "betas": {},
     }
     assert content["network"]["name"] == "paper"
+    assert content["commands"][1].startswith("fluidrelu report --study study")
 
 
 def test_json_has_null_where_there_is_no_number_and_the_paper_s_where_they_belong(tmp_path: Path) -> None:

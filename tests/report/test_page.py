@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,6 +86,7 @@ def test_page_answers_first_and_needs_nothing_else(report: Path) -> None:
         "Figures",
         "The activations",
         "How the runs were trained",
+        "Make it again",
         "Where the runs were made",
     ]
     assert not re.search(r"""(src|href)=["'](?!data:)""", text)
@@ -168,6 +170,14 @@ def test_what_columns_mean_is_told_after_what_was_found() -> None:
     text = render_page(document)
     assert text.index("found") < text.index("<details>") < text.index("meant") < text.index("</details>")
     assert "<details>" not in render_page(replace(document, sections=(replace(explained, explanations=()),)))
+
+
+def test_page_names_study_and_day_and_how_to_make_it_again(tmp_path: Path) -> None:
+    evidence = Evidence(make_study(tmp_path / "first", {"relu": [(0.5,)]}))
+    text = render_page(build_document(evidence, date(2026, 3, 7)))
+    assert '<p class="study">Study first, report of 7 March 2026</p>' in text
+    assert "fluidrelu repeat -n 1 --act relu --study first --epochs 1\nfluidrelu report --study first" in words(text)
+    assert '<p class="study">Study first</p>' in render_page(build_document(evidence))
 
 
 def words(page: str) -> str:
