@@ -61,6 +61,11 @@ def test_page_in_a_browser(width: int, scheme: str, report: Path, browser: Brows
     assert len(shown) == len(list((report.parent / "figures").glob("*.svg"))) > 5
     assert all(shown)
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    cells = opened.evaluate(
+        "[...document.querySelectorAll('.numbers :is(td, tbody th)')].map(cell => cell.getBoundingClientRect().right)"
+    )
+    assert len(cells) > 50
+    assert max(cells) <= width  # none has to be scrolled to
     background = opened.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 27)"}[scheme]
     context.close()
@@ -201,3 +206,8 @@ def test_page_shows_source_code_as_it_is(tmp_path: Path) -> None:
     for definition, open_at_once in ((own, True), (long, False)):
         page = render_page(replace(build_document(evidence), activations=(definition,)))
         assert ('<details class="source" open>' in page) == open_at_once
+
+
+def test_page_has_verdicts_beside_the_names(tmp_path: Path) -> None:
+    text = render_page(build_document(Evidence(make_study(tmp_path, {"relu": [(0.5,)], "tanh": [(0.6,)]}))))
+    assert '<th scope="row">tanh</th><td data-name="verdict">too few pairs</td>' in text
