@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,6 +52,14 @@ def make_study(folder: Path, accuracies: Mapping[str, Sequence[Sequence[float]]]
         for seed, run in enumerate(seeds):
             study.write(make_run(activation, seed, run, **protocol))
     return study
+
+
+def keep_source(study: Path, content: bytes) -> str:
+    """Keep a file of somebody's own code in a study's folder; its digest."""
+    digest = hashlib.sha256(content).hexdigest()
+    (study / "sources").mkdir(parents=True, exist_ok=True)
+    (study / "sources" / f"{digest}.py").write_bytes(content)
+    return digest
 
 
 def forge(path: Path, *, without: Sequence[str] = (), **changes: object) -> None:

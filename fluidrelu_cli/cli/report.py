@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -101,7 +102,7 @@ def report(
     evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
     with Spinner(open_stderr(), "Drawing the figures"):
-        document = illustrate(build_document(evidence), kinds, inches)
+        document = illustrate(build_document(evidence, date.today()), kinds, inches)
     folder = evidence.study.folder / "report"
     failed = _write_first(lambda: write_report(document, folder))
     for note in document.notes:

@@ -78,12 +78,12 @@ class Activation:
 
 
 _ACTIVATIONS = (
-    Activation("relu", "max(0, v)", "the paper's baseline", "torch.nn:ReLU", True),
+    Activation("relu", "max(0, v)", "Nair and Hinton 2010", "torch.nn:ReLU", True),
     Activation(
         *("fluid", "v | v / (1 - γ)", "the paper, eq. (4), as reconstructed here"),
         *("fluidrelu_cli.networks.activations:FluidReLU", True),
     ),
-    Activation("prelu", "v | a v, a learned from 0.25", "eq. (1); He et al. 2015", "torch.nn:PReLU"),
+    Activation("prelu", "v | a v, a learned from 0.25", "He et al. 2015", "torch.nn:PReLU"),
     Activation("elu", "v | exp(v) - 1", "Clevert et al. 2016", "torch.nn:ELU", True),
     Activation("leaky-relu", "v | 0.01 v", "Maas et al. 2013", "torch.nn:LeakyReLU", True),
     Activation("sigmoid", "1 / (1 + exp(-v))", "classic", "torch.nn:Sigmoid", True),

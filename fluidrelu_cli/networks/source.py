@@ -10,7 +10,8 @@ import contextlib
 import functools
 import hashlib
 import inspect
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def _join_functions(code: Any) -> bytes | None:
 
 
 def cut_code(text: str, name: str) -> str:
-    """The definition of a class or function in a file's text, after what it uses of that file, as it is written there.
+    """The lines that define a class or function in a file's text, and those of what it uses there, as they are written.
 
     Args:
         text: the file's.
@@ -90,18 +91,30 @@ def cut_code(text: str, name: str) -> str:
     Returns:
         The whole text if it cannot be parsed or does not define the name.
     """
-    lines = text.splitlines(keepends=True)
-    parts = [_cut_lines(lines, each).rstrip() for each in _find_used(text, name)]
-    return "\n\n".join(parts) + "\n" if parts else text
+    statements = _parse(text)
+    used = _find_used(statements, name)
+    return "\n".join(_list_lines(text.split("\n"), statements, used)) if used else text
 
 
-def _cut_lines(lines: Sequence[str], statement: ast.stmt) -> str:
-    first = min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", []))])
-    return "".join(lines[first - 1 : statement.end_lineno])
+def _list_lines(lines: Sequence[str], statements: Sequence[ast.stmt], used: Container[int]) -> Iterator[str]:
+    """The lines of some statements with the comments above them, and what is between two that follow each other."""
+    end, last = 0, -1
+    for number, statement in enumerate(statements):
+        decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+        start = min([statement.lineno, *(each.lineno for each in decorators)]) - 1
+        while start > end and lines[start - 1].lstrip().startswith("#"):
+            start -= 1
+        if number in used:
+            if last >= 0:
+                yield from lines[end:start] if last == number - 1 else [""]
+            yield from lines[max(start, end) : statement.end_lineno]  # two may share a line
+            last = number
+        end = statement.end_lineno or end
 
 
 def _hash_code(text: bytes, name: str) -> str:
-    found = _find_used(text, name)
+    statements = _parse(text)
+    found = [statements[number] for number in sorted(_find_used(statements, name))]
     for statement in found:
         _remove_docstrings(statement)
     code = "\n".join(map(ast.unparse, found)).encode() if found else text
@@ -119,28 +132,29 @@ def _is_text(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _find_used(text: str | bytes, name: str) -> list[ast.stmt]:
-    """The statements of a module that a definition consists of or uses, directly or not, in their order.
-
-    They are those that bind a name which a used one mentions. None if the module is no Python or lacks the name.
-    """
+def _parse(text: str | bytes) -> list[ast.stmt]:
+    """The statements of a module; none if it is no Python."""
     try:
-        statements = ast.parse(text).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an escape in somebody's string
+            return ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+
+
+def _find_used(statements: Sequence[ast.stmt], name: str) -> set[int]:
+    """Which of a module's statements a definition consists of or uses, directly or not; none if it is not there.
+
+    They are those that bind a name which a used one mentions.
+    """
     bound = [set(_list_bound(statement)) for statement in statements]
-    wanted, seen, used = [name.partition(".")[0]], set[str](), set[int]()
-    while wanted:
-        current = wanted.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        for index, names in enumerate(bound):
-            if (current in names or (used and "*" in names)) and index not in used:
-                used.add(index)
-                mentioned = (node.id for node in ast.walk(statements[index]) if isinstance(node, ast.Name))
-                wanted.extend(mentioned)
-    return [statements[index] for index in sorted(used)]
+    used, wanted = set[int](), {name.partition(".")[0]}
+    while found := [number for number, names in enumerate(bound) if number not in used and names & wanted]:
+        used.update(found)
+        wanted |= {node.id for number in found for node in ast.walk(statements[number]) if isinstance(node, ast.Name)}
+    if used:
+        used |= {number for number, names in enumerate(bound) if "*" in names}  # what is used may come from there
+    return used
 
 
 def _list_bound(statement: ast.stmt) -> Iterator[str]:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from fluidrelu_cli.files import csv_text, replace_folder
 from fluidrelu_cli.report import plots, tables, wording
+from fluidrelu_cli.report.commands import list_commands
 from fluidrelu_cli.report.document import Document, Drawing, Picture, explain
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.figures import FIGURES
+from fluidrelu_cli.report.functions import define_activations, define_network
 from fluidrelu_cli.report.page import render_page
 from fluidrelu_cli.report.sections import SECTIONS
 
 
-def build_document(evidence: Evidence) -> Document:
-    """The report that the evidence gives; nothing is drawn yet."""
+def build_document(evidence: Evidence, made: date | None = None) -> Document:
+    """The report that the evidence gives; nothing is drawn yet.
+
+    Args:
+        evidence: what the runs show.
+        made: the date for its page; None for a page that is the same on any day.
+    """
     sections = (write_section(evidence) for write_section in SECTIONS)
     failures = evidence.failures
     answer = wording.answer(evidence.comparisons, evidence.summary, evidence.baseline, evidence.focus, failures)
@@ -32,6 +40,11 @@ def build_document(evidence: Evidence) -> Document:
         runs=evidence.run_table,
         conditions=wording.count_conditions(evidence.runs),
         notes=(*evidence.notes, *(wording.failed(name, paths) for name, paths in untold.items())),
+        study=evidence.study.name,
+        activations=define_activations(evidence),
+        network=define_network(evidence),
+        commands=list_commands(evidence),
+        made=made,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING
 
 from fluidrelu_cli.errors import one_line
@@ -75,6 +76,26 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Definition:
+    """What an activation or a network of a study is."""
+
+    name: str
+    """What options call it."""
+    title: str
+    """What texts and figures call it."""
+    formula: str | None
+    """What a built-in activation computes, or which layers a built-in network has."""
+    origin: str
+    """Who published it, or where it is defined."""
+    sources: Mapping[str, str | None] = field(default_factory=dict)
+    """By the digest of the file that was trained with, the code of somebody's own; None where it was not kept."""
+    learned: Mapping[str, int] = field(default_factory=dict)
+    """How many values of each parameter a network learns."""
+    betas: Mapping[str, float] = field(default_factory=dict)
+    """By parameter, the factor on its gradient, where it was recorded."""
+
+
+@dataclass(frozen=True)
 class Document:
     """A report: its parts in the order in which they are read."""
 
@@ -94,6 +115,14 @@ class Document:
     """What is left out or stands out."""
     drawings: tuple[Drawing, ...] = ()
     """The pictures that are drawn."""
+    study: str = ""
+    """What the study is called."""
+    activations: tuple[Definition, ...] = ()
+    network: Definition | None = None
+    commands: tuple[str, ...] = ()
+    """What makes the study and this report again, line by line."""
+    made: date | None = None
+    """When the report was made; None where it must not depend on that."""
 
     @property
     def facts(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -76,6 +77,9 @@ def to_json(document: Document) -> str:
         **records,
         "runs": json.loads(document.runs.to_json(orient="records", double_precision=15)),
         "conditions": document.conditions,
+        "activations": [asdict(each) for each in document.activations],
+        "network": None if document.network is None else asdict(document.network),
+        "commands": document.commands,
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 
 from fluidrelu_cli.report import wording
-from fluidrelu_cli.report.document import Document
+from fluidrelu_cli.report.document import Document, Section
+from fluidrelu_cli.report.tables import Cells
 
 
 def render_page(document: Document, home: str | None = None) -> str:
-    """The page: question, answer, tables, figures (embedded as SVG), protocol and provenance.
+    """The page: question, answer, tables, figures (embedded as SVG), activations, protocol, commands and provenance.
 
     Args:
         document: the report, illustrated.
@@ -29,5 +30,30 @@ def render_page(document: Document, home: str | None = None) -> str:
         home=home,
         where=wording.where(document.facts),
         result_explained=wording.RESULT_EXPLAINED,
+        sections=[(section, _with_verdicts(section)) for section in document.sections],
         figures=[(drawing, base64.b64encode(drawing.contents["svg"]).decode()) for drawing in document.drawings],
+        highlight=highlight_python,
     )
+
+
+def _with_verdicts(section: Section) -> Cells:
+    """A section's cells, with the verdicts, if its table has some, beside the names."""
+    head, rows = section.cells
+    if "verdict" not in section.table or "verdict" in head:
+        return head, rows
+    verdicts = section.table["verdict"].tolist()
+    return [head[0], "verdict", *head[1:]], [
+        [row[0], verdict, *row[1:]] for row, verdict in zip(rows, verdicts, strict=True)
+    ]
+
+
+def highlight_python(source: str) -> str:
+    """Source code as HTML, in which classes of the page's style say what is a keyword, a string or a comment."""
+    from markupsafe import Markup
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
+    return Markup(
+        highlight(source, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True))
+    )  # it escapes what it is given

@@ -381,6 +381,29 @@ def where(facts: Mapping[str, str]) -> str:
     )
 
 
+def spell_formula(formula: str) -> str:
+    """A built-in activation's formula for those who do not know how networks.named abbreviates it."""
+    above, _, rest = formula.partition(" | ")
+    below, *learned = rest.split(", ")
+    gamma = ["γ = v / (2 exp(a))"] if "γ" in formula else []
+    return ", ".join([f"{above} for v ≥ 0", f"{below} for v < 0", *learned, *gamma]) if rest else formula
+
+
+def needed(modules: Iterable[str], data: str | None) -> Iterator[str]:
+    """Comments of a shell that say what commands need beside this program.
+
+    Args:
+        modules: those with a user's own code.
+        data: the file of a data set that has no name.
+    """
+    names = list(modules)
+    if "__main__" in names:
+        yield "# Move what a script or a notebook defined (__main__) to a file, and name it as file:Class."
+    files = [f"the module {name}" for name in names if name != "__main__"] + ([f"the data {data}"] if data else [])
+    if files:
+        yield f"# Needs {_join(files)}."
+
+
 MOST_NAMES, NAMES_SHOWN = 8, 6
 """The most names that a sentence lists, and how many it lists where there are more."""
 

@@ -121,18 +121,73 @@ def test_what_a_class_uses_makes_its_digest(
     assert not after.is_known_as(before.sha256, None)
 
 
-def test_code_is_cut_as_it_is_written() -> None:
-    assert cut_code(OWN, "Class.Inner") == (
-        "import functools\n\nfrom json import *\n\nK = 3\n\n"
-        'def helper(v):\n    """What it does."""\n    return K * v  # three times\n\n'
-        '@functools.lru_cache\nclass Class:\n    """What it is."""\n\n    class Inner:\n'
-        "        function = staticmethod(helper)\n\nClass.beta = 10\n"
-    )
+MINE = '''\
+"""My activations."""
+import math
+import os, torch
+from torch import nn
+from helpers import *
+
+SCALE = math.sqrt(2)  # of everything
+try:
+    from fast import soften
+except ImportError:
+    # slower
+    def soften(v):
+        return v * SCALE
+OTHER = os.sep
+
+# Soft in two senses:
+# it bends, and it learns nothing.
+@torch.no_grad
+class Soft(nn.Module):
+    def forward(self, v):
+        return soften(v)
 
 
-@pytest.mark.parametrize("text", ["def f(:\n", "x = 1\n", "", "(" * 300 + ")" * 300, "\0"])
-def test_what_cannot_be_cut_stays_whole(text: str) -> None:
-    assert cut_code(text, "Class") == text
+class Hard(nn.Module):
+    pass
+'''
+
+SOFT = """\
+import math
+import os, torch
+from torch import nn
+from helpers import *
+
+SCALE = math.sqrt(2)  # of everything
+try:
+    from fast import soften
+except ImportError:
+    # slower
+    def soften(v):
+        return v * SCALE
+
+# Soft in two senses:
+# it bends, and it learns nothing.
+@torch.no_grad
+class Soft(nn.Module):
+    def forward(self, v):
+        return soften(v)"""
+
+
+@pytest.mark.parametrize(
+    ("source", "attribute", "shown"),
+    [
+        (MINE, "Soft", SOFT),
+        (MINE, "Soft.Nested", SOFT),
+        (MINE, "Missing", MINE),
+        ("a = 1; b = a; c = 3", "b", "a = 1; b = a; c = 3"),
+        ("class A: pass\n\n\n\nclass B(A): pass\nclass C: pass", "B", "class A: pass\n\n\n\nclass B(A): pass"),
+        ("B = r = '\\d'\nx = 1\nclass A(B): pass", "A", "B = r = '\\d'\n\nclass A(B): pass"),
+        ("class A(:", "A", "class A(:"),
+        ("-" * 100_000 + "1", "A", "-" * 100_000 + "1"),
+        ("A = '\0'", "A", "A = '\0'"),
+        ("class A: pass\nx = 1\nA.beta = 10\n", "A", "class A: pass\n\nA.beta = 10"),
+    ],
+)
+def test_a_definition_is_shown_with_what_it_uses(source: str, attribute: str, shown: str) -> None:
+    assert cut_code(source, attribute) == shown
 
 
 @pytest.mark.parametrize("code", [len, dict, 7, functools.partial(len)], ids=str)

@@ -22,7 +22,8 @@ from fluidrelu_cli.report import tables
 from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.document import Document, Section
 from fluidrelu_cli.report.evidence import Evidence
-from fluidrelu_cli.report.formats import LATEX, NOTHING, to_csv, to_json, to_latex, to_markdown, to_parts
+from fluidrelu_cli.report.formats import FORMATS, LATEX, NOTHING, to_csv, to_json, to_latex, to_markdown, to_parts
+from fluidrelu_cli.report.page import render_page
 
 BOTH = {"relu": [(0.5, 0.975), (0.5, 0.97), (0.5, 0.98)], "fluid": [(0.5, 0.9765), (0.5, 0.981), (0.5, 0.9715)]}
 
@@ -112,6 +113,7 @@ def test_json_has_everything(document: Document) -> None:
     assert list(content) == [
         *("study", "protocol", "test_images", "question", "answer", "remarks", "notes"),
         *("summary", "comparisons", "studies", "table2", "rankings", "runs", "conditions"),
+        *("activations", "network", "commands"),
     ]
     assert content["protocol"] == Protocol(epochs=2, batch_size=50).to_dict()
     assert content["answer"] == document.answer
@@ -122,6 +124,17 @@ def test_json_has_everything(document: Document) -> None:
     assert content["table2"][0]["accuracy"] == 0.9784
     assert (content["studies"], content["rankings"]) == ([], [])
     assert content["conditions"]["device"] == {"None": 6}
+    assert content["activations"][1] == {
+        "name": "fluid",
+        "title": "FluidReLU",
+        "formula": "v for v ≥ 0, v / (1 - γ) for v < 0, γ = v / (2 exp(a))",
+        "origin": "the paper, eq. (4), as reconstructed here",
+        "sources": {},
+        "learned": {"a": 4},
+        "betas": {},
+    }
+    assert content["network"]["name"] == "paper"
+    assert content["commands"][1].startswith("fluidrelu report --study study")
 
 
 def test_json_has_null_where_there_is_no_number_and_the_paper_s_where_they_belong(tmp_path: Path) -> None:
@@ -129,6 +142,15 @@ def test_json_has_null_where_there_is_no_number_and_the_paper_s_where_they_belon
     assert content["summary"][0]["sd"] is None
     assert content["comparisons"] == []
     assert not {"table2", "percentiles", "rankings"} & content.keys()
+
+
+def test_no_format_brings_a_paper_into_a_study_of_other_activations(tmp_path: Path) -> None:
+    runs = [[value] for value in (0.97, 0.971, 0.972, 0.973, 0.974, 0.975)]
+    other = build_document(Evidence(make_study(tmp_path, {"relu": runs, "mine:Soft": runs, "mine:Hard": runs})))
+    assert not {"best-of-three", "figure1"} & {picture.name for picture in other.pictures}
+    for text in (*(write(other) for write in FORMATS.values()), render_page(other)):
+        shown = re.sub("the paper, Table 1", "", text)  # whose network it is
+        assert not re.search(r"table ?2|figure ?1|rankings|percentile|published|the paper", shown, flags=re.IGNORECASE)
 
 
 def test_latex_has_a_table_per_section_and_the_remarks_as_comments(document: Document) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from strange_names import NAMES
 
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.compose import build_document, illustrate, write_report
-from fluidrelu_cli.report.document import Document, Drawing, Section
+from fluidrelu_cli.report.document import Definition, Document, Drawing, Section
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.page import render_page
 
@@ -32,7 +33,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     study = make_study(folder, {name: [(0.5, 0.97), (0.6, 0.98), (0.7, 0.975)] for name in names})
     study.files("leaky-relu-seed1").csv.unlink()
-    return write_report(illustrate(build_document(Evidence(study)), ("svg",)), folder / "report")
+    document = illustrate(build_document(Evidence(study)), ("svg",))
+    summary = replace(document.sections[0], explanations=("The mean of n.",))
+    own = replace(document.activations[-1], sources={"0" * 64: f"class A{'b' * 500}: pass"})
+    return write_report(
+        replace(document, sections=(summary, *document.sections[1:]), activations=(*document.activations, own)),
+        folder / "report",
+    )
 
 
 @pytest.mark.slow
@@ -54,6 +61,11 @@ def test_page_in_a_browser(width: int, scheme: str, report: Path, browser: Brows
     assert len(shown) == len(list((report.parent / "figures").glob("*.svg"))) > 5
     assert all(shown)
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    cells = opened.evaluate(
+        "[...document.querySelectorAll('.numbers :is(td, tbody th)')].map(cell => cell.getBoundingClientRect().right)"
+    )
+    assert len(cells) > 50
+    assert max(cells) <= width  # none has to be scrolled to
     background = opened.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 27)"}[scheme]
     context.close()
@@ -66,6 +78,8 @@ def test_page_can_be_printed(report: Path, browser: Browser) -> None:
     assert opened.pdf(format="A4").startswith(b"%PDF")
     opened.emulate_media(media="print", color_scheme="dark")
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    closed = "[...document.querySelectorAll('details:not([open]) > :last-child')]"
+    assert opened.evaluate(f"{closed}.map(shown => shown.checkVisibility() && shown.clientHeight > 0)") == [True]
     opened.close()
 
 
@@ -73,8 +87,13 @@ def test_page_answers_first_and_needs_nothing_else(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     assert text.index("<h1>") < text.index('<p class="answer">') < text.index("<table")
     titles = re.findall(r"<h2>(.*?)</h2>", text)
-    assert len(titles) == 6
-    assert titles[3:] == ["Figures", "Protocol", "Provenance"]
+    assert titles[3:] == [
+        "Figures",
+        "The activations",
+        "How the runs were trained",
+        "Make it again",
+        "Where the runs were made",
+    ]
     assert not re.search(r"""(src|href)=["'](?!data:)""", text)
 
 
@@ -156,3 +175,39 @@ def test_what_columns_mean_is_told_after_what_was_found() -> None:
     text = render_page(document)
     assert text.index("found") < text.index("<details>") < text.index("meant") < text.index("</details>")
     assert "<details>" not in render_page(replace(document, sections=(replace(explained, explanations=()),)))
+
+
+def test_page_names_study_and_day_and_how_to_make_it_again(tmp_path: Path) -> None:
+    evidence = Evidence(make_study(tmp_path / "first", {"relu": [(0.5,)]}))
+    text = render_page(build_document(evidence, date(2026, 3, 7)))
+    assert '<p class="study">Study first, report of 7 March 2026</p>' in text
+    assert "fluidrelu repeat -n 1 --act relu --study first --epochs 1\nfluidrelu report --study first" in words(text)
+    assert '<p class="study">Study first</p>' in render_page(build_document(evidence))
+
+
+def words(page: str) -> str:
+    """A page's text, as it would be copied."""
+    shown = Shown()
+    shown.feed(page)
+    return "".join(shown.texts)
+
+
+def test_page_shows_source_code_as_it_is(tmp_path: Path) -> None:
+    evidence = Evidence(make_study(tmp_path, {"relu": [(0.5,)]}))
+    source = "class A:  # <script>alert(1)</script>\n    a = '</code></pre><img src=x>' if a&lt < 1 else \"\"\n"
+    own = Definition("mine:A", "mine:A", None, "own code", {"f" * 64: source, "0" * 64: None}, {"a": 48}, {"a": 1e4})
+    text = render_page(replace(build_document(evidence), activations=(own,)))
+    assert source in words(text)
+    assert not re.search("<(script|img)", text)
+    assert '<span class="k">class</span>' in text
+    assert "Its source was not kept (SHA-256 000000000000)." in text
+    assert "Learns a (48 values, gradient × 10,000)." in text
+    long = replace(own, sources={"f" * 64: source * 100})
+    for definition, open_at_once in ((own, True), (long, False)):
+        page = render_page(replace(build_document(evidence), activations=(definition,)))
+        assert ('<details class="source" open>' in page) == open_at_once
+
+
+def test_page_has_verdicts_beside_the_names(tmp_path: Path) -> None:
+    text = render_page(build_document(Evidence(make_study(tmp_path, {"relu": [(0.5,)], "tanh": [(0.6,)]}))))
+    assert '<th scope="row">Tanh</th><td data-name="verdict">too few pairs</td>' in text
