@@ -126,8 +126,10 @@ class Document:
 
     @property
     def facts(self) -> dict[str, str]:
-        """How every run was trained, by the fields' names in words."""
-        return self.protocol.facts()
+        """How every run was trained, by the fields' names in words; without a beta that no activation learns by."""
+        learners = [each for each in self.activations if each.learned]
+        heeded = any(not each.betas or self.protocol.beta in each.betas.values() for each in learners)
+        return {name: value for name, value in self.protocol.facts().items() if heeded or name != "beta"}
 
     @property
     def remarks(self) -> list[str]:

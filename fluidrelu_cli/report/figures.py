@@ -165,7 +165,7 @@ class _Functions:
         """How to read the figure."""
         built_in = [name for name in self._trained if name in ACTIVATIONS]
         formulas = " ".join(ACTIVATIONS[name].formula for name in built_in)
-        caption = "Above each function, below its derivative."
+        caption = "Above, each function; below, its derivative."
         if "|" in formulas:
             caption += " v | g(v) is v for v ≥ 0 and g(v) for v < 0."
         if "γ" in formulas:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fluidrelu_cli.analysis.inference import COMPARISON_COLUMNS
 from fluidrelu_cli.files import csv_text
-from fluidrelu_cli.report import tables
+from fluidrelu_cli.report import tables, wording
 from fluidrelu_cli.report.document import Document
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | st
         document: the report.
         explain: also say what the columns mean, which is the same in every study.
     """
-    yield from (document.question, document.answer, "", _head(document), "")
+    yield from (document.question, document.answer, "", f"{document.where}: {wording.where(document.facts)}", "")
     for section in document.sections:
         yield tables.rich_table(section.title, *section.cells)
         notes = section.footnotes if explain else section.remarks

@@ -25,10 +25,11 @@ def render_page(document: Document, home: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    where = wording.where(document.facts)
     return environment.get_template("report.html").render(
         document=document,
         home=home,
-        where=wording.where(document.facts),
+        where=where[0].upper() + where[1:],
         result_explained=wording.RESULT_EXPLAINED,
         sections=[(section, _with_verdicts(section)) for section in document.sections],
         figures=[(drawing, base64.b64encode(drawing.contents["svg"]).decode()) for drawing in document.drawings],

@@ -375,7 +375,7 @@ def where(facts: Mapping[str, str]) -> str:
     usual, named = Protocol().facts(), {"dataset", "model", "epochs", "batch size", "lr"}
     others = [f"{name} {value}" for name, value in facts.items() if name not in named and value != usual.get(name)]
     return (
-        f"Data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']} and"
+        f"data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']} and"
         f" learning rate {facts['lr']}{''.join(f', {other}' for other in others)}."
         " Only the activation differs between the runs of a seed."
     )

@@ -18,7 +18,7 @@ from rich.console import Console
 from strange_names import NAMES
 
 from fluidrelu_cli.protocol import Protocol
-from fluidrelu_cli.report import tables
+from fluidrelu_cli.report import tables, wording
 from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.document import Document, Section
 from fluidrelu_cli.report.evidence import Evidence
@@ -45,7 +45,7 @@ def test_the_terminal_shows_protocol_answer_and_every_table(document: Document) 
     assert isinstance(console.file, io.StringIO)
     text = " ".join(console.file.getvalue().split())
     assert text.startswith(
-        f"{document.question} {document.answer} {document.where}: dataset mnist, model paper, epochs 2, batch size 50"
+        f"{document.question} {document.answer} {document.where}: data set mnist, network paper, 2 epochs at batch"
     )
     for section in document.sections:
         assert section.title in text
@@ -60,7 +60,7 @@ def test_the_terminal_explains_on_request(document: Document) -> None:
     assert {part for part in parts if isinstance(part, str)} == {
         *(document.question, document.answer, ""),
         *(remark for section in document.sections for remark in section.remarks),
-        f"{document.where}: {tables.protocol_line(document.facts)}",
+        f"{document.where}: {wording.where(document.facts)}",
     }
 
 

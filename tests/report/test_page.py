@@ -98,12 +98,14 @@ def test_page_answers_first_and_needs_nothing_else(report: Path) -> None:
 
 
 def test_page_shows_every_fact_of_the_protocol(tmp_path: Path) -> None:
-    study = make_study(tmp_path, {"relu": [(0.5,)]}, schedule="cosine", weight_decay=5e-4, augment="flip-crop")
+    study = make_study(tmp_path, {"fluid": [(0.5,)]}, schedule="cosine", weight_decay=5e-4, augment="flip-crop")
     text = render_page(build_document(Evidence(study)))
     for name, value in study.protocol.facts().items():
         assert f'<th scope="row">{name}</th><td>{value}</td>' in text
     assert '<th scope="row">weight decay</th><td>0.0005</td>' in text
     assert '<th scope="row">test images</th>' not in text  # is not set
+    unlearned = render_page(build_document(Evidence(make_study(tmp_path / "other", {"relu": [(0.5,)]}))))
+    assert '<th scope="row">beta</th>' not in unlearned  # nothing is learned by it
 
 
 class Shown(HTMLParser):

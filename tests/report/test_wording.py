@@ -301,7 +301,7 @@ def test_what_stands_out() -> None:
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch at batch size 20"), (3, "3 epochs at batch size 20")])
 def test_where_the_runs_are_from(epochs: int, words: str) -> None:
     assert wording.where(Protocol(epochs=epochs).facts()) == (
-        f"Data set mnist, network paper, {words} and learning rate 0.001. Only the activation differs between the runs"
+        f"data set mnist, network paper, {words} and learning rate 0.001. Only the activation differs between the runs"
         " of a seed."
     )
 
@@ -322,6 +322,6 @@ def test_conditions_are_counted() -> None:
 def test_the_protocol_line_names_every_field_that_is_not_the_default() -> None:
     facts = Protocol(train_images=500, schedule="cosine", lr=0.01).facts()
     assert wording.where(facts) == (
-        "Data set mnist, network paper, 2 epochs at batch size 20 and learning rate 0.01, train images 500, schedule"
+        "data set mnist, network paper, 2 epochs at batch size 20 and learning rate 0.01, train images 500, schedule"
         " cosine. Only the activation differs between the runs of a seed."
     )
