@@ -1,13 +1,20 @@
-"""The figures that documents show, drawn anew from the committed runs into docs/figures: `make docs`."""
+"""The figures that documents show, drawn anew from the committed runs: `make docs`."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
 import findings
-from findings import CIFAR10, DOCS, FASHION, MAIN, RATES
+from findings import CIFAR10, DOCS, FASHION, MAIN, RATES, SWISH
 from matplotlib.figure import Figure
 
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.report import plots, tables
+from fluidrelu_cli.report.compose import illustrate
+from fluidrelu_cli.report.page import render_page
 
 FIGURES = {
     **{
@@ -60,6 +67,20 @@ def draw(name: str) -> bytes:
         return plots.render(figure, ("svg",))["svg"]
 
 
+def photograph_page() -> None:
+    """The README's picture of a report's page; the one there stays where no Chromium can make another."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "report.html")
+        page.write_text(render_page(illustrate(findings.report(SWISH), ("svg",))), encoding="utf-8")
+        options = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=860,1180")
+        command = [chromium, *options, f"--screenshot={DOCS / 'page.png'}", page.as_uri()]
+        subprocess.run(command, check=True, capture_output=True)
+
+
 if __name__ == "__main__":
     for name in NAMES:
         write_whole(DOCS / "figures" / f"{name}.svg", draw(name))
+    photograph_page()

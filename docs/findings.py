@@ -36,6 +36,8 @@ ROOT = DOCS.parent
 RESULTS = ROOT / "results"
 
 MAIN, FASHION, CIFAR10 = "mnist-activations", "fashion-mnist", "cifar10-cnn3"
+SWISH = "swish"
+"""The README's example of somebody's own activation."""
 BETAS = ("0", "1", "100", "10000")
 RATES = ("0.0005", "0.001", "0.002", "0.005", "0.01")
 CIFAR10_RATES = ("0.001", "0.003", "0.01", "0.03")
@@ -252,6 +254,11 @@ def interval(comparison: dict[str, Any]) -> str:
     return f"{tables.difference(comparison['ci_low'])} to {tables.difference(comparison['ci_high'])}"
 
 
+def points(share: float, digits: int = 3) -> str:
+    """A difference of accuracies in percentage points."""
+    return f"{100 * share:+.{digits}f}".replace("-", "−")
+
+
 def mean(summary: dict[str, Any]) -> str:
     """Mean ± half of the interval, of a row of a summary."""
     return tables.plus_minus(tables.accuracy(summary["mean"], 5), summary)
@@ -265,7 +272,7 @@ def plus_minus(comparison: dict[str, Any]) -> str:
 VOCABULARY = (
     *(report, evidence, table, printed, remarks, row, compare, betas, rates, chosen_rate, tuned, learned, furthest),
     *(at_minus_one, published, lead, leads_like_the_paper, spreads_like_the_paper, mean_at, on_the_same_seeds),
-    *(over_last_epochs, least_adjusted_p, interval, mean, plus_minus),
+    *(over_last_epochs, least_adjusted_p, interval, points, mean, plus_minus),
 )
 """The functions that templates call."""
 
@@ -276,7 +283,7 @@ def render(template: str) -> str:
         loader=FileSystemLoader(DOCS), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals.update({function.__name__: function for function in VOCABULARY})
-    environment.globals.update(MAIN=MAIN, FASHION=FASHION, CIFAR10=CIFAR10, wording=wording, tables=tables)
+    environment.globals.update(MAIN=MAIN, FASHION=FASHION, CIFAR10=CIFAR10, SWISH=SWISH, wording=wording, tables=tables)
     return environment.get_template(template).render().strip() + "\n"
 
 
