@@ -54,7 +54,7 @@ def find_studies() -> tuple[str, ...]:
 
 STUDIES = find_studies()
 
-COMPARED = ("paper", MAIN, *(f"learning-rate/{rate}" for rate in RATES), "longer", FASHION, CIFAR10)
+COMPARED = ("paper", MAIN, *(f"learning-rate/{rate}" for rate in RATES), "longer", FASHION, CIFAR10, SWISH)
 """The committed studies of more than one activation."""
 
 BESIDE = (FASHION, CIFAR10)

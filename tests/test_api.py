@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import fluidrelu_cli
 from fluidrelu_cli import compare, read_study
 from fluidrelu_cli.errors import FluidReluError, UsageError
+from fluidrelu_cli.networks.source import Source
 
 TINY: dict[str, Any] = {"train_images": 200, "test_images": 100, "epochs": 1, "batch_size": 50}
 
@@ -168,11 +169,14 @@ def test_a_class_that_was_changed_is_noted(
     """The finished runs stay what they are."""
     options: dict[str, Any] = {"seeds": 1, "results": tmp_path, "data_dir": data_dir, **TINY}
     assert compare(["relu", Cubic], **options).notes == []
-    monkeypatch.setattr("fluidrelu_cli.networks.named.hash_source", lambda _code: "0" * 64)
+    changed = Source("0" * 64, "0" * 64, b"")
+    monkeypatch.setattr("fluidrelu_cli.networks.named.find_source", lambda _code: changed)
     capsys.readouterr()
     [note] = compare(["relu", Cubic], **options).notes
     assert "Cubic" in note
     assert note in capsys.readouterr().err
+    with pytest.raises(UsageError, match="or add --mix"):
+        compare(["relu", Cubic], **options | {"seeds": 2})
 
 
 def test_the_caller_s_torch_is_left_as_it_was(tmp_path: Path, data_dir: Path) -> None:

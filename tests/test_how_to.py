@@ -75,7 +75,7 @@ def test_pages_can_be_followed_in_any_order_in_one_folder() -> None:
     for page in [README, *pages]:
         for study, protocol in find_studies(page):
             assert protocols.setdefault(study, protocol) == protocol, f"{page.name}: {study}"
-    files = [name for page in pages for name in find_files(page)]
+    files = [name for page in [README, *pages] for name in find_files(page)]
     assert len(files) == len(set(files)), files
     for own in re.findall(r"(\w+):[A-Z]\w*|(\w+\.npz)", "\n".join(find_lines(README))):
         assert (own[1] or f"{own[0]}.py") in files

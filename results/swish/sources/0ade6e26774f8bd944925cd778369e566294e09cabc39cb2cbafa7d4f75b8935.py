@@ -1,4 +1,4 @@
-from fluidrelu_cli.networks.activations import ParametricActivation
+from fluidrelu_cli import ParametricActivation
 
 
 class Swish(ParametricActivation):
