@@ -77,7 +77,7 @@ def place(source: str) -> str | None:
         return str(path.with_name("index.html") if path.name == "README.md" else path.with_suffix(".html"))
     if source.removeprefix("results/") in STUDIES:
         return f"{source}/index.html"
-    return source if source.endswith(".svg") else None
+    return source if source.endswith((".svg", ".png")) else None
 
 
 def lead(target: str, source: str) -> str | None:
@@ -173,6 +173,7 @@ def build(folder: Path) -> None:
     for source in DOCUMENTS:
         write(folder / str(place(source)), render_document(source, studies if source == "README.md" else ()))
     shutil.copytree(DOCS / "figures", folder / "docs" / "figures")
+    shutil.copy(DOCS / "page.png", folder / "docs")
 
 
 def write(path: Path, text: str) -> None:

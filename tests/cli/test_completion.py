@@ -22,7 +22,7 @@ from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES, resolve
 
 OWN = "import nowhere\n\nclass Soft: ...\n\nclass _Hidden: ...\n\ndef net(): ...\n"
-ALL = (*ACTIVATIONS, *TORCH_ACTIVATIONS, "mine:Soft")
+ALL = (*ACTIVATIONS, *TORCH_ACTIVATIONS, "mycurves:Soft")
 
 
 def complete(line: str) -> list[str]:
@@ -45,11 +45,11 @@ def complete(line: str) -> list[str]:
         ("restore lon", ["longer"]),
         ("repeat --study lon", ["longer"]),
         ("repeat --act ", sorted(ALL, key=ALL.index)),
-        ("train --act mi", ["mine:Soft"]),
+        ("train --act myc", ["mycurves:Soft"]),
         ("train --act Soft", ["Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign"]),
         ("verify local --act pre", ["prelu"]),
         ("plan --baseline pre", ["prelu"]),
-        ("train --model ", [*ARCHITECTURES, "mine:Soft", "mine:net"]),
+        ("train --model ", [*ARCHITECTURES, "mycurves:Soft", "mycurves:net"]),
         ("repeat --dataset ", [*CATALOGUE, "photos.npz"]),
         ("data verify ph", ["photos.npz"]),
         ("data fetch kmnist ci", ["cifar10", "cifar100"]),
@@ -58,22 +58,22 @@ def complete(line: str) -> list[str]:
 def test_values_are_completed(line: str, proposed: list[str], folder: Path) -> None:
     for name in ("results/group/one", "results/local", "results/longer", "other/elsewhere"):
         make_study(folder / name, {"relu": [(0.5,)]})
-    (folder / "mine.py").write_text(OWN)
+    (folder / "mycurves.py").write_text(OWN)
     (folder / "broken.py").write_text("class (")
     (folder / "photos.npz").touch()
     assert complete(f"fluidrelu {line}") == proposed
-    assert "mine" not in sys.modules
+    assert "mycurves" not in sys.modules
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion_needs_no_torch(shell: str, folder: Path) -> None:
-    (folder / "mine.py").write_text(OWN)
+    (folder / "mycurves.py").write_text(OWN)
     script = (
         "import atexit, sys\nfrom fluidrelu_cli.cli.app import app\n"
-        "atexit.register(lambda: print({'torch', 'numpy', 'pandas', 'mine'} & set(sys.modules) or 'quick'))\n"
+        "atexit.register(lambda: print({'torch', 'numpy', 'pandas', 'mycurves'} & set(sys.modules) or 'quick'))\n"
         "app(prog_name='fluidrelu')"
     )
-    line = "fluidrelu train --act min"
+    line = "fluidrelu train --act myc"
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(fluidrelu_cli.__file__).parents[1]),
@@ -85,7 +85,7 @@ def test_completion_needs_no_torch(shell: str, folder: Path) -> None:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.endswith("quick\n")
-    assert "mine" in done.stdout
+    assert "mycurves" in done.stdout
 
 
 def test_the_activations_of_torch_are_those_that_can_serve() -> None:

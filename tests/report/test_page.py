@@ -79,7 +79,9 @@ def test_page_can_be_printed(report: Path, browser: Browser) -> None:
     opened.emulate_media(media="print", color_scheme="dark")
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     closed = "[...document.querySelectorAll('details:not([open]) > :last-child')]"
-    assert opened.evaluate(f"{closed}.map(shown => shown.checkVisibility() && shown.clientHeight > 0)") == [True]
+    shown = opened.evaluate(f"{closed}.map(shown => shown.checkVisibility() && shown.clientHeight > 0)")
+    assert shown
+    assert all(shown)
     opened.close()
 
 
