@@ -51,6 +51,11 @@ class _Interrupt:
     def __init__(self) -> None:
         self._first: float | None = None
 
+    @property
+    def came(self) -> bool:
+        """Whether there was one, even if what was being imported then made another error of it, or none."""
+        return self._first is not None
+
     def __call__(self, *_: object) -> None:
         if self._first is None:
             self._first = time.monotonic()

@@ -10,6 +10,7 @@ import io
 import os
 import shlex
 import shutil
+import signal
 import sys
 import textwrap
 import threading
@@ -155,9 +156,20 @@ def _with_debug(function: Callable[..., Any]) -> Callable[..., None]:
     return command
 
 
+def _was_interrupted() -> bool:
+    """Whether there was a Ctrl-C; numpy, for one, makes any other error of one that comes while it is imported."""
+    return bool(getattr(signal.getsignal(signal.SIGINT), "came", False))
+
+
+def stop_if_interrupted() -> None:
+    """Raise the KeyboardInterrupt of a Ctrl-C that something else has swallowed."""
+    if _was_interrupted():
+        raise KeyboardInterrupt
+
+
 def _answer(error: BaseException) -> tuple[int, str]:
     """An error's exit code and the sentence that says what to do next; none where nobody reads on (`| head`)."""
-    if any(isinstance(each, KeyboardInterrupt) for each in _with_causes(error)):
+    if _was_interrupted() or any(isinstance(each, KeyboardInterrupt) for each in _with_causes(error)):
         return 130, f"Stopped; what is finished is kept. Go on with: {_this_command()}"
     if isinstance(error, FluidReluError):
         return error.exit_code, f"Error: {error}"

@@ -24,7 +24,7 @@ from fluidrelu_cli.cli.options import (
     WorkersOption,
     with_protocol,
 )
-from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, count, open_stderr, say, show
+from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, count, open_stderr, say, show, stop_if_interrupted
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Device, trial_names
 from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, find_study, open_study
@@ -75,6 +75,7 @@ def train(
             say(f"This trial is finished already: {files.csv} (delete it to train again).")
         with EpochLines(open_stderr(), trial) as progress:
             for event in events:
+                stop_if_interrupted()
                 if isinstance(event, EpochDone):
                     progress.show(event.epochs[0])
                 elif isinstance(event, Failed):
@@ -315,6 +316,7 @@ def _show_events(study: Study, work: Work, events: Iterator[Event]) -> int:
     failures = 0
     with TrialsProgress(open_stderr(), missing) as progress:
         for event in events:
+            stop_if_interrupted()
             progress.show(event)
             if isinstance(event, Failed):
                 failures += 1

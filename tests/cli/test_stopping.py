@@ -24,6 +24,7 @@ from factories import make_study
 
 import fluidrelu_cli
 from fluidrelu_cli import __main__ as entry
+from fluidrelu_cli.cli.terminal import stop_if_interrupted
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -157,6 +158,7 @@ def test_only_a_later_ctrl_c_ends_a_command_that_does_not_stop(monkeypatch: pyte
     interrupt = entry._Interrupt()
     with pytest.raises(KeyboardInterrupt):
         interrupt()
+    assert interrupt.came
     interrupt()
     assert ends == []
     now += entry.PATIENCE_SECONDS + 1
@@ -171,4 +173,21 @@ def test_what_python_makes_of_a_ctrl_c_is_one_too(monkeypatch: pytest.MonkeyPatc
         raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
 
     monkeypatch.setattr("fluidrelu_cli.cli.report.find_study", interrupted)
+    assert words(fluidrelu("report", code=130)).startswith("Stopped; what is finished is kept. Go on with:")
+
+
+def test_a_ctrl_c_that_was_swallowed_stops_the_command_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """numpy, for one, makes another error of it while it is imported."""
+
+    def fail(*_: object) -> None:
+        raise AttributeError("module 'numpy' has no attribute 'flexible'")
+
+    handler = entry._Interrupt()
+    monkeypatch.setattr(signal, "getsignal", lambda _: handler)
+    stop_if_interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        handler()
+    with pytest.raises(KeyboardInterrupt):
+        stop_if_interrupted()
+    monkeypatch.setattr("fluidrelu_cli.cli.report.find_study", fail)
     assert words(fluidrelu("report", code=130)).startswith("Stopped; what is finished is kept. Go on with:")
