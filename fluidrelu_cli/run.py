@@ -102,6 +102,8 @@ class Provenance:
     """The digest of its code and of what that uses in its file."""
     data_sha256: str | None = None
     """The digest of the images and labels."""
+    classes: int | None = None
+    """How many kinds of images there are."""
     test_images: int | None = None
     wall_seconds: float | None = None
     """From start to end; seeds that were trained together share it."""

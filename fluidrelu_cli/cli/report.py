@@ -25,7 +25,8 @@ from fluidrelu_cli.cli.options import (
 from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say, show, show_text
 from fluidrelu_cli.errors import StorageError, UsageError
 from fluidrelu_cli.files import write_whole
-from fluidrelu_cli.study import DEFAULT_BASELINE, DEFAULT_STUDY, find_study, restore_study
+from fluidrelu_cli.protocol import is_own
+from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_BASELINE, DEFAULT_STUDY, find_study, restore_study
 
 if TYPE_CHECKING:
     from fluidrelu_cli.report.evidence import Evidence
@@ -87,23 +88,35 @@ def report(
             rich_help_panel=SHOWN,
         ),
     ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FOLDER",
+            help="Where page, tables and figures are written (left out: the study's folder report).",
+            show_default=False,
+            rich_help_panel=SHOWN,
+        ),
+    ] = None,
     trust: TrustOption = False,
 ) -> None:
     """Compare the activations of a study.
 
     Everything is computed from the study's runs. Its folder `report` is replaced: tables, figures, and the page
-    report.html.
+    report.html; --output names another folder.
     """
     from fluidrelu_cli.cli.progress import Spinner
     from fluidrelu_cli.report.compose import build_document, illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
 
     inches = None if width is None else _parse_width(width)
+    if into is not None and into.exists() and not (into / "report.html").exists():
+        raise UsageError(f"{into} is there and holds no report: name a folder that is not there yet with --output.")
     evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
     with Spinner(open_stderr(), "Drawing the figures"):
         document = illustrate(build_document(evidence, date.today()), kinds, inches)
-    folder = evidence.study.folder / "report"
+    folder = into or evidence.study.folder / "report"
     failed = _write_first(lambda: write_report(document, folder))
     for note in document.notes:
         say(note)
@@ -170,7 +183,12 @@ def _gather(
 @with_study_argument
 def plan(
     effect: Annotated[float, typer.Option(help="Smallest difference in mean accuracy to detect.")],
-    act: Annotated[str, typer.Option(help="The activation.", autocompletion=complete_activation)] = "fluid",
+    act: Annotated[
+        str | None,
+        typer.Option(
+            help="The activation (left out: the study's first).", autocompletion=complete_activation, show_default=False
+        ),
+    ] = None,
     baseline: BaselineOption = DEFAULT_BASELINE,
     power: Annotated[float, typer.Option(help="Probability of detecting it.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
@@ -188,13 +206,15 @@ def plan(
     contents = opened.read()
     trained = {run.trial.activation for run in contents.runs}
     names = {name.lower(): name for name in trained}
-    act, baseline = (name if name in trained else names.get(name.lower(), name) for name in (act, baseline))
+    first = next((name for name in opened.asked if name in trained - {baseline}), DEFAULT_ACTIVATIONS[1])
+    act, baseline = (name if name in trained else names.get(name.lower(), name) for name in (act or first, baseline))
     made = planning.plan(contents.runs, act, baseline, effect, power, alpha)
     mixtures = describe_doubts([run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder)
     for note in (*contents.notes, *mixtures, *filter(None, [wording.describe_left_out(made)])):
         say(note)
     where = shlex.join(["--study", opened.name, "--results", str(results)])
-    for sentence in wording.describe_plan(made, workers or default_workers(made.device), where):
+    model = opened.protocol.model if is_own(opened.protocol.model) else None
+    for sentence in wording.describe_plan(made, workers or default_workers(made.device), where, model):
         show(sentence)
 
 

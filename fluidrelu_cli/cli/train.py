@@ -31,6 +31,7 @@ from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, 
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Experiment, Work
+    from fluidrelu_cli.run import Run
     from fluidrelu_cli.study import Study
     from fluidrelu_cli.workers.events import Event, Job
 
@@ -374,7 +375,14 @@ def verify(
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Train runs again from their own records and compare the numbers; exit code 1 if they differ."""
-    made = [_verify_run(csv, device, data_dir, offline, trust) for csv in _choose_runs(results, runs, act or [], seed)]
+    from fluidrelu_cli.networks.own import require_trust
+    from fluidrelu_cli.verification import read_record
+
+    records = {csv: read_record(csv) for csv in _choose_runs(results, runs, act or [], seed)}
+    for csv, recorded in records.items():  # before an hour is spent on the first
+        for name in (recorded.trial.activation, recorded.trial.protocol.model):
+            require_trust(name, csv, trust)
+    made = [_verify_run(recorded, csv, device, data_dir, offline) for csv, recorded in records.items()]
     if not all(made):
         raise typer.Exit(1)
 
@@ -405,7 +413,7 @@ def _choose_runs(results: Path, typed: str, activations: Sequence[str], seed: in
     return [next(csv for name in names if (csv := study.files(name).csv).exists()) for names in either]
 
 
-def _verify_run(csv: Path, device: str | None, data_dir: Path | None, offline: bool, trust: bool) -> bool:
+def _verify_run(recorded: Run, csv: Path, device: str | None, data_dir: Path | None, offline: bool) -> bool:
     """Train a run again and say how it compares; whether the numbers agree."""
     from fluidrelu_cli import verification
     from fluidrelu_cli.cli.data import show_downloads
@@ -414,13 +422,9 @@ def _verify_run(csv: Path, device: str | None, data_dir: Path | None, offline: b
     from fluidrelu_cli.data.catalogue import choose_data_dir
     from fluidrelu_cli.data.load import get_dataset
     from fluidrelu_cli.networks.named import resolve
-    from fluidrelu_cli.networks.own import require_trust
     from fluidrelu_cli.training.machine import pick_device
 
-    recorded = verification.read_record(csv)
     trial = recorded.trial
-    for name in (trial.activation, trial.protocol.model):
-        require_trust(name, csv, trust)
     for copy in verification.use_copies(recorded, csv):
         say(f"The code that this run names is another one here, or gone; its copy is used: {copy}.")
     activation = resolve(trial.activation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +32,8 @@ def describe_too_few_seeds(asked: Mapping[str, int], activations: Iterable[str])
     return f"{cannot} (-n {fewest_pairs(ALPHA / comparisons)})." if cannot else None
 
 
-def describe_plan(plan: Plan, workers: int, where: str) -> list[str]:
-    """What a plan says; ``where`` are the options that name the study."""
+def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None) -> list[str]:
+    """What a plan says; ``where`` are the options that name the study, ``model`` is somebody's own network."""
     a, b = label(plan.activation), label(plan.baseline)
     said = [
         f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {plan.sd_difference:.5f}"
@@ -51,7 +52,8 @@ def describe_plan(plan: Plan, workers: int, where: str) -> list[str]:
         f"That is {trials} trials{f', of which the study has {finished}' if finished else ''}. The missing ones take"
         f" {duration(plan.seconds(workers))} with {count(workers, 'worker')}, at the {plan.pair_seconds:.0f} s that a"
         f" pair took on {' and '.join(plan.processors)}.",
-        f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}",
+        f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}"
+        + (f" --model {shlex.quote(model)}" if model else ""),
     ]
 
 

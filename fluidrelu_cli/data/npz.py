@@ -69,7 +69,10 @@ def read_arrays(path: Path, names: Sequence[str], check: Callable[[Mapping[str, 
                 return _read_checked(archive, path, names, check)
     except (FileNotFoundError, NotADirectoryError) as error:
         where = "" if path.is_absolute() else f" in {Path.cwd()}"
-        raise UsageError(f"There is no file {path}{where}. Correct its path, or put the file there.") from error
+        raise UsageError(
+            f"There is no file {path}{where}. Correct its path, put the file there, or go to the folder in which its"
+            " study was trained."
+        ) from error
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error.strerror or error}). Make it readable, or name another."

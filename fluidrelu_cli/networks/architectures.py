@@ -28,7 +28,7 @@ class ActivationFactory:
     """
 
     def __init__(self, activation: Activation, seed: int) -> None:
-        self._activation = activation
+        self.activation = activation
         self._seed = stream_seed(seed, "activations")
         self.made: list[nn.Module] = []
         """All that it made, in order."""
@@ -36,12 +36,12 @@ class ActivationFactory:
     @property
     def commutes_with_max_pool(self) -> bool:
         """Whether a network may max-pool first and activate what is left, which is less work."""
-        return self._activation.commutes_with_max_pool
+        return self.activation.commutes_with_max_pool
 
     def __call__(self, channels: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed + len(self.made))
-            module = self._activation.make(channels)
+            module = self.activation.make(channels)
         self.made.append(module)
         return module
 

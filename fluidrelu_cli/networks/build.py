@@ -77,10 +77,12 @@ def _build_own(architecture: Architecture, factory: ActivationFactory, shape: Sh
     except (Exception, SystemExit) as error:  # whatever the user's code does
         problem, cause = one_line(error) + find_line(error), error
     if problem or not isinstance(module, nn.Module):
+        beside = f" with {factory.activation.name}" if cause else ""  # whose error it may be
         raise UsageError(
-            f"'{architecture.name}' cannot serve as a network ({problem}). It is called with (activation, shape,"
-            f" classes), here with the shape {shape} and {classes} classes. It has to return a torch.nn.Module that"
-            " turns images N x C x H x W into logits N x classes and makes its activations with activation(channels)."
+            f"'{architecture.name}'{beside} cannot serve as a network ({problem}). It is called with (activation,"
+            f" shape, classes), here with the shape {shape} and {classes} classes. It has to return a"
+            " torch.nn.Module that turns images N x C x H x W into logits N x classes and makes its activations with"
+            " activation(channels)."
         ) from cause
     return module
 

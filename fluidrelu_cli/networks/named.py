@@ -21,7 +21,7 @@ from fluidrelu_cli.networks.source import Source, find_source
 from fluidrelu_cli.protocol import is_own, join_factor
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -242,8 +242,7 @@ def _try(activation: Activation, constructor: object) -> None:
         with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr):
             try:
                 module = activation.make(4)
-                fits = (module(v).shape, module(v).dtype) == (v.shape, v.dtype)
-                problem = None if fits else "a module that changes the shape or the type of its input"
+                problem = _compare(v, module(v))
             except (Exception, SystemExit) as error:  # whatever the user's constructor or forward does
                 problem, line, cause = one_line(error), find_line(error), error
     if problem is not None:
@@ -254,6 +253,18 @@ def _try(activation: Activation, constructor: object) -> None:
             " of its input."
         )
         raise UsageError(f"'{activation.name}' cannot serve as an activation ({problem}{line}). {advice}") from cause
+
+
+def _compare(v: Tensor, result: object) -> str | None:
+    """What is wrong with what an activation made of an input; None if nothing is."""
+    import torch
+
+    if not isinstance(result, torch.Tensor):
+        return f"it returns no tensor but {type(result).__name__}"
+    for what, before, after in (("shape", tuple(v.shape), tuple(result.shape)), ("type", v.dtype, result.dtype)):
+        if before != after:
+            return f"it makes the {what} {after} of {before}"
+    return None
 
 
 @dataclass(frozen=True)

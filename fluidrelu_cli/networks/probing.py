@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from fluidrelu_cli.networks.named import Activation
+from fluidrelu_cli.protocol import is_own
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,7 +31,9 @@ def trying() -> Iterator[None]:
         yield
 
 
-Habit = Literal["stops gradients", "changes", "looks at others", "is linear", "has unused parameters"]
+Habit = Literal[
+    "stops gradients", "changes", "looks at others", "is linear", "has unused parameters", "shares parameters"
+]
 
 
 def describe_habits(activation: Activation) -> dict[Habit, str]:
@@ -40,7 +43,14 @@ def describe_habits(activation: Activation) -> dict[Habit, str]:
     """
     habits: dict[Habit, str] = {}
     with trying():
-        for habit, said in _find_habits(activation.make(4)):
+        module = activation.make(4)
+        shared = [name for name, one in module.named_parameters() if one.numel() == 1]
+        if is_own(activation.name) and shared:
+            habits["shares parameters"] = (
+                f"{activation.name} learns one {', '.join(shared)} for all channels of a layer: for one per channel,"
+                " let the constructor have a parameter num_parameters, which gets their number."
+            )
+        for habit, said in _find_habits(module):
             habits[habit] = f"{activation.name} {said}"
     return habits
 

@@ -50,4 +50,6 @@ def _report(evidence: Evidence) -> list[str]:
     focus = [] if evidence.focus is None else ["--focus", evidence.focus]
     beside = [text for other in evidence.beside for text in ("--beside", other.study.name)]
     against = [] if evidence.against is None else ["--against", str(evidence.against.study.folder)]
-    return ["fluidrelu", "report", "--study", evidence.study.name, *baseline, *focus, *beside, *against]
+    own = any(is_own(run.trial.activation) for run in evidence.runs)
+    trust = ["--trust"] if own else []  # its functions are drawn then
+    return ["fluidrelu", "report", "--study", evidence.study.name, *trust, *baseline, *focus, *beside, *against]

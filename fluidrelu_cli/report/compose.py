@@ -28,6 +28,8 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
     sections = (write_section(evidence) for write_section in SECTIONS)
     failures = evidence.failures
     answer = wording.answer(evidence.comparisons, evidence.summary, evidence.baseline, evidence.focus, failures)
+    if evidence.untrained:
+        answer = f"{answer} {wording.HARDLY_LEARNED}"
     untold = {name: paths for name, paths in failures.items() if paths[-1] not in answer}
     return Document(
         question=wording.question(evidence.order, evidence.baseline, evidence.focus),

@@ -179,9 +179,29 @@ class Evidence:
 
     @cached_property
     def chance(self) -> float | None:
-        """The accuracy of guessing, where the data set is a known one."""
+        """The accuracy of guessing, where the number of classes is known."""
         known = CATALOGUE.get(self.protocol.dataset)
-        return None if known is None else 1 / known.classes
+        recorded = {run.provenance.classes for run in self.runs} - {None}
+        classes = max((each for each in recorded if each), default=known.classes if known else None)
+        return None if classes is None else 1 / classes
+
+    @cached_property
+    def untrained(self) -> dict[str, float]:
+        """The mean accuracies that are near that of guessing: below three times it, and a quarter of the way to 1."""
+        if self.chance is None:
+            return {}
+        near = min(3 * self.chance, self.chance + (1 - self.chance) / 4)
+        return {row["activation"]: row["mean"] for row in self.summary.to_dict("records") if row["mean"] < near}
+
+    @cached_property
+    def moves(self) -> dict[str, float]:
+        """How far what each learner learned is from its start after the last epoch, at most."""
+        moves: dict[str, float] = {}
+        for run in self.runs:
+            for name, start in run.initial_parameters.items():
+                by = max(abs(a - b) for a, b in zip(run.epochs[-1].parameters[name], start, strict=True))
+                moves[run.trial.activation] = max(by, moves.get(run.trial.activation, 0.0))
+        return moves
 
     @cached_property
     def last_fall(self) -> float | None:

@@ -86,10 +86,14 @@ def to_json(document: Document) -> str:
 
 def to_latex(document: Document) -> str:
     """Tables for the package booktabs, each with a label and followed by its notes as comments."""
-    parts = ["% needs \\usepackage{booktabs}\n"]
+    parts = [f"% needs \\usepackage{{booktabs}}\n% {_latex(_head(document))}\n"]
     for section in document.sections:
         notes = (f"% {_latex(note)}\n" for note in section.footnotes)
-        parts.append("".join([latex_table(section.title, *section.cells, label=section.name), *notes]))
+        parts.append(
+            "".join(
+                [latex_table(section.title, *section.cells, label=_name_label(document.study, section.name)), *notes]
+            )
+        )
     return "\n".join(parts)
 
 
@@ -128,6 +132,11 @@ LATEX: dict[str, str | int | None] = {
     NOTHING: "{}",
 }
 """Characters that LaTeX takes for commands, does not know in its default setup, or prints as others."""
+
+
+def _name_label(study: str, section: str) -> str:
+    """What a table is referred to by: two studies in one paper have two."""
+    return re.sub(r"[^A-Za-z0-9./_-]+", "-", f"{study}-{section}" if study else section)
 
 
 def latex_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str:

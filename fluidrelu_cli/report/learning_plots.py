@@ -383,7 +383,7 @@ def learned_functions(parameters: pd.DataFrame, of_seeds: int, functions: Kernel
                     ax.plot(v, functions(learned, v), color=colour, linewidth=0.8, alpha=0.6)
             if column == 0:
                 kernels = last.loc[last["layer"] == layer, "kernel"].max() + 1
-                ax.set_ylabel(wrap(f"{layer}, {kernels} kernels", 32))
+                ax.set_ylabel(wrap(f"{layer}, {kernels} kernel{'' if kernels == 1 else 's'}", 32))
             if row == 0:
                 ax.set_title(wrap(f"seed {seed}", 14))
             if row == len(layers) - 1:

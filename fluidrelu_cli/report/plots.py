@@ -73,7 +73,8 @@ PRINT: dict[Any, Any] = {
 
 FIGURE1_A = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 FAR = 2
-"""An activation whose mean error is so many times the best one's is beyond the axis of accuracies, and said to be."""
+"""An activation whose mean error is so many times the best one's is beyond the axis of accuracies, and said to be,
+unless the others need so much of the axis."""
 
 FAR_DIFFERENCE, FAR_TIMES = 0.02, 8
 """Differences larger than the one, and so many times those of the nearer third, would make points of these: they are
@@ -196,6 +197,8 @@ def accuracies(
     names = [wrap(f"{name}\n(n = {n})", 18) for name, n in zip(labels, shown["n"], strict=True)]
     ax = ax or _axes_of_rows(names)
     far = (1 - shown["mean"]) > FAR * (1 - shown["mean"].max())
+    near = finals["activation"].isin(shown["activation"][~far])
+    far &= shown["mean"] < min(finals["test_accuracy"][near].min(), shown["ci_low"][~far].min())
     for row, activation in enumerate(shown["activation"]):
         mine = finals[finals["activation"] == activation]
         if far[row]:
@@ -205,10 +208,10 @@ def accuracies(
         if published is not None and activation in published.activations:
             ends = [published.worst[activation], published.best[activation]]
             ax.plot(ends, [row + 0.36] * 2, color="grey", linewidth=1, marker="|", markersize=7)
-    near = shown[~far]
-    for mean in near.loc[near["activation"] == baseline, "mean"]:
+    drawn = shown[~far]
+    for mean in drawn.loc[drawn["activation"] == baseline, "mean"]:
         ax.axvline(mean, color="black", linestyle=":", linewidth=1, zorder=1)
-    _means(ax, near.index.tolist(), near["mean"], (near["ci_high"] - near["ci_low"]) / 2)
+    _means(ax, drawn.index.tolist(), drawn["mean"], (drawn["ci_high"] - drawn["ci_low"]) / 2)
     _rows(ax, names)
     brackets = "\ngrey brackets: the paper's three runs, worst to best" if published is not None else ""
     ax.set(xlabel="test accuracy", title=wrap(f"Every seed's accuracy; black: mean and 95 % interval{brackets}", 50))

@@ -27,6 +27,7 @@ def summarise(evidence: Evidence) -> Section:
             wording.held_out(held_out) if held_out else None,
             wording.different_seeds(evidence.comparisons),
             wording.factors(evidence.factors),
+            wording.moves({name: evidence.moves[name] for name in evidence.factors if name in evidence.moves}),
             wording.diverged(diverged) if diverged else None,
             *_doubt_training(evidence),
         ),
@@ -34,21 +35,16 @@ def summarise(evidence: Evidence) -> Section:
     )
 
 
-NEAR_CHANCE = 2
-"""A baseline whose mean accuracy is less than so many times that of guessing has hardly learned anything."""
-
 FAST = 0.1
 """By which share the training loss may fall in the last epoch before a report says that training was not finished."""
 
 
 def _doubt_training(evidence: Evidence) -> Iterator[str]:
     """What makes a comparison say little, because the networks are hardly trained."""
-    for row in evidence.summary.to_dict("records"):
-        if row["activation"] == evidence.baseline and row["n"] > 0:
-            if evidence.chance is not None and row["mean"] < NEAR_CHANCE * evidence.chance:
-                yield wording.near_chance(evidence.baseline, row["mean"], evidence.chance)
-            if evidence.last_fall is not None and evidence.last_fall > FAST:
-                yield wording.still_learning(evidence.baseline, evidence.last_fall)
+    if evidence.chance is not None and evidence.untrained:
+        yield wording.near_chance(evidence.untrained, evidence.chance)
+    if evidence.last_fall is not None and evidence.last_fall > FAST:
+        yield wording.still_learning(evidence.baseline, evidence.last_fall)
 
 
 def compare(evidence: Evidence) -> Section | None:

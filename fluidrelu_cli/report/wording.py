@@ -286,12 +286,24 @@ def _number(factors: Mapping[str, float]) -> str:
     return f"{first:g}" if not others else _join([f"{value:g} ({name})" for name, value in factors.items()])
 
 
-def near_chance(baseline: str, mean: float, chance: float) -> str:
-    """That the baseline has hardly learned anything."""
+def near_chance(means: Mapping[str, float], chance: float) -> str:
+    """Which activations' networks have hardly learned anything."""
+    found = _join([f"{label(name)} ({accuracy(mean)})" for name, mean in means.items()])
+    are = "is" if len(means) == 1 else "are"
     return (
-        f"{label(baseline)}'s mean accuracy, {accuracy(mean)}, is near that of guessing, {accuracy(chance)}: a"
-        " difference between networks that have hardly learned says little about trained ones."
+        f"{found} {are} near guessing ({accuracy(chance)}): a difference between networks that have hardly learned says"
+        " little about trained ones."
     )
+
+
+HARDLY_LEARNED = "But networks compared here have hardly learned anything yet."
+"""What an answer on such networks ends with."""
+
+
+def moves(largest: Mapping[str, float]) -> str | None:
+    """How far from its start each activation has learned to be; None if none learns."""
+    each = [f"{label(name)} {by:.2g}" for name, by in largest.items()]
+    return f"What was learned is from its start at most: {', '.join(each)}." if each else None
 
 
 def still_learning(baseline: str, share: float) -> str:

@@ -204,6 +204,7 @@ def train_together(
         betas=training.betas(),
         **record_sources(activation.code, resolve_model(protocol.model).code),
         data_sha256=dataset.sha256,
+        classes=dataset.classes,
         test_images=len(dataset.test_labels),
         wall_seconds=round(time.perf_counter() - start, 4),
     )

@@ -145,6 +145,18 @@ def test_report_draws_pdf_and_explains_on_request(tmp_path: Path, capsys: pytest
     assert "Intervals are over seeds" in capsys.readouterr().out
 
 
+def test_a_report_goes_to_a_folder_that_is_named_if_nothing_else_is_there(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {"relu": RELU})
+    for _ in range(2):
+        report(tmp_path, "mine", into=tmp_path / "page")
+        assert (tmp_path / "page" / "report.html").exists()
+    assert not (study.folder / "report").exists()
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "mine.txt").touch()
+    with pytest.raises(UsageError, match="letters is there and holds no report: name a folder that is not there yet"):
+        report(tmp_path, "mine", into=tmp_path / "letters")
+
+
 def test_report_prints_json_with_the_notes_on_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_study(tmp_path / "mine", {"nowhere:MyFluid": FLUID, "relu": RELU})
     report(tmp_path, "mine", output="json")

@@ -148,7 +148,7 @@ def test_verify_chooses_runs_of_a_study(
     study.files("fluid-seed0").csv.unlink()
     verified: list[Path] = []
 
-    def disagree(csv: Path, *_: object) -> bool:
+    def disagree(_recorded: object, csv: Path, *_: object) -> bool:
         verified.append(csv)
         return False
 

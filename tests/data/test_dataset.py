@@ -293,7 +293,12 @@ DAMAGED = "{} is damaged or incomplete ("
 @pytest.mark.parametrize(
     ("write", "kind", "words"),
     [
-        (write_nothing, UsageError, "There is no file {}. Correct its path, or put the file there."),
+        (
+            write_nothing,
+            UsageError,
+            "There is no file {}. Correct its path, put the file there, or go to the folder in which its study was"
+            " trained.",
+        ),
         (write_folder, DataError, NO_FILE),
         (os.mkfifo, DataError, NO_FILE),
         (link_to_device, DataError, NO_FILE),

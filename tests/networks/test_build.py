@@ -616,12 +616,14 @@ def test_what_a_users_network_prints_is_no_result(capsys: pytest.CaptureFixture[
 def test_what_cannot_serve_as_a_network_is_refused(name: str, found: str) -> None:
     with pytest.raises(UsageError) as caught:
         own(name)
+    raised = "Error: " in found or "SystemExit: " in found
     assert str(caught.value) == (
-        f"'own_networks:{name}' cannot serve as a network ({found}). It is called with (activation, shape, classes),"
-        " here with the shape (2, 6, 5) and 3 classes. It has to return a torch.nn.Module that turns images"
-        " N x C x H x W into logits N x classes and makes its activations with activation(channels)."
+        f"'own_networks:{name}'{' with prelu' if raised else ''} cannot serve as a network ({found}). It is called with"
+        " (activation, shape, classes), here with the shape (2, 6, 5) and 3 classes. It has to return a"
+        " torch.nn.Module that turns images N x C x H x W into logits N x classes and makes its activations"
+        " with activation(channels)."
     )
-    assert (caught.value.__cause__ is not None) == ("Error: " in found or "SystemExit: " in found)
+    assert (caught.value.__cause__ is not None) == raised
 
 
 def test_a_users_network_whose_file_was_changed_is_refused(own_networks: Path) -> None:

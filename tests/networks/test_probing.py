@@ -17,6 +17,7 @@ MIXED = "does not act on each unit alone"
 LINEAR = "is linear"
 FLAT = "passes no gradient back"
 UNUSED = "never learns a: "
+SHARED = "learns one "
 
 ELEMENTWISE = (
     *("CELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "Mish", "PReLU", "ReLU6"),
@@ -27,7 +28,7 @@ ELEMENTWISE = (
 def find(activation: Activation) -> list[str]:
     """Which habits it has."""
     habits = describe_habits(activation)
-    known = (FLAT, RANDOM, MIXED, LINEAR, UNUSED)
+    known = (SHARED, FLAT, RANDOM, MIXED, LINEAR, UNUSED)
     found = [habit for habit in known if f"{activation.name} {habit}" in " ".join(habits.values())]
     assert len(found) == len(habits)
     return found
@@ -161,16 +162,16 @@ class StartsAtZero(Detached):
     [
         (Slopes, [LINEAR]),
         (Mean, [MIXED, LINEAR]),
-        (LearnsToBend, []),
+        (LearnsToBend, [SHARED]),
         (LargestOnly, [MIXED]),
         (Loose, [RANDOM]),
         (DropInPlace, [RANDOM]),
         (ReLUInPlace, []),
         (TwoByTwo, []),
         (Step, [FLAT]),
-        (Detached, [FLAT]),
-        (Forgets, [UNUSED]),
-        (StartsAtZero, []),
+        (Detached, [SHARED, FLAT]),
+        (Forgets, [SHARED, UNUSED]),
+        (StartsAtZero, [SHARED]),
     ],
 )
 def test_ones_own(constructor: type[nn.Module], habits: list[str], capsys: pytest.CaptureFixture[str]) -> None:

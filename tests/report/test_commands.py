@@ -30,7 +30,7 @@ def test_commands_name_what_is_not_the_default(tmp_path: Path) -> None:
         "# Needs the module mine, the module a.b, the module nets and the data my photos.npz.",
         f"fluidrelu repeat -n 2 --act relu --act mine:Soft --act 'a.b:Big Act' {options}",
         f"fluidrelu repeat -n 1 --act tanh {options}",
-        "fluidrelu report --study first",
+        "fluidrelu report --study first --trust",
     )
 
 
@@ -46,7 +46,7 @@ def test_commands_include_single_trials_and_what_a_report_compares(tmp_path: Pat
         f"fluidrelu repeat -n 2 --act tanh --act relu {options}",
         f"fluidrelu train --act __main__:Soft --seed 0 {options}",
         f"fluidrelu train --act elu --seed 7 {options}",
-        f"fluidrelu report --study a/one --baseline tanh --beside two --against {other.folder}",
+        f"fluidrelu report --study a/one --trust --baseline tanh --beside two --against {other.folder}",
     )
 
 

@@ -390,15 +390,18 @@ def doubts(document: Document) -> list[str]:
 
 
 def test_a_report_on_hardly_trained_networks_says_so(tmp_path: Path) -> None:
-    made = documented(tmp_path / "chance", {"relu": [(0.1, 0.19)] * 2, "fluid": [(0.5, 0.9)] * 2})
+    made = documented(tmp_path / "chance", {"relu": [(0.1, 0.29)] * 2, "fluid": [(0.5, 0.9)] * 2})
     assert doubts(made) == [
-        "ReLU's mean accuracy, 0.1900, is near that of guessing, 0.1000: a difference between networks that have hardly"
-        " learned says little about trained ones.",
+        "ReLU (0.2900) is near guessing (0.1000): a difference between networks that have hardly learned says little"
+        " about trained ones.",
         # the losses are 1 / 3 and 1 / 4
         "ReLU's training loss still fell by 25 % in the last epoch: with more epochs the comparison may come out"
         " otherwise.",
     ]
-    assert len(doubts(documented(tmp_path / "learned", {"relu": [(0.1, 0.21)] * 2}))) == 1  # twice 0.1 is enough
+    assert made.answer.endswith("But networks compared here have hardly learned anything yet.")
+    learned = documented(tmp_path / "learned", {"relu": [(0.1, 0.31)] * 2})
+    assert len(doubts(learned)) == 1  # three times 0.1 is enough
+    assert "hardly" not in learned.answer
     assert doubts(documented(tmp_path / "flat", {"relu": [[0.5] * 9] * 2})) == []  # from 1 / 10 to 1 / 11
     assert doubts(documented(tmp_path / "one", {"relu": [(0.5,)] * 2})) == []
 

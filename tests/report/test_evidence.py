@@ -238,3 +238,15 @@ def test_a_paper_is_told_of_only_where_the_study_is_about_its_activations_first(
     assert later.published is None
     assert "paper" not in " ".join(build_document(later).remarks)
     assert Evidence(make_study(tmp_path / "own", BOTH), baseline="fluid").published is not None
+
+
+def test_how_near_to_guessing_counts_classes_and_how_far_is_what_was_learned(tmp_path: Path) -> None:
+    """A quarter of the way from 1/3 to 1 is 0.5, and nearer than three times it."""
+    runs = tuple(
+        replace(make_run(name, 0, [accuracy], dataset="mine.npz"), provenance=Provenance(classes=3))
+        for name, accuracy in (("relu", 0.4999), ("fluid", 0.5))
+    )
+    evidence = Evidence(Study(tmp_path, runs[0].trial.protocol), Contents(runs, {}))
+    assert evidence.chance == 1 / 3
+    assert evidence.untrained == {"relu": 0.4999}
+    assert evidence.moves == {"fluid": 0.5}

@@ -157,7 +157,8 @@ def test_latex_has_a_table_per_section_and_the_remarks_as_comments(document: Doc
     text = to_latex(document)
     assert text.count("\\begin{tabular}") == text.count("\\caption{") == len(document.sections) == 3
     assert text.startswith("% needs \\usepackage{booktabs}\n")
-    assert all(f"\\label{{tab:{section.name}}}" in text for section in document.sections)
+    assert all(f"\\label{{tab:{document.study}-{section.name}}}" in text for section in document.sections)
+    assert f"% {document.where}: dataset mnist, model paper" in text
     assert all(f"% {printed}\n" in text for printed in (remark.replace("%", "\\%") for remark in document.remarks))
 
 
@@ -205,13 +206,13 @@ def test_latex_prints_any_name_as_it_is(name: str) -> None:
     made = to_latex(strange(name))
     assert "---" not in made
     lines = made.splitlines()
-    caption, head, row = lines[4], lines[8], lines[10]
+    caption, head, row = lines[5], lines[9], lines[11]
     assert caption == f"\\caption{{{caption[9:-1]}}}"
     assert printed(caption[9:-1]) == name
     assert printed(head.removesuffix(r" & n \\")) == printed(row.removesuffix(r" & 1 \\")) == name
-    assert not lines[11].startswith(("[", "*"))  # which would belong to the line above
+    assert not lines[12].startswith(("[", "*"))  # which would belong to the line above
     assert [printed(line[2:]) for line in lines[-2:]] == [name] * 2
-    assert len(lines) == 17
+    assert len(lines) == 18
 
 
 def test_lines_of_a_name_are_one_line() -> None:

@@ -197,6 +197,16 @@ def test_accuracy_far_from_the_others_does_not_hide_them() -> None:
     assert len(dots(plots.accuracies(inference.summary(perfect, {}, 100), perfect, COLOURS))) == 2
 
 
+def test_accuracy_that_the_axis_holds_is_not_said_to_be_beyond_it() -> None:
+    """One seed of another activation is as low as the mean whose error is more than twice the best one's."""
+    finals = inference.final_accuracies(
+        make_run_table({"relu": [(0.99,), (0.92,)], "elu": [(0.97,)], "tanh": [(0.93,)]})
+    )
+    ax = plots.accuracies(inference.summary(finals, {}, 100, ["relu", "elu", "tanh"]), finals, plots.COLOURS)
+    assert [text.get_text() for text in ax.texts] == []
+    assert dots(ax) == [[0.99, 0.92], [0.97], [0.93]]
+
+
 def test_differences_are_a_dot_a_pair_with_mean_and_interval() -> None:
     finals = inference.final_accuracies(make_run_table({**FINALS, "elu": [(0.965,)]}))
     ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), COLOURS)

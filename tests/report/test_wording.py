@@ -284,6 +284,13 @@ def test_factors_are_told_unless_the_name_does() -> None:
         "β, the factor on the gradient of what is learned: FluidReLU 10000, mine:Soft 1 (a) and 0.5 (b), PReLU 1."
     )
     assert wording.factors({"fluid@beta=10": {"a": 10.0}}) is None
+    assert wording.moves({}) is None
+    assert wording.moves({"mine:Soft": 0.00249, "prelu": 1.0}) == (
+        "What was learned is from its start at most: mine:Soft 0.0025, PReLU 1."
+    )
+    assert wording.near_chance({"relu": 0.2, "elu": 0.15}, 0.1).startswith(
+        "ReLU (0.2000) and ELU (0.1500) are near guessing (0.1000): a difference"
+    )
 
 
 def test_what_stands_out() -> None:
