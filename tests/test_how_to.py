@@ -160,16 +160,6 @@ def check_comparison(folder: Path, printed: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_on_python_as_a_script(cells: list[str], tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text("\n".join(cells), encoding="utf-8")
-    done = subprocess.run([sys.executable, "-W", "error", "script.py"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    check_comparison(tmp_path, done.stdout)
-    lines = done.stderr.splitlines()
-    assert [line[:4] for line in lines] == ["1/6 ", "2/6 ", "3/6 ", "4/6 ", "5/6 ", "6/6 ", "1/2 ", "2/2 "]
-
-
-@pytest.mark.slow
 def test_the_page_on_python_as_a_notebook(cells: list[str], tmp_path: Path) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(notebook, timeout=300).execute()

@@ -256,7 +256,7 @@ ODD: Mapping[str, Callable[[Path], Document]] = {
     "one run": lambda folder: documented(folder, {"fluid": [(0.5,)]}),
     "seeds": lambda folder: study_of(folder, (5, 2**62, 2**62 + 1, 2**63 - 1), (0.5,) * 4, "relu", "fluid"),
     "losses": lambda folder: study_of(folder, range(4), (math.nan, math.inf, 3e38, 0.0), "relu", "fluid"),
-    "many": lambda folder: documented(folder, {f"m.{'x' * 180}:Act{n}": [(0.5, 0.9)] * 2 for n in range(40)}),
+    "many": lambda folder: documented(folder, {f"m.{'x' * 180}:Act{n}": [(0.5, 0.9)] * 2 for n in range(14)}),
     "names": lambda folder: documented(folder, {"relu": RELU, "_m:$x_$|<b>`*": FLUID}),
 }
 
