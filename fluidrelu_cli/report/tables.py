@@ -134,7 +134,12 @@ def _win_rate(row: Mapping[Any, Any]) -> str:
 def agreement_cells(agreement: pd.DataFrame) -> Cells:
     """inference.compare_runs, one row per activation."""
     rows = [
-        [str(name), str(len(mine)), str(mine["identical"].sum()), accuracy(mine["accuracy_difference"].abs().max())]
+        [
+            label(str(name)),
+            str(len(mine)),
+            str(mine["identical"].sum()),
+            accuracy(mine["accuracy_difference"].abs().max()),
+        ]
         for name, mine in agreement.groupby("activation", sort=False)
     ]
     return ["activation", "runs in\ncommon", "equal", "largest\ndifference"], rows

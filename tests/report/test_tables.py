@@ -126,7 +126,10 @@ def test_agreement_cells() -> None:
     rows = [("relu", 0, True, 0.0), ("fluid", 0, False, -0.0004), ("relu", 1, True, 0.0), ("fluid", 1, True, 0.0)]
     agreement = pd.DataFrame(rows, columns=["activation", "seed", "identical", "accuracy_difference"])
     head = ["activation", "runs in\ncommon", "equal", "largest\ndifference"]
-    assert tables.agreement_cells(agreement) == (head, [["relu", "2", "2", "0.0000"], ["fluid", "2", "1", "0.0004"]])
+    assert tables.agreement_cells(agreement) == (
+        head,
+        [["ReLU", "2", "2", "0.0000"], ["FluidReLU", "2", "1", "0.0004"]],
+    )
     assert tables.agreement_cells(agreement.iloc[:0]) == (head, [])
 
 
