@@ -93,7 +93,7 @@ def report(
         typer.Option(
             "--output",
             metavar="FOLDER",
-            help="Where page, tables and figures are written (left out: the study's folder report).",
+            help="A new folder for page, tables and figures (left out: the study's folder report, which is replaced).",
             show_default=False,
             rich_help_panel=SHOWN,
         ),
@@ -110,8 +110,8 @@ def report(
     from fluidrelu_cli.report.formats import FORMATS, to_parts
 
     inches = None if width is None else _parse_width(width)
-    if into is not None and into.exists() and not (into / "report.html").exists():
-        raise UsageError(f"{into} is there and holds no report: name a folder that is not there yet with --output.")
+    if into is not None and into.exists() and not (into.is_dir() and not any(into.iterdir())):
+        raise UsageError(f"{into} is there already: name another folder with --output, or move it away.")
     evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
     with Spinner(open_stderr(), "Drawing the figures"):

@@ -301,9 +301,9 @@ HARDLY_LEARNED = "But networks compared here have hardly learned anything yet."
 
 
 def moves(largest: Mapping[str, float]) -> str | None:
-    """How far from its start each activation has learned to be; None if none learns."""
-    each = [f"{label(name)} {by:.2g}" for name, by in largest.items()]
-    return f"What was learned is from its start at most: {', '.join(each)}." if each else None
+    """How far what each activation learned moved; None if none learns."""
+    each = [f"{by:.2g} ({label(name)})" for name, by in largest.items()]
+    return f"What was learned moved from its start by at most {', '.join(each)}." if each else None
 
 
 def still_learning(baseline: str, share: float) -> str:
@@ -340,16 +340,18 @@ def reproduction(agreement: pd.DataFrame, against: str, limit: float, differing:
     furthest = others.loc[others["accuracy_difference"].abs().idxmax()]
     largest = abs(furthest["accuracy_difference"])
     by = f"{accuracy(largest)} ({label(str(furthest['activation']))}, seed {furthest['seed']})"
-    equal = f"{n - len(others)} of {n} {common} are equal digit for digit"
+    equal = f"{n - len(others)} of {n} {common} are equal digit for digit, and the final accuracies of the others"
+    if len(others) == n > 1:
+        equal = f"none of the {n} {common} is equal digit for digit, and their final accuracies"
     if largest > limit:
         return (
-            f"Not reproduced: {equal}, and the final accuracies of the others differ by up to {by}. Rounding explains"
+            f"Not reproduced: {equal} differ by up to {by}. Rounding explains"
             f" no more than about {accuracy(limit)}, the standard error over other test images: compare the .json files"
             f" beside the runs.{differing and f' They differ in {differing}.'}"
         )
     reason = f"another {differing}" if differing else "a library that is not recorded"
     return (
-        f"Reproduced but for rounding: {equal}, and the final accuracies of the others differ by at most {by}. That is"
+        f"Reproduced but for rounding: {equal} differ by at most {by}. That is"
         f" within {accuracy(limit)}, the standard error over other test images, and {reason} may round differently."
     )
 

@@ -147,14 +147,14 @@ def test_report_draws_pdf_and_explains_on_request(tmp_path: Path, capsys: pytest
 
 def test_a_report_goes_to_a_folder_that_is_named_if_nothing_else_is_there(tmp_path: Path) -> None:
     study = make_study(tmp_path / "mine", {"relu": RELU})
-    for _ in range(2):
-        report(tmp_path, "mine", into=tmp_path / "page")
-        assert (tmp_path / "page" / "report.html").exists()
+    (tmp_path / "page").mkdir()
+    report(tmp_path, "mine", into=tmp_path / "page")
+    assert (tmp_path / "page" / "report.html").exists()
     assert not (study.folder / "report").exists()
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "mine.txt").touch()
-    with pytest.raises(UsageError, match="letters is there and holds no report: name a folder that is not there yet"):
-        report(tmp_path, "mine", into=tmp_path / "letters")
+    (tmp_path / "page" / "letter.txt").touch()  # it would be lost
+    with pytest.raises(UsageError, match="page is there already: name another folder with --output, or move it away"):
+        report(tmp_path, "mine", into=tmp_path / "page")
+    assert (tmp_path / "page" / "letter.txt").exists()
 
 
 def test_report_prints_json_with_the_notes_on_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

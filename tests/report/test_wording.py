@@ -55,6 +55,14 @@ def test_comparison_in_a_sentence(rows: list[tuple[object, ...]], differing: str
     assert wording.reproduction(agreement, "results/paper", 0.0016, differing) == sentence
 
 
+def test_runs_of_which_none_is_equal_are_not_called_the_others() -> None:
+    agreement = pd.DataFrame([("relu", 0, False, 0.0001), ("fluid", 0, False, 0.0002)], columns=COMPARED)
+    assert wording.reproduction(agreement, "results/paper", 0.0016, "processor").startswith(
+        "Reproduced but for rounding: none of the 2 runs in common with results/paper is equal digit for digit, and"
+        " their final accuracies differ by at most 0.0002 (FluidReLU, seed 0). That is within 0.0016"
+    )
+
+
 def test_conditions_that_two_studies_do_not_share() -> None:
     def make(cpu: str, **other: Any) -> Run:
         return replace(make_run(), provenance=Provenance(cpu=cpu, cpu_capability="AVX2", device="cpu", **other))
@@ -286,7 +294,7 @@ def test_factors_are_told_unless_the_name_does() -> None:
     assert wording.factors({"fluid@beta=10": {"a": 10.0}}) is None
     assert wording.moves({}) is None
     assert wording.moves({"mine:Soft": 0.00249, "prelu": 1.0}) == (
-        "What was learned is from its start at most: mine:Soft 0.0025, PReLU 1."
+        "What was learned moved from its start by at most 0.0025 (mine:Soft), 1 (PReLU)."
     )
     assert wording.near_chance({"relu": 0.2, "elu": 0.15}, 0.1).startswith(
         "ReLU (0.2000) and ELU (0.1500) are near guessing (0.1000): a difference"
