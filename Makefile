@@ -30,7 +30,7 @@ COG := $(BIN)/cog -I docs -p 'import findings' --verbosity 1
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY)  ## Make .venv: about 6 GB, under 2 without CUDA libraries (CPU=1, the default without an NVIDIA driver)
+setup: $(READY)  ## Make .venv: about 6 GB, far less without CUDA libraries (CPU=1, the default without an NVIDIA driver)
 	@echo 'source $(VENV)/bin/activate puts fluidrelu on the PATH of your shell.'
 
 $(READY): pyproject.toml constraints.txt
