@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.protocol import split_factor
+from fluidrelu_cli.protocol import split_arm
 from fluidrelu_cli.run import Provenance, Run
 
 PAIRED = ("initial_weights_sha256", "data_order_sha256", "augmentation_sha256")
@@ -106,7 +106,7 @@ def describe_changes(
         name, recorded = run.trial.activation, run.provenance
         if name not in now or name in changed:
             continue
-        for kind, own in (("activation", split_factor(name)[0]), ("model", f"the network {run.trial.protocol.model}")):
+        for kind, own in (("activation", split_arm(name)[0]), ("model", f"the network {run.trial.protocol.model}")):
             if not _is_same_code(kind, recorded, now[name]):
                 digest = getattr(recorded, f"{kind}_sha256")
                 kept = f" (then {folder / 'sources' / digest}.py)" if getattr(recorded, f"{kind}_code_sha256") else ""

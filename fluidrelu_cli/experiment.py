@@ -17,7 +17,7 @@ from fluidrelu_cli.errors import ContradictoryRunError, StorageError, UsageError
 from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.networks.own import require_trust
 from fluidrelu_cli.networks.source import Source, record_sources
-from fluidrelu_cli.protocol import Protocol, Trial, is_own, join_factor, trial_names
+from fluidrelu_cli.protocol import Protocol, Trial, is_own, join_arm, split_arm, trial_names
 from fluidrelu_cli.run import Provenance, Run
 from fluidrelu_cli.study import Contents, Study, sort_key
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, group_jobs
@@ -148,7 +148,8 @@ def _refuse_useless_beta(
         and protocol.beta != Protocol.beta
         and all(protocol.beta not in (mine or {}).values() for mine in betas.values())
     ):
-        named = " ".join(f"--act {shlex.quote(join_factor(name, protocol.beta))}" for name in meant)
+        arms = (join_arm(function, {**settings, "beta": protocol.beta}) for function, settings in map(split_arm, meant))
+        named = " ".join(f"--act {shlex.quote(arm)}" for arm in arms)
         raise UsageError(
             f"--beta {protocol.beta:g} is the factor of fluid, fluid-exp and fluid-coth alone: write {named}."
         )
@@ -157,7 +158,7 @@ def _refuse_useless_beta(
 def _describe_betas(activations: Sequence[Activation], betas: Mapping[str, Mapping[str, float]]) -> list[str]:
     """A sentence on the factors where they are worth one: somebody's own, a named one, or several."""
     learners = {activation.name: betas[activation.name] for activation in activations if betas[activation.name]}
-    worth_one = any(is_own(name) or "@" in name for name in learners)
+    worth_one = any(is_own(name) or "beta" in split_arm(name)[1] for name in learners)
     several = len({factor for mine in learners.values() for factor in mine.values()}) > 1
     if not (worth_one or several):
         return []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -41,15 +42,19 @@ class Setting:
     """All of them, if they are few names."""
     before: Any
     """The value that held before the field was recorded; RECORDED if every study has it."""
+    of_arm: bool
+    """Whether one activation of a study may have its own: ``relu@lr=0.01``. Such a field is a number."""
 
 
 Check = tuple[Callable[[Any], bool], str, tuple[str, ...]]
 """A setting's holds, wanted and choices."""
 
 
-def setting(default: Any, text: str, check: Check, *, part: str = HOW, before: Any = RECORDED) -> Any:
-    """A field of a protocol: default, help text, check, and what held before it was recorded."""
-    return field(default=default, metadata={"setting": Setting(text, part, *check, before)})
+def setting(
+    default: Any, text: str, check: Check, *, part: str = HOW, before: Any = RECORDED, of_arm: bool = False
+) -> Any:
+    """A field of a protocol: default, help text, check, what held before it was recorded, and who may have its own."""
+    return field(default=default, metadata={"setting": Setting(text, part, *check, before, of_arm)})
 
 
 def _name() -> Check:
@@ -85,14 +90,20 @@ class Protocol:
     """Not stated by the paper: calibrated on ReLU alone (docs/paper.md, "Calibration")."""
     batch_size: int = setting(20, "Images per step", _whole_from_1())
     """Not stated by the paper: calibrated with ``epochs``."""
-    lr: float = setting(0.001, "Learning rate", _real(lambda lr: lr > 0, "a number above 0"))
+    lr: float = setting(
+        0.001,
+        "Learning rate; of one activation alone: --act NAME@lr=0.01",
+        _real(lambda lr: lr > 0, "a number above 0"),
+        of_arm=True,
+    )
     """The paper's epsilon."""
-    momentum: float = setting(0.9, "Momentum", _real(lambda mu: 0 <= mu < 1, "a number from 0 to below 1"))
+    momentum: float = setting(0.9, "Momentum", _real(lambda mu: 0 <= mu < 1, "a number from 0 to below 1"), of_arm=True)
     """The paper's mu."""
     beta: float = setting(
         10000.0,
         "Factor on the gradient of what fluid, fluid-exp and fluid-coth learn; others: --act NAME@beta=10",
         _real(lambda beta: beta >= 0, "a number from 0"),
+        of_arm=True,
     )
     """The paper's beta: the gradient of every a_i is multiplied by it, equations (7) and (8)."""
     train_images: int | None = setting(
@@ -112,6 +123,7 @@ class Protocol:
         "L2 penalty of the network's weights, never of an activation's parameters",
         _real(lambda decay: decay >= 0, "a number from 0"),
         before=0.0,
+        of_arm=True,
     )
     standardise: str = setting(
         "colour",
@@ -155,6 +167,10 @@ class Protocol:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def of_arm(self, activation: str) -> Protocol:
+        """The protocol that an activation is trained by: with the settings that its name has, ``relu@lr=0.01``."""
+        return Protocol(**{**self.to_dict(), **split_arm(activation)[1]})
+
     def facts(self) -> dict[str, str]:
         """The fields that are set, each by its name in words: ``{"batch size": "20", ...}``."""
         return {name.replace("_", " "): str(value) for name, value in self.to_dict().items() if value is not None}
@@ -167,6 +183,9 @@ class Protocol:
 
 SETTINGS: Mapping[str, Setting] = {known.name: known.metadata["setting"] for known in fields(Protocol)}
 """What is known of each field of a protocol, in order."""
+
+OF_ARM = tuple(sorted(name for name, known in SETTINGS.items() if known.of_arm))
+"""The fields that one activation of a study may have of its own, in the order in which names have them."""
 
 
 @dataclass(frozen=True)
@@ -202,36 +221,69 @@ def file_stem(activation: str) -> str:
 
     ``mymodule:MyAct`` becomes ``mymodule-MyAct``. A name that could be taken for another one so, or is too long, gets
     its digest: ``my_soft:soft`` is ``my_soft-soft``, but ``mine:soft``, for which there could be a built-in
-    ``mine-soft``, is ``mine-soft~3b7d...``. A factor stays as it is written: ``fluid@beta=10``.
+    ``mine-soft``, is ``mine-soft~3b7d...``. Settings stay as they are written: ``fluid@beta=10``.
     """
-    function, beta = split_factor(activation)
+    function, settings = split_arm(activation)
     stem = _earlier_stem(function)
     if not _PLAIN.fullmatch(function) or len(stem) > _LONGEST_STEM:
-        stem = f"{stem[:_LONGEST_STEM]}~{hashlib.sha256(function.encode()).hexdigest()[:16]}"
-    return stem if beta is None else join_factor(stem, beta)
+        stem = _digest(stem, function)
+    arm = join_arm(stem, settings)
+    return arm if len(arm) <= _LONGEST_ARM else _digest(arm, activation)
 
 
-def split_factor(activation: str) -> tuple[str, float | None]:
-    """The function that an activation's name is of, and the factor that it names: ``fluid@beta=10``, with beta 10.
+def _digest(stem: str, name: str) -> str:
+    return f"{stem[:_LONGEST_STEM]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
-    A name that ends otherwise, or has no factor, is that of a function as it stands.
+
+def parse_arm(activation: str) -> tuple[str, dict[str, float]]:
+    """The function that an activation's name is of, and the settings of its own: ``relu@lr=1e-2``, with lr 0.01.
+
+    Raises:
+        UsageError: if what follows an ``@`` is no setting that an activation can have, no value of it, or there twice.
     """
-    function, found, factor = activation.rpartition(_FACTOR)
-    with contextlib.suppress(ValueError):
-        beta = float(factor)
-        if found and function and 0 <= beta <= sys.float_info.max and join_factor(function, beta) == activation:
-            return function, beta
-    return activation, None
+    function, *texts = activation.split("@")
+    settings: dict[str, float] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        name = key.replace("-", "_")  # as the option is written
+        if name not in OF_ARM:
+            raise UsageError(
+                f"An activation cannot have its own '{key}' ('{activation}'): only {', '.join(OF_ARM[:-1])} and"
+                f" {OF_ARM[-1]}, as in NAME@lr=0.01."
+            )
+        if name in settings:
+            raise UsageError(f"'{activation}' sets {name} twice: leave one out.")
+        settings[name] = math.nan
+        with contextlib.suppress(ValueError):
+            settings[name] = float(value)
+        if not SETTINGS[name].holds(settings[name]):
+            raise UsageError(f"The {name} of '{activation}' must be {SETTINGS[name].wanted}, not '{value}'.")
+    return function, settings
 
 
-def join_factor(function: str, beta: float) -> str:
-    """The name of an activation with a factor of its own on the gradient of what it learns: ``fluid@beta=10``."""
-    return f"{function}{_FACTOR}{repr(float(beta)).removesuffix('.0')}"
+def join_arm(function: str, settings: Mapping[str, float]) -> str:
+    """The name of an activation with settings of its own, as it is recorded: ``fluid@beta=10@lr=0.01``."""
+    return function + "".join(f"@{name}={spell_number(value)}" for name, value in sorted(settings.items()))
 
 
-_FACTOR = "@beta="
+def split_arm(activation: str) -> tuple[str, dict[str, float]]:
+    """What :func:`join_arm` joined. Any other name is that of a function as it stands."""
+    with contextlib.suppress(UsageError):
+        function, settings = parse_arm(activation)
+        if function and join_arm(function, settings) == activation:
+            return function, settings
+    return activation, {}
+
+
+def spell_number(value: float) -> str:
+    """A number as names have it, with no more digits than it needs: ``10``, ``0.5``, ``1e-05``."""
+    return repr(float(value) + 0.0).removesuffix(".0")  # -0 is 0
+
 
 _LONGEST_STEM = 120
+"""How much of a name stands before its digest."""
+
+_LONGEST_ARM = 185
 """A file has at most 255 bytes in its name; a stem's seed, ending and number of the process take up to 70."""
 
 _PLAIN = re.compile(

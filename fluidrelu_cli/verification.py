@@ -12,7 +12,7 @@ from fluidrelu_cli.errors import DamagedFileError, UsageError
 from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.networks.own import import_copy, import_own
 from fluidrelu_cli.networks.source import find_source
-from fluidrelu_cli.protocol import is_own, split_factor
+from fluidrelu_cli.protocol import is_own, join_arm, split_arm
 from fluidrelu_cli.run import RUN_COLUMNS, TIMINGS, Epoch, Provenance, Run, RunFiles, read
 from fluidrelu_cli.study import Study
 
@@ -72,7 +72,7 @@ def use_copies(recorded: Run, csv: Path) -> list[Path]:
         (recorded.trial.protocol.model, provenance.model_sha256, provenance.model_code_sha256),
     )
     for name, sha256, code_sha256 in named:
-        function, _ = split_factor(name)
+        function, _ = split_arm(name)
         kept = study.read_source(sha256) is not None
         if is_own(name) and kept and not _is_here(function, sha256, code_sha256):
             import_copy(function, study.source(str(sha256)))
@@ -98,7 +98,7 @@ def verify(
     if recorded.provenance.betas is None and is_own(activation.name):  # a release that knew the protocol's beta alone
         earlier = find_factors(activation.make(1), activation.beta, recorded.trial.protocol, earlier=True)
         if len(set(earlier.values())) == 1:
-            activation = replace(activation, beta=next(iter(earlier.values())))
+            activation = replace(activation, name=join_arm(activation.name, {"beta": next(iter(earlier.values()))}))
     training = train_together(activation, [recorded.trial], data_dir, device_name)
     while True:
         try:

@@ -187,7 +187,7 @@ def test_an_experiment_in_this_process_gives_the_numbers_of_worker_processes(
 @pytest.mark.parametrize(
     ("fields", "names", "notes"),
     [
-        ({"train_images": 100}, ["relu", "Mish"], []),
+        ({"train_images": 100}, ["relu", "Mish", "relu@lr=0.001", "fluid@lr=0.01"], []),
         (
             {"train_images": 100, "batch_size": 101},
             ["relu"],

@@ -19,9 +19,10 @@ from fluidrelu_cli.protocol import (
     Trial,
     file_stem,
     is_name,
-    join_factor,
+    join_arm,
     option,
-    split_factor,
+    parse_arm,
+    split_arm,
     trial_names,
 )
 from fluidrelu_cli.run import RunFiles
@@ -297,21 +298,72 @@ def test_reading_a_protocol_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "function", "beta"),
+    ("name", "function", "settings"),
     [
-        ("fluid@beta=10", "fluid", 10.0),
-        ("mine:Soft@beta=0.5", "mine:Soft", 0.5),
-        ("mine:Soft@beta=1e+20", "mine:Soft", 1e20),
-        ("mine:Soft@beta=0", "mine:Soft", 0.0),
-        ("fluid", "fluid", None),
-        ("fluid@beta=10.0", "fluid@beta=10.0", None),  # written otherwise than the program does
-        ("fluid@beta=-1", "fluid@beta=-1", None),
-        ("fluid@beta=inf", "fluid@beta=inf", None),
-        ("@beta=10", "@beta=10", None),
+        ("fluid@beta=10", "fluid", {"beta": 10.0}),
+        ("mine:Soft@beta=0.5", "mine:Soft", {"beta": 0.5}),
+        ("mine:Soft@beta=1e+20", "mine:Soft", {"beta": 1e20}),
+        ("mine:Soft@beta=0", "mine:Soft", {"beta": 0.0}),
+        ("relu@lr=0.003", "relu", {"lr": 0.003}),
+        ("fluid@beta=1000@lr=1e-05", "fluid", {"beta": 1000.0, "lr": 1e-5}),
+        ("relu@lr=1@momentum=0@weight_decay=0.0005", "relu", {"lr": 1.0, "momentum": 0.0, "weight_decay": 0.0005}),
     ],
 )
-def test_a_name_may_have_a_factor(name: str, function: str, beta: float | None) -> None:
-    assert split_factor(name) == (function, beta)
-    if beta is not None:
-        assert join_factor(function, beta) == name
-        assert file_stem(name) == name.replace(":", "-")
+def test_a_name_may_have_settings(name: str, function: str, settings: dict[str, float]) -> None:
+    assert split_arm(name) == parse_arm(name) == (function, settings)
+    assert join_arm(function, dict(reversed(settings.items()))) == name
+    assert file_stem(name) == name.replace(":", "-")
+    assert Protocol(epochs=9).of_arm(name) == Protocol(epochs=9, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("fluid", "fluid@beta=10.0", "fluid@beta=-0", "relu@weight-decay=1", "fluid@lr=1@beta=1"),  # written otherwise
+        *("fluid@beta=-1", "fluid@beta=inf", "relu@lr=x", "relu@lr=1@lr=2", "relu@epochs=3", "m@x:Soft", "@beta=10"),
+    ],
+)
+def test_any_other_name_is_a_functions(name: str) -> None:
+    assert split_arm(name) == (name, {})
+    assert Protocol().of_arm(name) == Protocol()
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        *(("relu@lr=1e-3", "relu@lr=0.001"), ("relu@lr=3.0", "relu@lr=3"), ("relu@beta=-0", "relu@beta=0")),
+        ("relu@weight-decay=5e-4@momentum=.5", "relu@momentum=0.5@weight_decay=0.0005"),
+    ],
+)
+def test_settings_are_typed_in_any_order_and_spelling(typed: str, name: str) -> None:
+    assert join_arm(*parse_arm(typed)) == name
+
+
+KNOWN = "only beta, lr, momentum and weight_decay, as in NAME@lr=0.01."
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("relu@lr=-1", "The lr of 'relu@lr=-1' must be a number above 0, not '-1'."),
+        ("relu@lr=x", "The lr of 'relu@lr=x' must be a number above 0, not 'x'."),
+        ("relu@lr", "The lr of 'relu@lr' must be a number above 0, not ''."),
+        ("fluid@beta=nan", "The beta of 'fluid@beta=nan' must be a number from 0, not 'nan'."),
+        ("relu@momentum=1", "The momentum of 'relu@momentum=1' must be a number from 0 to below 1, not '1'."),
+        ("relu@lr=1@beta=2@lr=1", "'relu@lr=1@beta=2@lr=1' sets lr twice: leave one out."),
+        ("relu@foo=3", f"An activation cannot have its own 'foo' ('relu@foo=3'): {KNOWN}"),
+        ("relu@epochs=3", f"An activation cannot have its own 'epochs' ('relu@epochs=3'): {KNOWN}"),
+        ("relu@", f"An activation cannot have its own '' ('relu@'): {KNOWN}"),
+    ],
+)
+def test_settings_that_are_refused(name: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_arm(name)
+    assert str(caught.value) == words
+
+
+def test_a_name_with_many_long_settings_fits_into_the_name_of_a_file() -> None:
+    settings = dict.fromkeys(("beta", "lr", "momentum", "weight_decay"), 1.2345678901234567e-101)
+    one, other = (join_arm(function, settings) for function in ("m" * 60 + ":A", "m" * 60 + ":B"))
+    assert file_stem(one) != file_stem(other)
+    assert max(len(file_stem(one)), len(file_stem(other))) <= 185

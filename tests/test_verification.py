@@ -140,12 +140,12 @@ def test_the_copy_in_the_study_is_used_where_the_code_was_changed_or_is_gone(
     write(SOFT)
     fields = {"model": "own_kept:net", "train_images": 40, "test_images": 40, "epochs": 1}
     study = open_study(tmp_path, "mine", fields)
-    activations = [resolve("own_kept:Soft@beta=1000")]
+    activations = [resolve("own_kept:Soft@beta=1000@lr=0.5")]
     experiment = prepare(study, activations, data_dir=data_dir, device="cpu", trust=True)
     run_jobs = functools.partial(run_in_this_process, data_dir=data_dir, device_name="cpu")
     with conduct(experiment, [0], run_jobs) as (_, events):
         list(events)
-    csv = study.files("own_kept-Soft@beta=1000-seed0").csv
+    csv = study.files("own_kept-Soft@beta=1000@lr=0.5-seed0").csv
     recorded = read_record(csv)
     assert recorded.provenance.betas == {"a": 1000.0}
     assert use_copies(recorded, csv) == []
@@ -172,9 +172,8 @@ def test_a_run_that_recorded_no_factor_had_the_protocols(
     Path("own_kept.py").write_text(SOFT)
     protocol = Protocol(train_images=40, test_images=40, epochs=1, beta=300.0)
     recorded: list[Run] = []
-    for beta in (None, 300.0):
-        activation = dataclasses.replace(resolve("own_kept:Soft"), beta=beta)
-        job = Job(activation, (Trial(protocol, "own_kept:Soft", 0),))
+    for name in ("own_kept:Soft", "own_kept:Soft@beta=300"):
+        job = Job(resolve(name), (Trial(protocol, "own_kept:Soft", 0),))
         *_, finished = run_in_this_process([job], data_dir=data_dir, device_name="cpu")
         assert isinstance(finished, Finished)
         recorded += finished.runs

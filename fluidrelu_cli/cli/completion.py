@@ -26,10 +26,16 @@ def complete_study(context: typer.Context, incomplete: str) -> Iterable[str]:
 
 
 def complete_activation(incomplete: str) -> Iterable[str]:
-    """The built-in activations, those of torch.nn, and the classes of the current folder's modules."""
+    """The built-in activations, those of torch.nn, and the classes of the current folder's modules; after an ``@``, the
+    settings that one may have of its own.
+    """
     from fluidrelu_cli.networks.named import ACTIVATIONS
     from fluidrelu_cli.networks.own import list_own
+    from fluidrelu_cli.protocol import OF_ARM
 
+    activation, at, _ = incomplete.rpartition("@")
+    if at:
+        return _begin(incomplete, (f"{activation}@{name}=" for name in OF_ARM))
     return _begin(incomplete, (*ACTIVATIONS, *TORCH_ACTIVATIONS, *list_own(incomplete, "activation")))
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fluidrelu_cli.errors import UsageError, one_line
 from fluidrelu_cli.networks.own import did_you_mean, find_line, import_own, suggest_own
 from fluidrelu_cli.networks.source import Source, find_source
-from fluidrelu_cli.protocol import is_own, join_factor
+from fluidrelu_cli.protocol import is_own, join_arm, parse_arm, split_arm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,10 +38,13 @@ class Activation:
     and gradients, so that f may run on the pooled quarter of the values. (PReLU's slope can become negative.)"""
     code: Source | None = None
     """What a user's own activation is known by."""
-    beta: float | None = None
-    """The factor on the gradient of what it learns, if it was named with one: ``fluid@beta=10``."""
     constructor: Callable[..., Any] | None = None
     """What makes it, where ``path`` leads nowhere in another process: a class of a notebook or of a function."""
+
+    @property
+    def beta(self) -> float | None:
+        """The factor on the gradient of what it learns, if it was named with one: ``fluid@beta=10``."""
+        return split_arm(self.name)[1].get("beta")
 
     @property
     def travels(self) -> bool:
@@ -113,17 +116,16 @@ def resolve(name: str) -> Activation:
     """Find the activation called ``name``: a built-in one, a class of `torch.nn`, or `module:Class`.
 
     The first two in any case and as torch spells them: ``gelu``, ``nn.GELU`` and ``GELU`` are one activation.
-    Modules in the current folder can be imported. A built-in one is found without torch. ``NAME@beta=10`` is the same
-    function with a factor of its own on the gradient of what it learns.
+    Modules in the current folder can be imported. A built-in one is found without torch. ``NAME@lr=0.01`` is the same
+    function with a setting of its own (protocol.OF_ARM), in whatever order and spelling.
 
     Raises:
-        UsageError: if there is no such activation, or it does not turn a tensor into one of the same shape.
+        UsageError: if there is no such activation or setting, or it does not turn a tensor into one of the same shape.
     """
-    function, at, factor = name.partition("@")
-    if at:
-        beta = _parse_factor(name, factor)
+    function, settings = parse_arm(name)
+    if settings:
         found = resolve(function)
-        return replace(found, name=join_factor(found.name, beta), beta=beta)
+        return replace(found, name=join_arm(found.name, settings))
     built_in = _BY_KEY.get(_key(name))
     if built_in is not None:
         return built_in
@@ -152,26 +154,16 @@ def find_among(name: str, names: Collection[str]) -> str | None:
     """Which of these activations' names one stands for, as :func:`resolve` would take it; a user's own by its class
     alone, too. None if none or several may be meant. Nothing is imported.
     """
-    function, at, factor = name.partition("@")
+    function, settings = name, dict[str, float]()
+    with contextlib.suppress(UsageError):
+        function, settings = parse_arm(name)
     built_in = _BY_KEY.get(_key(function))
-    for exact in (name, f"{built_in.name}{at}{factor}" if built_in is not None else name):
+    arm = join_arm(function if built_in is None else built_in.name, settings)
+    for exact in (name, arm):
         if exact in names:
             return exact
-    found = [each for each in names if _key(name) in (_key(each), _key(each.rpartition(":")[2]))]
+    found = [each for each in names if _key(arm) in (_key(each), _key(each.rpartition(":")[2]))]
     return found[0] if len(found) == 1 else None
-
-
-def _parse_factor(name: str, factor: str) -> float:
-    """The number in what follows the ``@`` of a name; UsageError if there is none."""
-    key, _, number = factor.partition("=")
-    beta = -1.0
-    with contextlib.suppress(ValueError):
-        beta = float(number) if key == "beta" else beta
-    if not 0 <= beta <= sys.float_info.max:
-        raise UsageError(
-            f"'{name}' has no number from 0 as its factor on the gradient of what it learns: write it as NAME@beta=10."
-        )
-    return beta
 
 
 def _is_module_class(constructor: object) -> bool:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from fluidrelu_cli.errors import one_line
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import OF_ARM, Protocol, split_arm
 from fluidrelu_cli.report.tables import Cells
 
 if TYPE_CHECKING:
@@ -126,10 +126,15 @@ class Document:
 
     @property
     def facts(self) -> dict[str, str]:
-        """How every run was trained, by the fields' names in words; without a beta that no activation learns by."""
+        """How every run was trained, by the fields' names in words; without what no activation was trained by: a beta
+        that none learns by, and a setting of which each has its own.
+        """
         learners = [each for each in self.activations if each.learned]
-        heeded = any(not each.betas or self.protocol.beta in each.betas.values() for each in learners)
-        return {name: value for name, value in self.protocol.facts().items() if heeded or name != "beta"}
+        own = [split_arm(each.name)[1] for each in self.activations]
+        unheeded = {name.replace("_", " ") for name in OF_ARM if own and all(name in settings for settings in own)}
+        if not any(not each.betas or self.protocol.beta in each.betas.values() for each in learners):
+            unheeded.add("beta")
+        return {name: value for name, value in self.protocol.facts().items() if name not in unheeded}
 
     @property
     def remarks(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 
 import numpy as np
@@ -14,7 +14,7 @@ from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.networks.curves import CURVES
 from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.networks.probing import Habit, describe_habits
-from fluidrelu_cli.protocol import file_stem
+from fluidrelu_cli.protocol import file_stem, split_arm
 from fluidrelu_cli.report import learning_plots, plots, tables, wording
 from fluidrelu_cli.report.document import CannotDrawError, Picture, explain
 from fluidrelu_cli.report.evidence import Evidence
@@ -163,8 +163,7 @@ class _Functions:
     @property
     def caption(self) -> str:
         """How to read the figure."""
-        built_in = [name for name in self._trained if name in ACTIVATIONS]
-        formulas = " ".join(ACTIVATIONS[name].formula for name in built_in)
+        formulas = " ".join(_find_formulas(self._trained).values())
         caption = "Above, each function; below, its derivative."
         if "|" in formulas:
             caption += " v | g(v) is v for v ≥ 0 and g(v) for v < 0."
@@ -209,7 +208,7 @@ class _Functions:
         if not drawn:
             raise CannotDrawError("; ".join(dict.fromkeys(map(str, self._traced.values()))))
         titles = {name: plots.name_baseline(name, self._evidence.baseline) for name in drawn}
-        formulas = {name: ACTIVATIONS[name].formula.replace("-", "−") for name in drawn if name in ACTIVATIONS}
+        formulas = {name: formula.replace("-", "−") for name, formula in _find_formulas(drawn).items()}
         return learning_plots.activation_functions(
             {name: learned for name, (learned, _) in drawn.items()},
             {name: start for name, (_, start) in drawn.items() if start is not None},
@@ -225,6 +224,12 @@ class _Functions:
         return [wording.not_in_figure("functions", name, reason) for name, reason in reasons.items()]
 
 
+def _find_formulas(activations: Iterable[str]) -> dict[str, str]:
+    """Those of the activations that are built in."""
+    functions = {name: split_arm(name)[0] for name in activations}
+    return {name: ACTIVATIONS[function].formula for name, function in functions.items() if function in ACTIVATIONS}
+
+
 def _shown_parameters(evidence: Evidence, activation: str) -> pd.DataFrame:
     """Those of the seeds that are drawn; CannotDrawError if other seeds alone have learned something."""
     parameters = evidence.parameters(activation, SEEDS_SHOWN)
@@ -235,7 +240,8 @@ def _shown_parameters(evidence: Evidence, activation: str) -> pd.DataFrame:
 
 def _find_functions(evidence: Evidence, activation: str) -> KernelFunctions:
     """A built-in activation's without torch, which takes longer to import than a report; CannotDrawError if not."""
-    return _curves(activation) if activation in CURVES else _module(evidence, activation)
+    function, _ = split_arm(activation)
+    return _curves(function) if function in CURVES else _module(evidence, activation)
 
 
 def _curves(activation: str) -> KernelFunctions:

@@ -26,7 +26,8 @@ def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | st
         document: the report.
         explain: also say what the columns mean, which is the same in every study.
     """
-    yield from (document.question, document.answer, "", f"{document.where}: {wording.where(document.facts)}", "")
+    where = wording.where(document.facts, [each.name for each in document.activations])
+    yield from (document.question, document.answer, "", f"{document.where}: {where}", "")
     for section in document.sections:
         yield tables.rich_table(section.title, *section.cells)
         notes = section.footnotes if explain else section.remarks

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from fluidrelu_cli.errors import printable
 from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES
 from fluidrelu_cli.networks.source import cut_code
-from fluidrelu_cli.protocol import is_own, split_factor
+from fluidrelu_cli.protocol import is_own, split_arm
 from fluidrelu_cli.report import tables, wording
 from fluidrelu_cli.report.document import Definition
 from fluidrelu_cli.report.evidence import Evidence
@@ -24,7 +24,7 @@ def define_activations(evidence: Evidence) -> tuple[Definition, ...]:
 
 def _define_activation(evidence: Evidence, name: str) -> Definition:
     runs = [run for run in evidence.runs if run.trial.activation == name]
-    function, _ = split_factor(name)
+    function, _ = split_arm(name)
     built_in = ACTIVATIONS.get(function)
     learned: Counter[str] = Counter()
     for (_, parameter), values in runs[0].initial_parameters.items() if runs else ():

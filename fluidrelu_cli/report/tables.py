@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fluidrelu_cli.errors import printable
 from fluidrelu_cli.networks.named import ACTIVATIONS
-from fluidrelu_cli.protocol import split_factor
+from fluidrelu_cli.protocol import spell_number, split_arm
 from fluidrelu_cli.run import RUN_COLUMNS
 
 if TYPE_CHECKING:
@@ -48,11 +48,15 @@ def percent(value: float) -> str:
 def label(activation: str) -> str:
     """What tables, texts and figures call an activation; one of a script or a notebook goes by its class alone.
 
-    ``fluid@beta=10`` is FluidReLU (β = 10).
+    ``fluid@beta=10@lr=0.01`` is FluidReLU (β = 10, lr = 0.01).
     """
-    name, beta = split_factor(activation)
-    known = LABELS.get(name, name.removeprefix("__main__:"))
-    return known if beta is None else f"{known} (β = {repr(beta).removesuffix('.0')})"
+    function, settings = split_arm(activation)
+    known = LABELS.get(function, function.removeprefix("__main__:"))
+    own = [f"{_SYMBOLS.get(name, name.replace('_', ' '))} = {spell_number(settings[name])}" for name in settings]
+    return f"{known} ({', '.join(own)})" if own else known
+
+
+_SYMBOLS = {"beta": "β"}
 
 
 def table2_cells(table: pd.DataFrame) -> Cells:

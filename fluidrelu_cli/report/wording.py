@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
-from fluidrelu_cli.protocol import Protocol, split_factor
+from fluidrelu_cli.protocol import Protocol, split_arm
 from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
 from fluidrelu_cli.run import Provenance, Run
 
@@ -276,7 +276,7 @@ def factors(betas: Mapping[str, Mapping[str, float]]) -> str | None:
     Args:
         betas: the factor on the gradient of each learned parameter, by activation.
     """
-    each = [f"{label(name)} {_number(mine)}" for name, mine in betas.items() if split_factor(name)[1] is None]
+    each = [f"{label(name)} {_number(mine)}" for name, mine in betas.items() if "beta" not in split_arm(name)[1]]
     return f"β, the factor on the gradient of what is learned: {', '.join(each)}." if each else None
 
 
@@ -379,19 +379,23 @@ def not_in_figure(name: str, activation: str, reason: str) -> str:
     return f"The figure {name} is drawn without {label(activation)} ({reason})."
 
 
-def where(facts: Mapping[str, str]) -> str:
+def where(facts: Mapping[str, str], activations: Iterable[str] = ()) -> str:
     """What was trained and how, in short.
 
     Args:
-        facts: of the protocol, by the fields' names in words.
+        facts: of the protocol, by the fields' names in words, as far as they hold for any activation.
+        activations: those that were trained, some perhaps with settings of their own.
     """
     epochs = f"{facts['epochs']} epoch{'' if facts['epochs'] == '1' else 's'}"
     usual, named = Protocol().facts(), {"dataset", "model", "epochs", "batch size", "lr"}
     others = [f"{name} {value}" for name, value in facts.items() if name not in named and value != usual.get(name)]
+    rate = f" and learning rate {facts['lr']}" if "lr" in facts else ""
+    own = sorted({name.replace("_", " ") for each in activations for name in split_arm(each)[1]} - {"beta"})
     return (
-        f"data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']} and"
-        f" learning rate {facts['lr']}{''.join(f', {other}' for other in others)}."
-        " Only the activation differs between the runs of a seed."
+        f"data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']}"
+        f"{rate}{''.join(f', {other}' for other in others)}."
+        f" Only the activation{' and its own ' + _join(own) if own else ''} differ{'' if own else 's'} between the runs"
+        " of a seed."
     )
 
 

@@ -43,7 +43,7 @@ class Training:
 
     def __init__(self, activation: Activation, trials: Sequence[Trial], dataset: Dataset, device: torch.device) -> None:
         self.trials = tuple(trials)
-        self._protocol = trials[0].protocol
+        self._protocol = trials[0].protocol.of_arm(trials[0].activation)
         self._ensemble = Ensemble(activation, trials, dataset.image_shape, dataset.classes, device)
         self._optimizer = build_optimizer(self._ensemble.network, self._ensemble.parameters, self._protocol)
         steps = self._protocol.epochs * math.ceil(len(dataset.train_images) / self._protocol.batch_size)

@@ -24,7 +24,7 @@ def build_optimizer(network: Network, parameters: Mapping[str, Tensor], protocol
     Args:
         network: whose activations say their factors (networks.build.list_factors).
         parameters: what to train, by the network's names; a stack of several networks has its own tensors.
-        protocol: its learning rate, momentum, beta and weight decay.
+        protocol: the arm's (Protocol.of_arm): its learning rate, momentum, beta and weight decay.
     """
     factors = {".".join(name): factor for name, factor in list_factors(network, protocol).items()}
     own = [parameters[name] for name in parameters if name not in factors]

@@ -47,6 +47,8 @@ def complete(line: str) -> list[str]:
         ("repeat --act ", sorted(ALL, key=ALL.index)),
         ("train --act myc", ["mycurves:Soft"]),
         ("train --act Soft", ["Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign"]),
+        ("train --act relu@", ["relu@beta=", "relu@lr=", "relu@momentum=", "relu@weight_decay="]),
+        ("train --act relu@beta=1@l", ["relu@beta=1@lr="]),
         ("verify local --act pre", ["prelu"]),
         ("plan --baseline pre", ["prelu"]),
         ("train --model ", [*ARCHITECTURES, "mycurves:Soft", "mycurves:net"]),

@@ -85,6 +85,7 @@ def test_a_class_of_torch_nn() -> None:
         ("leaky_relu", "leaky-relu"),
         ("FluidReLU", "fluid"),
         ("fluidexp", "fluid-exp"),
+        ("FluidReLU@lr=1e-2@beta=1000.0", "fluid@beta=1000@lr=0.01"),
     ],
 )
 def test_the_spellings_of_one_activation_are_one_activation(spelling: str, name: str) -> None:
@@ -327,6 +328,9 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
         (resolve, "torch.nn.functional.gelu", "no activation 'torch.nn.functional.gelu'. Did you mean GELU"),
         (resolve, "xyzzy", "no activation 'xyzzy'. `fluidrelu acts` lists them."),
         (resolve, "", "no activation ''."),
+        (resolve, "@lr=1", "no activation ''."),
+        (resolve, "rellu@lr=1", "no activation 'rellu'. Did you mean relu"),
+        (resolve, "relu@epochs=3", "An activation cannot have its own 'epochs'"),
         (resolve, "functional", "no activation 'functional'."),
         (resolve, "Conv2d", "'Conv2d' cannot serve as an activation (TypeError: "),
         (resolve, "Linear", "'in_features'"),

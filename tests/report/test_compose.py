@@ -358,6 +358,18 @@ def test_functions_are_drawn_together_but_for_those_that_cannot_be(
     assert start.get_linestyle() == "--"
 
 
+def test_an_activation_with_settings_is_drawn_as_its_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("fluidrelu_cli.report.figures._module")  # it would import torch
+    for number, names in enumerate((("relu", "fluid"), ("relu@lr=0.1", "fluid@beta=10@lr=0.1"))):
+        evidence = Evidence(make_study(tmp_path / str(number), dict.fromkeys(names, FLUID)), baseline=names[0])
+        [picture] = (found for found in build_document(evidence).pictures if found.name == "functions")
+        legend = picture.draw().axes[0].get_legend()
+        assert legend is not None
+        relu, fluid = (text.get_text().split(": ") for text in legend.get_texts())
+        assert (relu[1], fluid[1]) == ("max(0, v)", "v | v / (1 − γ)")
+        assert "γ is v / (2 exp(a)), and a is learned." in picture.caption
+
+
 @pytest.mark.parametrize(
     ("name", "source", "reason"),
     [

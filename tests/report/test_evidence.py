@@ -212,7 +212,7 @@ def test_the_focus_comes_first_after_the_baseline(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "name"),
     [
-        *(("FluidReLU", "fluid"), ("Fluidrelu@beta=10", "fluid@beta=10")),
+        *(("FluidReLU", "fluid"), ("Fluidrelu@beta=10", "fluid@beta=10"), ("fluid@beta=1e1", "fluid@beta=10")),
         *(("Soft", "mine:Soft"), ("MINE:soft", "mine:Soft"), ("soft@beta=10", "mine:Soft@beta=10")),
     ],
 )

@@ -71,12 +71,12 @@ def test_a_source_is_shown_as_text_if_it_is_what_was_trained_and_of_a_size_to_re
     assert own.sources == {kept: shown, huge: None, changed: None, "1" * 64: None, "../secret": None}
 
 
-def test_a_factor_in_a_name_changes_no_formula(tmp_path: Path) -> None:
-    run = make_run("fluid@beta=10", 0)
+def test_settings_in_a_name_change_no_formula(tmp_path: Path) -> None:
+    run = make_run("fluid@beta=10@lr=0.01", 0)
     provenance = Provenance(betas={"a": 10.0})
     [fluid] = define_activations(
         Evidence(Study(tmp_path, run.trial.protocol), Contents((replace(run, provenance=provenance),), {}))
     )
-    assert fluid.title == "FluidReLU (β = 10)"
+    assert fluid.title == "FluidReLU (β = 10, lr = 0.01)"
     assert fluid.formula == "v for v ≥ 0, v / (1 - γ) for v < 0, γ = v / (2 exp(a))"
     assert fluid.betas == {"a": 10.0}

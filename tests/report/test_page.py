@@ -108,6 +108,10 @@ def test_page_shows_every_fact_of_the_protocol(tmp_path: Path) -> None:
     assert '<th scope="row">test images</th>' not in text  # is not set
     unlearned = render_page(build_document(Evidence(make_study(tmp_path / "other", {"relu": [(0.5,)]}))))
     assert '<th scope="row">beta</th>' not in unlearned  # nothing is learned by it
+    arms = {"relu@lr=0.1@weight_decay=0.5": [(0.5,)], "elu@lr=0.2": [(0.5,)]}
+    own = render_page(build_document(Evidence(make_study(tmp_path / "own", arms))))
+    assert '<th scope="row">lr</th>' not in own  # no run has the study's
+    assert '<th scope="row">weight decay</th><td>0.0</td>' in own
 
 
 class Shown(HTMLParser):

@@ -108,6 +108,8 @@ def test_accuracy_is_printed_as_the_paper_does(value: float, digits: int, text: 
         *(("relu", "ReLU"), ("fluid", "FluidReLU"), ("leaky-relu", "LeakyReLU"), ("fluid-coth", "FluidCoth")),
         *(("GELU", "GELU"), ("mine:Soft", "mine:Soft"), ("__main__:Soft", "Soft")),
         *(("fluid@beta=10", "FluidReLU (β = 10)"), ("mine:Soft@beta=0.5", "mine:Soft (β = 0.5)")),
+        *(("relu@lr=0.003", "ReLU (lr = 0.003)"), ("fluid@beta=10@lr=1e-05", "FluidReLU (β = 10, lr = 1e-05)")),
+        ("elu@momentum=0@weight_decay=0.1", "ELU (momentum = 0, weight decay = 0.1)"),
     ],
 )
 def test_an_activation_has_one_spelling_for_readers(name: str, label: str) -> None:

@@ -340,3 +340,12 @@ def test_the_protocol_line_names_every_field_that_is_not_the_default() -> None:
         "data set mnist, network paper, 2 epochs at batch size 20 and learning rate 0.01, train images 500, schedule"
         " cosine. Only the activation differs between the runs of a seed."
     )
+
+
+def test_what_differs_between_the_runs_of_a_seed_is_named() -> None:
+    facts = {name: value for name, value in Protocol().facts().items() if name != "lr"}
+    assert wording.where(facts, ["fluid@beta=10@lr=0.1", "relu@lr=0.2@weight_decay=1"]) == (
+        "data set mnist, network paper, 2 epochs at batch size 20. Only the activation and its own lr and weight decay"
+        " differ between the runs of a seed."
+    )
+    assert wording.where(facts, ["fluid@beta=10"]).endswith("Only the activation differs between the runs of a seed.")

@@ -17,6 +17,7 @@ import torch
 from small_trials import train, without_timings
 from torch.nn import functional
 
+from fluidrelu_cli.audit import find_unpaired
 from fluidrelu_cli.data.dataset import Dataset, write_npz
 from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.errors import UsageError
@@ -190,6 +191,24 @@ def test_agrees_with_a_plain_script_that_does_all_that_can_be_asked_for(activati
     assert found[0].test_loss != pytest.approx(found[-1].test_loss, rel=1e-3)
     for (layer, parameter), values in found[-1].parameters.items():
         assert values == pytest.approx(weights[f"{layer}.{parameter}"].tolist(), rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_an_activation_with_settings_of_its_own_is_trained_as_in_a_study_of_them(seeds: int, data_dir: Path) -> None:
+    protocol = Protocol(epochs=1, batch_size=20, schedule="cosine", train_images=40, test_images=20)
+    other = dataclasses.replace(protocol, lr=0.003, momentum=0.5, weight_decay=0.1)
+    arm, plain, whole = (
+        train([Trial(fixed, name, seed) for seed in range(seeds)], data_dir)
+        for fixed, name in (
+            (protocol, "fluid@lr=0.003@momentum=0.5@weight_decay=0.1"),
+            (protocol, "fluid"),
+            (other, "fluid"),
+        )
+    )
+    for mine, usual, expected in zip(arm, plain, whole, strict=True):
+        assert without_timings(mine) == dataclasses.replace(without_timings(expected), trial=mine.trial)
+        assert mine.epochs[-1].test_loss != usual.epochs[-1].test_loss
+    assert find_unpaired([*arm, *plain]) == {}
 
 
 @pytest.mark.parametrize(
