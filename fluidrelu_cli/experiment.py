@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fluidrelu_cli.audit import check_data, describe_changes, describe_factors
 from fluidrelu_cli.errors import ContradictoryRunError, StorageError, UsageError
@@ -19,7 +19,7 @@ from fluidrelu_cli.networks.own import require_trust
 from fluidrelu_cli.networks.source import Source, record_sources
 from fluidrelu_cli.protocol import Protocol, Trial, is_own, join_arm, split_arm, trial_names
 from fluidrelu_cli.run import Provenance, Run
-from fluidrelu_cli.study import Contents, Study, sort_key
+from fluidrelu_cli.study import ASKED, Contents, Entry, Study, sort_key
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, group_jobs
 
 if TYPE_CHECKING:
@@ -179,6 +179,40 @@ def _describe_size(protocol: Protocol, images: int, classes: int) -> list[str]:
     return notes
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is asked of one study: an experiment, and the seeds of each of its activations."""
+
+    experiment: Experiment
+    seeds: Mapping[str, Sequence[int]]
+    """By activation's name."""
+    entry: Entry | None
+    """What the log of study.json will say of it; None: nothing."""
+    remember: bool = True
+    """Whether to record in study.json that seeds up to the largest were asked for."""
+    forget: bool = False
+    """Whether to record it even if more were asked for earlier."""
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All of them, seed by seed, so that pairs are finished together."""
+        protocol, longest = self.experiment.study.protocol, max(map(len, self.seeds.values()))
+        return [
+            Trial(protocol, name, seeds[place])
+            for place in range(longest)
+            for name, seeds in self.seeds.items()
+            if place < len(seeds)
+        ]
+
+    def ask(self, finished: int) -> None:
+        """Record in study.json what was asked for, and how many runs there were by then."""
+        study = self.experiment.study
+        for name, seeds in self.seeds.items() if self.remember else ():
+            study.ask([name], max(seeds) + 1, forget=self.forget)
+        if self.entry is not None:
+            study.record(replace(self.entry, finished=finished))
+
+
 @contextlib.contextmanager
 def conduct(
     experiment: Experiment,
@@ -189,12 +223,9 @@ def conduct(
     remember: bool = True,
     forget: bool = False,
     mix: bool = False,
+    until: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[Work, Iterator[Event]]]:
-    """Train the trials of these seeds that the study lacks: what there is to do, and what happens as it is done.
-
-    Nothing is trained but by taking the next event. Each run is written as it ends, and each traceback is kept in the
-    file ``study.files(trial.name).failure``. The study is locked within the context; leaving it early keeps what is
-    finished. After it, unless an error ended it, the experiment's ``contents`` are the study's.
+    """As :func:`conduct_all` with one study, and the same seeds of all its activations.
 
     Args:
         experiment: what :func:`prepare` returned.
@@ -203,23 +234,68 @@ def conduct(
         batch_seeds: how many seeds of an activation to train together.
         remember: record in study.json that seeds up to the largest were asked for.
         forget: record it even if more were asked for earlier.
+        mix: as for :func:`conduct_all`.
+        until: what study.json records of when training ends (study.Entry).
+    """
+    names = [activation.name for activation in experiment.activations]
+    entry = Entry(ASKED, dict.fromkeys(names, max(seeds) + 1), until=until) if remember else None
+    request = Request(experiment, dict.fromkeys(names, seeds), entry, remember, forget)
+    with conduct_all([request], run_jobs, batch_seeds=batch_seeds, mix=mix) as ([work], events):
+        yield work, events
+
+
+@contextlib.contextmanager
+def conduct_all(
+    requests: Sequence[Request],
+    run_jobs: RunJobs,
+    *,
+    batch_seeds: int = 1,
+    mix: bool = False,
+) -> Iterator[tuple[list[Work], Iterator[Event]]]:
+    """Train the trials that studies lack: what there is to do in each, and what happens as it is done.
+
+    Nothing is trained but by taking the next event. Each run is written as it ends, and each traceback is kept in the
+    file ``study.files(trial.name).failure``. A trial that two studies lack is trained once. Every study has its first
+    seed before any has its second. The studies are locked within the context; leaving it early keeps what is finished.
+    After it, unless an error ended it, each experiment's ``contents`` are its study's.
+
+    Args:
+        requests: what is asked of each study.
+        run_jobs: where to train.
+        batch_seeds: how many seeds of an activation to train together.
         mix: train although the code or the factor of an activation was changed since its other runs.
 
     Raises:
-        UsageError: if runs of the study were trained on other data, or with other code or another factor.
-        StorageError: if the folder cannot be written, or a run that is not damaged cannot be used.
-        FluidReluError: if another process is at work in the study.
+        UsageError: if runs of a study were trained on other data, or with other code or another factor.
+        StorageError: if a folder cannot be written, or a run that is not damaged cannot be used.
+        FluidReluError: if another process is at work in a study.
     """
-    study = experiment.study
-    names = [activation.name for activation in experiment.activations]
-    trials = [Trial(study.protocol, name, seed) for seed in seeds for name in names]
+    with contextlib.ExitStack() as stack:
+        for request in requests:
+            stack.enter_context(request.experiment.study.locked())
+        parts = [_Part.open(request, mix=mix) for request in requests]
+        activations = [each for request in requests for each in request.experiment.activations]
+        jobs = group_jobs(_interleave(parts), activations, batch_seeds)
+        events = stack.enter_context(contextlib.closing(_run_and_keep(parts, jobs, run_jobs)))
+        yield [part.work for part in parts], events
+        for part in parts:
+            part.request.experiment.contents = part.contents()
 
-    def ask() -> None:
-        if remember:
-            study.ask(names, max(seeds) + 1, forget=forget)
 
-    with study.locked():
-        contents = study.read()
+@dataclass
+class _Part:
+    """One study while it is trained."""
+
+    request: Request
+    work: Work
+    runs: list[Run]
+    problems: Mapping[str, StorageError]
+
+    @classmethod
+    def open(cls, request: Request, *, mix: bool) -> _Part:
+        """Read a locked study, find what it lacks, and set aside what is damaged of that."""
+        experiment, trials = request.experiment, request.trials
+        study, contents = experiment.study, experiment.study.read()
         check_data(contents.runs, experiment.data_sha256, study.folder)
         missing = study.missing(trials, contents)
         to_train = {trial.activation for trial in missing}
@@ -240,35 +316,55 @@ def conduct(
             )
         }
         notes += [_set_aside(study, name, problem, again=name in wanted) for name, problem in damaged.items()]
-        runs = list(contents.runs)
-        jobs = group_jobs(missing, experiment.activations, batch_seeds)
-        running = _run_and_keep(study, jobs, run_jobs, runs, ask, experiment.sources)
-        with contextlib.closing(running) as events:
-            yield Work(tuple(trials), tuple(missing), tuple(notes)), events
         problems = {name: problem for name, problem in contents.problems.items() if name not in damaged}
-        experiment.contents = Contents(tuple(sorted(runs, key=sort_key)), problems)
+        return cls(request, Work(tuple(trials), tuple(missing), tuple(notes)), list(contents.runs), problems)
+
+    @property
+    def study(self) -> Study:
+        return self.request.experiment.study
+
+    def begin(self) -> None:
+        """Record what was asked for, and keep the code that it is trained with."""
+        self.request.ask(len(self.runs))
+        for source in self.request.experiment.sources if self.work.missing else ():
+            self.study.keep_source(source.sha256, source.text)
+
+    def keep(self, run: Run) -> None:
+        """Write a finished run."""
+        self.study.write(run)
+        self.runs.append(run)
+
+    def place(self, trial: Trial) -> int:
+        """Which of its activation's seeds a trial has, from 0."""
+        return self.request.seeds[trial.activation].index(trial.seed)
+
+    def contents(self) -> Contents:
+        return Contents(tuple(sorted(self.runs, key=sort_key)), self.problems)
 
 
-def _run_and_keep(
-    study: Study,
-    jobs: Sequence[Job],
-    run_jobs: RunJobs,
-    runs: list[Run],
-    ask: Callable[[], None],
-    sources: Sequence[Source],
-) -> Generator[Event, None, None]:
+def _interleave(parts: Sequence[_Part]) -> list[Trial]:
+    """The missing trials of all studies, each once: all of their first seeds, then all of their second ones, ..."""
+    places = [(part.place(trial), trial) for part in parts for trial in part.work.missing]
+    return list(dict.fromkeys(trial for _, trial in sorted(places, key=lambda found: found[0])))
+
+
+def _run_and_keep(parts: Sequence[_Part], jobs: Sequence[Job], run_jobs: RunJobs) -> Generator[Event, None, None]:
     """Record what was asked for once there is somewhere to train; run jobs, write and collect what they give."""
+    lacking: dict[Trial, list[_Part]] = {}
+    for part in parts:
+        for trial in part.work.missing:
+            lacking.setdefault(trial, []).append(part)
     with contextlib.closing(run_jobs(jobs) if jobs else _do_nothing()) as events:
-        ask()
-        for source in sources if jobs else ():
-            study.keep_source(source.sha256, source.text)
+        for part in parts:
+            part.begin()
         for event in events:
             if isinstance(event, Finished):
                 for run in event.runs:
-                    study.write(run)
-                runs += event.runs
+                    for part in lacking[run.trial]:
+                        part.keep(run)
             elif isinstance(event, Failed):
-                study.write_failure(event.trial, event.details)
+                for part in lacking[event.trial]:
+                    part.study.write_failure(event.trial, event.details)
             yield event
 
 

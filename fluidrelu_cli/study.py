@@ -12,7 +12,8 @@ import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ DEFAULT_ACTIVATIONS = (DEFAULT_BASELINE, "fluid")
 
 MOST_SEEDS = 100_000
 """How many seeds of an activation can be asked for."""
+
+RESERVED = ("runs", "report", "declared", "sources", "dropped")
+"""The folders of a study, which no study can be called."""
 
 MOST_NAMED = 5
 """How many studies the message on a wrong name lists."""
@@ -77,6 +81,48 @@ def sort_key(made: Run) -> tuple[str, int]:
     return made.trial.activation, made.trial.seed
 
 
+ASKED, LOOKED = "asked", "looked"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a study's log: seeds that were asked for, or a report that was looked at."""
+
+    what: str
+    """ASKED or LOOKED."""
+    seeds: Mapping[str, int]
+    """By activation: how many seeds were asked for, or how many runs were finished when it was looked at."""
+    when: str = ""
+    """In UTC, to the second: ``2026-11-25T07:10:00Z``."""
+    finished: int | None = None
+    """How many runs the study had already when seeds were asked for."""
+    file: str | None = None
+    """The study file by which it was asked or looked at, as it was typed."""
+    sha256: str | None = None
+    """The digest of that file's text; a copy is kept beside the study."""
+    until: Mapping[str, Any] | None = None
+    """Where training ends once a comparison is decided: ``compare`` (activation and baseline), and ``margin``."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Entry:
+        """The entry with these fields; what it does not know is left out. ValueError, TypeError if one is wrong."""
+        known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
+        entry = cls(**known)
+        texts = (entry.what, entry.when, entry.file or "", entry.sha256 or "")
+        counts = (*entry.seeds.values(), entry.finished or 0)
+        if not all(isinstance(each, str) for each in texts) or not all(isinstance(each, int) for each in counts):
+            raise ValueError(f"the log has {values!r}")
+        return entry
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def _meaning(self) -> object:
+        """All but the time, and what was there at the time."""
+        return replace(self, when="", finished=None, file=None).to_dict()
+
+
 @dataclass
 class Study:
     """A study on disk.
@@ -90,6 +136,8 @@ class Study:
     asked: dict[str, int] = field(default_factory=dict)
     name: str = ""
     """What it is called; its folder's name if left out."""
+    log: tuple[Entry, ...] = ()
+    """When seeds were asked for, and when a report was looked at."""
 
     def __post_init__(self) -> None:
         self.name = self.name or self.folder.name
@@ -107,8 +155,43 @@ class Study:
         return RunFiles(self.runs_folder, name)
 
     def save(self) -> None:
-        """Write study.json; StorageError if that fails."""
-        write_whole(self.path, sealed_json({"protocol": self.protocol.to_dict(), "asked": self.asked}))
+        """Write study.json, with the log that it has by now; StorageError if that fails."""
+        with self._writing():
+            self._write()
+
+    def record(self, entry: Entry) -> None:
+        """Add a line to the log, now, unless there is the same one already; StorageError if it cannot be written.
+
+        Another process may be training in the study: whatever it has written stays.
+        """
+        with self._writing():
+            if self.path.exists():
+                recorded = load_study(self.folder)
+                self.asked, self.log = recorded.asked, recorded.log
+            if entry._meaning not in [line._meaning for line in self.log]:
+                when = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+                self.log = (*self.log, replace(entry, when=when))
+                self._write()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Let no other process write study.json meanwhile."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with lock_file(self.folder / ".study.lock", "--results"):
+                with contextlib.suppress(FluidReluError):  # none yet, or it is about to be restored
+                    self.log = load_study(self.folder).log
+                yield
+        except OSError as error:
+            raise StorageError(
+                f"{self.folder} cannot be written ({error.strerror or error}): name another folder with --results."
+            ) from error
+
+    def _write(self) -> None:
+        content: dict[str, Any] = {"protocol": self.protocol.to_dict(), "asked": self.asked}
+        if self.log:
+            content["log"] = [entry.to_dict() for entry in self.log]
+        write_whole(self.path, sealed_json(content))
 
     def ask(self, activations: Sequence[str], n: int, *, forget: bool = False) -> None:
         """Record that the first n seeds of each activation were asked for; StorageError if that cannot be written.
@@ -252,7 +335,7 @@ class Study:
         recorded = load_study(self.folder)
         if recorded.protocol != self.protocol:
             raise UsageError(f"The protocol of {self.folder} was set by another process just now: try again.")
-        self.asked = recorded.asked
+        self.asked, self.log = recorded.asked, recorded.log
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -368,12 +451,12 @@ def new_name(results: Path, typed: str) -> str:
 
 def _find_fault(part: str) -> str | None:
     """Why a folder of a study cannot have this name; None if it can."""
-    if part in ("runs", "report"):
-        return "`runs` and `report` are folders of a study"
+    if part in RESERVED:
+        return f"`{part}` is a folder of a study"
     if part[:1] in ("", "."):
         return "begin it, and what follows each '/', with a letter, a digit, '_' or '-'"
     for each in part:
-        if each not in "._-" and unicodedata.category(each)[0] not in "LMN":  # a letter, a mark on one, a digit
+        if each not in "._-=,+" and unicodedata.category(each)[0] not in "LMN":  # a letter, a mark on one, a digit
             return f"use letters, digits, '.', '_', '-' and '/', not {each!r}"
         try:
             os.fsencode(each)
@@ -393,7 +476,8 @@ def load_study(folder: Path) -> Study:
         content = read_json(path)
         protocol = Protocol.from_dict(content["protocol"])
         asked = {name: _check_asked(name, n) for name, n in content["asked"].items()}
-        return Study(folder, protocol, asked)
+        log = tuple(map(Entry.from_dict, content.get("log", [])))
+        return Study(folder, protocol, asked, log=log)
     except DamagedFileError as error:
         problem = str(error)
     except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:

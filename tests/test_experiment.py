@@ -10,6 +10,7 @@ import linecache
 import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import assert_same_numbers
@@ -255,7 +256,7 @@ def test_code_that_was_changed_is_not_mixed_with_what_it_was(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
-    def go_on(text: str, seeds: int, name: str = "own_soft:Soft", **options: bool) -> list[str]:
+    def go_on(text: str, seeds: int, name: str = "own_soft:Soft", **options: Any) -> list[str]:
         """What is said when so many seeds are asked for with this text in the file."""
         (tmp_path / "own_soft.py").write_text(text)
         sys.modules.pop("own_soft", None)

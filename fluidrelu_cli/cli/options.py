@@ -53,6 +53,26 @@ WorkersOption = Annotated[
         rich_help_panel=WHERE_IT_RUNS,
     ),
 ]
+BatchSeedsOption = Annotated[
+    str,
+    typer.Option(
+        help="Seeds that a worker trains together: a number, or auto (1 on a CPU, 64 on a GPU).",
+        rich_help_panel=WHERE_IT_RUNS,
+    ),
+]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Train on the Dask cluster whose scheduler has this address (tcp://host:8786).",
+        show_default=False,
+        rich_help_panel=WHERE_IT_RUNS,
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Train nothing: say what there is to do, and how long it takes here."),
+]
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.", rich_help_panel=WHERE_RESULTS_GO)]
 ANY_STUDY = "a name, or the path of its folder"
 """How a study is named, wherever one is (study.find_folder)."""

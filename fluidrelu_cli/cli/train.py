@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,8 @@ from fluidrelu_cli.cli.completion import complete_activation, complete_study
 from fluidrelu_cli.cli.options import (
     ANY_STUDY,
     DEFAULT_RESULTS,
+    BatchSeedsOption,
+    DaskOption,
     DataDirOption,
     DeviceOption,
     MixOption,
@@ -24,16 +26,16 @@ from fluidrelu_cli.cli.options import (
     WorkersOption,
     with_protocol,
 )
-from fluidrelu_cli.cli.terminal import WHERE_IT_RUNS, count, open_stderr, say, show, stop_if_interrupted
+from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command, show_events, show_notes
+from fluidrelu_cli.cli.terminal import open_stderr, say, show, stop_if_interrupted
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Device, trial_names
 from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, find_study, open_study
 
 if TYPE_CHECKING:
-    from fluidrelu_cli.experiment import Experiment, Work
+    from fluidrelu_cli.experiment import Experiment
     from fluidrelu_cli.run import Run
     from fluidrelu_cli.study import Study
-    from fluidrelu_cli.workers.events import Event, Job
 
 
 @with_protocol
@@ -69,7 +71,7 @@ def train(
     experiment = _prepare(results, study, requested, [act], device, data_dir, offline, trust)
     run_jobs = functools.partial(run_in_this_process, data_dir=experiment.data_dir, device_name=experiment.device_name)
     with conduct(experiment, [seed], run_jobs, remember=False, mix=mix) as (work, events):
-        _show_notes(work)
+        show_notes([work])
         [trial] = work.trials
         files = experiment.study.files(trial.name)
         if not work.missing:
@@ -130,22 +132,8 @@ def repeat(
     mix: MixOption = False,
     requested: dict[str, Any],
     workers: WorkersOption = None,
-    batch_seeds: Annotated[
-        str,
-        typer.Option(
-            help="Seeds that a worker trains together: a number, or auto (1 on a CPU, 64 on a GPU).",
-            rich_help_panel=WHERE_IT_RUNS,
-        ),
-    ] = "auto",
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Train on the Dask cluster whose scheduler has this address (tcp://host:8786).",
-            show_default=False,
-            rich_help_panel=WHERE_IT_RUNS,
-        ),
-    ] = None,
+    batch_seeds: BatchSeedsOption = "auto",
+    dask: DaskOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
@@ -155,42 +143,23 @@ def repeat(
 ) -> None:
     """Train n seeded trials of each activation: those that are not finished yet."""
     from fluidrelu_cli.experiment import conduct
-    from fluidrelu_cli.workers.local import default_workers, run_on_this_machine
 
     if drop is not None:
         _refuse_others(context, "drop", "results", "study", "debug")
         opened = find_study(results, study)
-        _drop(opened, drop, _report_command(results, opened.name))
+        _drop(opened, drop, report_command(results, opened.name))
         return
-    if workers is not None and dask is not None:
-        raise UsageError("--workers is for this machine; a Dask cluster has its own: leave one of the two out.")
-    cores = default_workers("cpu")
-    if workers is not None and workers > 4 * cores:
-        say(f"--workers {workers} is far above this machine's {cores} cores: they take turns, and each needs memory.")
+    pool = PoolOptions(workers, batch_seeds, dask, device, data_dir)
     where = {"elsewhere": dask is not None, "in_workers": dask is None}
     experiment = _prepare(results, study, requested, act, device, data_dir, offline, trust, **where)
-    device_name = experiment.device_name
-    run_jobs = (
-        functools.partial(
-            run_on_this_machine,
-            workers=workers or default_workers(device_name),
-            data_dir=experiment.data_dir,
-            device_name=device_name,
-        )
-        if dask is None
-        else functools.partial(_run_on_cluster, address=dask, data_dir=data_dir, device_name=device_name)
-    )
-    together = _parse_batch_seeds(batch_seeds, device_name)
+    run_jobs, together = pool.choose(experiment.data_dir, experiment.device_name)
     with conduct(experiment, range(n), run_jobs, batch_seeds=together, forget=forget, mix=mix) as (work, events):
         if work.missing:
             _warn_of_too_few_seeds(experiment, n, forget)
-        failures = _show_events(experiment.study, work, events)
+        failures = show_events([(experiment.study, work)], events)
     _show_summary(experiment)
-    if failures:
-        trials = count(len(work.missing), "trial")
-        say(f"Error: {failures} of {trials} failed; the same command tries again.")
-        raise typer.Exit(1)
-    say(f"Compare them with: {_report_command(results, experiment.study.name)}")
+    exit_if_failed(failures, len(work.missing))
+    say(f"Compare them with: {report_command(results, experiment.study.name)}")
 
 
 def _warn_of_too_few_seeds(experiment: Experiment, n: int, forget: bool) -> None:
@@ -218,16 +187,6 @@ def _drop(study: Study, activation: str, report: str) -> None:
     runs = f"its runs are in {folder}, where no table counts them" if folder else "it had no runs"
     show(f"{study.folder} is now without {activation}: {runs}.")
     say(f"Compare what is left with: {report}")
-
-
-def _report_command(results: Path, study: str) -> str:
-    """The command that reports on a study, with the options that it needs."""
-    command = ["fluidrelu", "report"]
-    if study != DEFAULT_STUDY:
-        command += ["--study", study]
-    if results != DEFAULT_RESULTS:
-        command += ["--results", str(results)]
-    return shlex.join(command)
 
 
 def _prepare(
@@ -281,53 +240,6 @@ def _recall_activations(study: Study, trust: bool) -> Sequence[str]:
     for name in study.asked:
         require_trust(name, study.path, trust, options)
     return list(study.asked) or DEFAULT_ACTIVATIONS
-
-
-def _parse_batch_seeds(value: str, device_name: str) -> int:
-    from fluidrelu_cli.workers.local import default_batch_seeds
-
-    if value == "auto":
-        return default_batch_seeds(device_name)
-    if not value.isdecimal() or int(value) < 1:
-        raise UsageError(f"--batch-seeds must be auto or a whole number from 1, not {value}.")
-    return int(value)
-
-
-def _run_on_cluster(
-    jobs: Sequence[Job], address: str, data_dir: Path | None, device_name: str
-) -> Generator[Event, None, None]:
-    from fluidrelu_cli.workers.cluster import DaskPool
-    from fluidrelu_cli.workers.pool import follow
-
-    pool = DaskPool(address, data_dir, device_name)
-    workers = count(pool.workers, "worker") if pool.workers else "no workers yet: waiting for some (Ctrl-C stops)"
-    say(f"{address}: {workers}.")
-    return follow(pool, jobs)
-
-
-def _show_events(study: Study, work: Work, events: Iterator[Event]) -> int:
-    """Show what there is to do, and what happens; how many trials failed."""
-    from fluidrelu_cli.cli.progress import TrialsProgress
-    from fluidrelu_cli.workers.events import Failed
-
-    _show_notes(work)
-    asked, missing = len(work.trials), len(work.missing)
-    asked_for = count(asked, "trial")
-    say(f"{study.folder}: {asked_for} asked for, {asked - missing} finished already, {missing} to train.")
-    failures = 0
-    with TrialsProgress(open_stderr(), missing) as progress:
-        for event in events:
-            stop_if_interrupted()
-            progress.show(event)
-            if isinstance(event, Failed):
-                failures += 1
-                say(f"    traceback: {study.files(event.trial.name).failure}")
-    return failures
-
-
-def _show_notes(work: Work) -> None:
-    for note in work.notes:
-        say(note)
 
 
 def _show_summary(experiment: Experiment) -> None:

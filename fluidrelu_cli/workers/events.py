@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from fluidrelu_cli.errors import one_line
 from fluidrelu_cli.networks.named import Activation
-from fluidrelu_cli.protocol import Trial
+from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch, Run
 from fluidrelu_cli.seeding import own_torch_settings
 
@@ -83,15 +83,24 @@ def fail(job: Job, error: str, details: str) -> Split | Failed:
     return Split(job, error) if len(job.trials) > 1 else Failed(job, error, details)
 
 
-def group_jobs(trials: Sequence[Trial], activations: Sequence[Activation], batch_seeds: int) -> list[Job]:
-    """Put trials into jobs of one activation and at most ``batch_seeds`` trials, in the order of their first trials."""
+def group_jobs(trials: Sequence[Trial], activations: Iterable[Activation], batch_seeds: int) -> list[Job]:
+    """Put trials into jobs of one activation and protocol, with at most ``batch_seeds`` trials each.
+
+    The jobs are in the order of their first trials.
+
+    Args:
+        trials: what to train.
+        activations: those that the trials name.
+        batch_seeds: how many may be trained together.
+    """
     by_name = {activation.name: activation for activation in activations}
     jobs: list[list[Trial]] = []
-    last: dict[str, list[Trial]] = {}  # each activation's, the only one that may have room
+    last: dict[tuple[Protocol, str], list[Trial]] = {}  # the only job of its kind that may have room
     for trial in trials:
-        job = last.get(trial.activation)
+        kind = trial.protocol, trial.activation
+        job = last.get(kind)
         if job is None or len(job) >= batch_seeds:
-            job = last[trial.activation] = []
+            job = last[kind] = []
             jobs.append(job)
         job.append(trial)
     return [Job(by_name[job[0].activation], tuple(job)) for job in jobs]

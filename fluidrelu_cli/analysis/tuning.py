@@ -1,0 +1,42 @@
+"""Which settings each activation does best with, on images that no result is measured on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+TUNING_COLUMNS = ("activation", "arm", "n", "mean", "sd", "chosen")
+
+
+def tune(finals: pd.DataFrame, arms: Mapping[str, Sequence[str]], seeds: int) -> pd.DataFrame:
+    """How well each activation did with each setting, and which one is chosen for it.
+
+    One row per arm: activation, arm, n (its seeds), mean, sd (sample) of its validation accuracies, and chosen: True
+    for the arm of the activation that has the highest mean of those with all seeds, the first of equal ones. None is
+    chosen where no arm has all of them.
+
+    Args:
+        finals: as inference.final_accuracies gives it.
+        arms: by activation, the names of its arms, the one that is to be preferred first.
+        seeds: how many seeds each arm has to have.
+    """
+    rows = []
+    for activation, names in arms.items():
+        values = {name: finals.loc[finals["activation"] == name, "test_accuracy"].tolist() for name in names}
+        means = {name: float(np.mean(found)) if found else math.nan for name, found in values.items()}
+        whole = [name for name in names if len(values[name]) >= seeds]
+        best = max(whole, key=lambda name: means[name], default=None)
+        for name, found in values.items():
+            sd = float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
+            rows.append((activation, name, len(found), means[name], sd, name == best))
+    table: pd.DataFrame = pd.DataFrame(rows, columns=list(TUNING_COLUMNS))
+    return table
+
+
+def list_chosen(table: pd.DataFrame) -> dict[str, str]:
+    """The arm that is chosen for each activation, without those for which none is."""
+    chosen = table[table["chosen"]]
+    return dict(zip(chosen["activation"], chosen["arm"], strict=True))

@@ -1,0 +1,204 @@
+"""`run` and `new`: train what a study file declares, and write one to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fluidrelu_cli.cli.options import (
+    DEFAULT_RESULTS,
+    BatchSeedsOption,
+    DaskOption,
+    DataDirOption,
+    DeviceOption,
+    MixOption,
+    OfflineOption,
+    ResultsOption,
+    WorkersOption,
+)
+from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command, show_events
+from fluidrelu_cli.cli.terminal import say, show
+from fluidrelu_cli.declared import (
+    ENDING,
+    FIRST_TUNING_SEED,
+    STARTING_FILE,
+    Declaration,
+    find_files,
+    keep_declaration,
+    open_declared,
+    read_declaration,
+)
+from fluidrelu_cli.errors import FluidReluError, UsageError
+from fluidrelu_cli.files import write_whole
+from fluidrelu_cli.study import ASKED, Entry
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.experiment import Request
+    from fluidrelu_cli.networks.named import Activation
+    from fluidrelu_cli.protocol import Protocol
+
+
+def run(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Study files, or folders of study files.", show_default=False),
+    ],
+    mix: MixOption = False,
+    workers: WorkersOption = None,
+    batch_seeds: BatchSeedsOption = "auto",
+    dask: DaskOption = None,
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    offline: OfflineOption = False,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Train what study files declare: the trials that are not finished yet.
+
+    Every study gets its first seed before any gets its second. What a file tunes is tuned first.
+    """
+    declarations = _read_all(files)
+    pool = PoolOptions(workers, batch_seeds, dask, device, data_dir)
+    if dask is None:
+        from fluidrelu_cli.workers.local import start_fork_server
+
+        start_fork_server()  # it imports torch while this process checks what is to be trained
+    trainer = _Trainer(results, pool, offline, mix)
+    spelled = [_Question(declaration, trainer) for declaration in declarations]
+    trainer.train([request for each in spelled for request in each.first_requests()])
+    trainer.train([request for each in spelled for request in each.last_requests()])
+    exit_if_failed(trainer.failures, trainer.trials)
+    for declaration in declarations:
+        say(f"Answer it with: {report_command(results, str(declaration.path))}")
+
+
+def _read_all(paths: Sequence[Path]) -> list[Declaration]:
+    declarations: dict[str, Declaration] = {}
+    for path in find_files(paths):
+        declaration = read_declaration(path)
+        other = declarations.setdefault(declaration.name, declaration)
+        if other is not declaration:
+            raise UsageError(f"{other.path} and {path} would share the study {declaration.name}: rename one of them.")
+    return list(declarations.values())
+
+
+@dataclass
+class _Trainer:
+    """Trains requests one stage after the other, and counts what failed."""
+
+    results: Path
+    pool: PoolOptions
+    offline: bool
+    mix: bool
+    failures: int = 0
+    trials: int = 0
+
+    def train(self, requests: Sequence[Request]) -> None:
+        """Train what these lack."""
+        from fluidrelu_cli.experiment import conduct_all
+
+        if not requests:
+            return
+        experiment = requests[0].experiment
+        run_jobs, together = self.pool.choose(experiment.data_dir, experiment.device_name)
+        with conduct_all(requests, run_jobs, batch_seeds=together, mix=self.mix) as (works, events):
+            parts = [(request.experiment.study, work) for request, work in zip(requests, works, strict=True)]
+            self.trials += len({trial for work in works for trial in work.missing})
+            self.failures += show_events(parts, events)
+
+
+@dataclass
+class _Question:
+    """A study file on its way to being trained."""
+
+    declaration: Declaration
+    trainer: _Trainer
+    activations: Mapping[str, Activation] = field(default_factory=dict)
+    """By their names in the file."""
+    tuning: Request | None = None
+
+    def __post_init__(self) -> None:
+        from fluidrelu_cli.networks.named import resolve
+
+        try:
+            self.activations = {name: resolve(name) for name in self.declaration.activations}
+            self.declaration = self.declaration.settled({name: it.name for name, it in self.activations.items()})
+        except UsageError as error:
+            raise UsageError(f"{self.declaration.path}: {error}") from error
+
+    def first_requests(self) -> list[Request]:
+        """What can be trained at once: the cells, or what settings are chosen by."""
+        declaration, tuning = self.declaration, self.declaration.tuning
+        if tuning is None:
+            return self._request_cells(declaration)
+        names = [arm for arms in declaration.tuning_arms().values() for arm, _ in arms]
+        seeds = dict.fromkeys(names, range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning.seeds))
+        self.tuning = self._request(declaration.tuning_name, declaration.tuning_protocol, seeds, remember=False)
+        return [self.tuning]
+
+    def last_requests(self) -> list[Request]:
+        """What is trained with the settings that were chosen; nothing if some activation has none."""
+        from fluidrelu_cli.analysis.inference import final_accuracies
+        from fluidrelu_cli.analysis.tuning import list_chosen, tune
+        from fluidrelu_cli.run import tabulate_runs
+
+        declaration = self.declaration
+        if self.tuning is None or declaration.tuning is None:
+            return []
+        arms = {name: [arm for arm, _ in tried] for name, tried in declaration.tuning_arms().items()}
+        finals = final_accuracies(tabulate_runs(self.tuning.experiment.contents.runs))
+        chosen = list_chosen(tune(finals, arms, declaration.tuning.seeds))
+        if chosen.keys() != arms.keys():
+            lacking = ", ".join(name for name in arms if name not in chosen)
+            say(f"{declaration.path}: no setting of {lacking} has all its seeds, so nothing is trained with it yet.")
+            return []
+        say(f"{declaration.path}: chosen on held-out images: {', '.join(chosen.values())}.")
+        return self._request_cells(declaration.settled(chosen))
+
+    def _request_cells(self, declaration: Declaration) -> list[Request]:
+        seeds = {name: range(n) for name, n in declaration.seeds.items()}
+        return [
+            self._request(declaration.study_name(cell), cell.protocol, seeds, remember=True)
+            for cell in declaration.cells
+        ]
+
+    def _request(self, name: str, protocol: Protocol, seeds: Mapping[str, range], *, remember: bool) -> Request:
+        from fluidrelu_cli.cli.data import show_downloads
+        from fluidrelu_cli.experiment import Request, prepare
+        from fluidrelu_cli.networks.named import resolve
+
+        declaration, pool, results = self.declaration, self.trainer.pool, self.trainer.results
+        study = open_declared(results, declaration, name, protocol)
+        with show_downloads() as callbacks:
+            experiment = prepare(
+                study,
+                [resolve(arm) for arm in seeds],
+                data_dir=pool.data_dir,
+                device=pool.device,
+                offline=self.trainer.offline,
+                elsewhere=pool.dask is not None,
+                trust=True,  # the file was named on the command line
+                **callbacks,
+            )
+        keep_declaration(declaration, results / declaration.name)
+        counts = {arm: len(mine) for arm, mine in seeds.items()}
+        entry = Entry(ASKED, counts, file=declaration.path.as_posix(), sha256=declaration.sha256)
+        return Request(experiment, seeds, entry, remember=remember)
+
+
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The study file to write, such as studies/mine.toml.")],
+) -> None:
+    """Write a study file to start from, with a comment on each key."""
+    if file.suffix != ENDING:
+        raise UsageError(f"{file} is no name for a study file: it has to end in {ENDING}.")
+    if file.exists():
+        raise UsageError(f"{file} is there already: name another file.")
+    try:
+        write_whole(file, STARTING_FILE)
+    except FluidReluError as error:
+        raise UsageError(f"{file} cannot be written: name another file.") from error
+    show(f"Written: {file}. Change it to your question, then train it with: fluidrelu run {file}")
