@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from fluidrelu_cli.data.catalogue import canonical
-from fluidrelu_cli.errors import StorageError, UsageError
+from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import read_bytes, write_whole
 from fluidrelu_cli.networks.named import find_among
 from fluidrelu_cli.protocol import OF_ARM, SETTINGS, Protocol, is_name, join_arm, spell_number, split_arm
 from fluidrelu_cli.run import find_runs
-from fluidrelu_cli.study import MOST_SEEDS, Study, load_study, new_name
+from fluidrelu_cli.study import MOST_SEEDS, Study, find_folder, load_study, new_name
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,6 +30,8 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fluidrelu_cli.analysis.published import Published
 
 ENDING = ".toml"
@@ -153,7 +155,12 @@ class Declaration:
     def _renamed(self, names: Mapping[str, str]) -> Declaration:
         compare = (names[self.compare[0]], names[self.compare[1]]) if self.compare else None
         seeds = {names[name]: n for name, n in self.seeds.items()}
-        return replace(self, activations=tuple(names[name] for name in self.activations), seeds=seeds, compare=compare)
+        published = self.published
+        if isinstance(published, Mapping):
+            rows = {row: {names[name]: number for name, number in published[row].items()} for row in ("best", "worst")}
+            published = {**published, **rows}
+        activations = tuple(names[name] for name in self.activations)
+        return replace(self, activations=activations, seeds=seeds, compare=compare, published=published)
 
     def find_published(self) -> Published | None:
         """The published table that its runs are set beside, with its protocol; None if it names none."""
@@ -173,11 +180,6 @@ class Declaration:
             for name in names
             if before.get(name) != now.get(name)
         ]
-
-
-def is_file(typed: str) -> bool:
-    """Whether a study is named by its file."""
-    return typed.endswith(ENDING)
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -301,6 +303,67 @@ epochs = 2
 # validation_images = 5000
 """
 """What a new study file has."""
+
+
+def find_question(results: Path, typed: str) -> Declaration | None:
+    """The study file that is meant: the one of that path, or the one that a study of that name was last trained from.
+
+    None if a study is meant that was never declared, or nothing that is there. For a study that is one cell of a
+    file's, it is the file of all.
+
+    Raises UsageError, StorageError as :func:`read_declaration`.
+    """
+    if typed.endswith(ENDING):
+        return read_declaration(Path(typed))
+    folder = find_folder(results, typed)
+    if folder is not None:
+        return find_declaration(load_study(folder))
+    cells = sorted((results / typed).glob("*/study.json")) if (results / typed / "declared").is_dir() else []
+    return find_declaration(load_study(cells[0].parent)) if cells else None
+
+
+def settle(declaration: Declaration, results: Path) -> tuple[Declaration, pd.DataFrame | None]:
+    """The declaration whose arms are spelled as its studies have them, with the settings that were chosen for them.
+
+    Args:
+        declaration: a study file.
+        results: the folder of all studies.
+
+    Returns:
+        It, and analysis.tuning.tune of its tuning; None where it tunes nothing.
+
+    Raises:
+        FluidReluError: if it tunes something, and that is not finished.
+    """
+    names = {run for cell in declaration.cells for run in _list_names(results / declaration.study_name(cell))}
+    if declaration.tuning is None:
+        return declaration.spelled(names), None
+    from fluidrelu_cli.analysis.inference import final_accuracies
+    from fluidrelu_cli.analysis.tuning import list_chosen, tune
+    from fluidrelu_cli.run import tabulate_runs
+
+    folder = results / declaration.tuning_name
+    if not (folder / "study.json").exists():
+        raise FluidReluError(f"{declaration.path} has no run yet: train it with `fluidrelu run {declaration.path}`.")
+    tried = load_study(folder)
+    spelled = declaration.spelled({split_arm(name)[0] for name in _list_names(folder)})
+    arms = {name: [arm for arm, _ in settings] for name, settings in spelled.tuning_arms().items()}
+    table = tune(final_accuracies(tabulate_runs(tried.read_some().runs)), arms, declaration.tuning.seeds)
+    chosen = list_chosen(table)
+    if chosen.keys() != arms.keys():
+        raise FluidReluError(
+            f"{declaration.path} is not tuned yet: {int(table['n'].sum())} of {len(table) * declaration.tuning.seeds}"
+            f" runs on held-out images are finished. Go on with `fluidrelu run {declaration.path}`."
+        )
+    return spelled.settled(chosen), table
+
+
+def _list_names(folder: Path) -> set[str]:
+    """The activations of a study's log, and of those that were asked for; none where there is no study."""
+    if not (folder / "study.json").exists():
+        return set()
+    study = load_study(folder)
+    return {*study.asked, *(name for entry in study.log for name in entry.seeds)}
 
 
 TOP = (

@@ -29,12 +29,12 @@ def final_accuracies(runs: pd.DataFrame) -> pd.DataFrame:
     return last
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Student's 95 % interval of the mean, mean ± t(0.975; n - 1) s / sqrt(n); NaN if n < 2."""
+def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Student's interval of the mean, for 95 % mean ± t(0.975; n - 1) s / sqrt(n); NaN if n < 2."""
     n = len(values)
     if n < 2:
         return math.nan, math.nan
-    mean, half = float(np.mean(values)), special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * np.std(values, ddof=1) / n**0.5
+    mean, half = float(np.mean(values)), special.stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / n**0.5
     return mean - float(half), mean + float(half)
 
 

@@ -99,6 +99,8 @@ MixOption = Annotated[
     ),
 ]
 
+STUDY_OR_FILE = "the study: a name, the path of its folder, or a study file (studies/mine.toml)"
+
 BaselineOption = Annotated[
     str, typer.Option(help="The activation that the others are compared with.", autocompletion=complete_activation)
 ]

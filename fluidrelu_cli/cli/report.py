@@ -26,7 +26,15 @@ from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say
 from fluidrelu_cli.errors import StorageError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import is_own
-from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_BASELINE, DEFAULT_STUDY, find_study, restore_study
+from fluidrelu_cli.study import (
+    DEFAULT_ACTIVATIONS,
+    DEFAULT_BASELINE,
+    DEFAULT_STUDY,
+    LOOKED,
+    Entry,
+    find_study,
+    restore_study,
+)
 
 if TYPE_CHECKING:
     from fluidrelu_cli.report.evidence import Evidence
@@ -39,7 +47,15 @@ COMPARED, SHOWN = "What is compared", "What is shown and written"
 def report(
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
-    baseline: BaselineOption = DEFAULT_BASELINE,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="The activation that the others are compared with (left out: the study file's, or relu).",
+            autocompletion=complete_activation,
+            show_default=False,
+            rich_help_panel=COMPARED,
+        ),
+    ] = None,
     focus: Annotated[
         str | None,
         typer.Option(
@@ -116,6 +132,7 @@ def report(
     kinds = ("png", "svg", *([figures] if figures else ()))
     with Spinner(open_stderr(), "Drawing the figures"):
         document = illustrate(build_document(evidence, date.today()), kinds, inches)
+    _record_look(evidence)
     folder = into or evidence.study.folder / "report"
     failed = _write_first(lambda: write_report(document, folder))
     for note in document.notes:
@@ -162,11 +179,16 @@ def _write_first(write: Callable[[], object]) -> int:
 
 
 def _gather(
-    results: Path, names: list[str], baseline: str, focus: str | None, against: str | None, trust: bool
+    results: Path, names: list[str], baseline: str | None, focus: str | None, against: str | None, trust: bool
 ) -> Evidence:
+    from fluidrelu_cli.declared import find_question, settle
     from fluidrelu_cli.report.evidence import Evidence
 
-    own, *others = [find_study(results, name) for name in names]
+    declaration = find_question(results, names[0])
+    if declaration is not None:
+        declaration, _ = settle(declaration, results)
+    named = declaration.name if declaration is not None and names[0].endswith(".toml") else names[0]
+    own, *others = [find_study(results, name) for name in (named, *names[1:])]
     other = find_study(results, against) if against is not None else None
     if len({study.folder.resolve() for study in (own, *others)}) < len(names):
         raise UsageError("--study and --beside name a study twice: leave one out.")
@@ -177,7 +199,19 @@ def _gather(
         against=Evidence(other) if other is not None else None,
         beside=[Evidence(beside, baseline=baseline) for beside in others],
         trusted=None if trust else (),
+        declaration=declaration,
     )
+
+
+def _record_look(evidence: Evidence) -> None:
+    """Write into the study's log that its report was looked at, and at how many runs; say so if that cannot be."""
+    declared = evidence.declaration
+    counts = {name: evidence.count_seeds(name) for name in evidence.order if evidence.count_seeds(name)}
+    file, digest = (None, None) if declared is None else (declared.path.as_posix(), declared.sha256)
+    try:
+        evidence.study.record(Entry(LOOKED, counts, file=file, sha256=digest))
+    except StorageError as error:
+        say(f"This look is not in the study's log: {error}")
 
 
 @with_study_argument

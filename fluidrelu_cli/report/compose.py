@@ -27,12 +27,17 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
     """
     sections = (write_section(evidence) for write_section in SECTIONS)
     failures = evidence.failures
-    answer = wording.answer(evidence.comparisons, evidence.summary, evidence.baseline, evidence.focus, failures)
+    declared = evidence.declaration
+    answer = wording.answer(
+        evidence.comparisons, evidence.summary, evidence.baseline, evidence.focus, failures, declared
+    )
+    if evidence.margin_interval is not None and declared is not None and declared.margin is not None:
+        answer = f"{answer} {wording.within_margin(*evidence.margin_interval, declared.margin)}"
     if evidence.untrained:
         answer = f"{answer} {wording.HARDLY_LEARNED}"
     untold = {name: paths for name, paths in failures.items() if paths[-1] not in answer}
     return Document(
-        question=wording.question(evidence.order, evidence.baseline, evidence.focus),
+        question=evidence.question or wording.question(evidence.order, evidence.baseline, evidence.focus),
         answer=answer,
         where=str(evidence.study.folder),
         protocol=evidence.protocol,
@@ -46,6 +51,7 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
         activations=define_activations(evidence),
         network=define_network(evidence),
         commands=list_commands(evidence),
+        standing=wording.standing(declared, evidence.study.log, evidence.not_counted, evidence.changes),
         made=made,
     )
 

@@ -121,6 +121,8 @@ class Document:
     network: Definition | None = None
     commands: tuple[str, ...] = ()
     """What makes the study and this report again, line by line."""
+    standing: str = ""
+    """How far what it says was settled before the runs."""
     made: date | None = None
     """When the report was made; None where it must not depend on that."""
 

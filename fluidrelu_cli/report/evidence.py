@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,11 +12,12 @@ import pandas as pd
 from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.data.catalogue import CATALOGUE
-from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.declared import Declaration, recall_declaration
+from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.networks.named import find_among
 from fluidrelu_cli.protocol import Protocol, file_stem, is_own
 from fluidrelu_cli.run import Run, tabulate_parameters, tabulate_runs
-from fluidrelu_cli.study import DEFAULT_BASELINE, Contents, Study
+from fluidrelu_cli.study import ASKED, DEFAULT_BASELINE, Contents, Study
 
 
 class Evidence:
@@ -30,9 +31,11 @@ class Evidence:
         against: another study of the same protocol, to compare digit by digit.
         beside: studies of other data or networks, whose differences belong beside this one's.
         trusted: activations of somebody's own that may be imported, to draw what they learned; None: all.
+        declaration: the file that declares the study, its activations spelled as the study has them: then its seeds
+            alone count, and there is a verdict once all of them are there.
 
     Raises:
-        FluidReluError: if the study has no readable run.
+        FluidReluError: if the study has no readable run, or none that counts.
         UsageError: if ``study`` and ``against`` differ in their protocols, the study has no such baseline or focus,
             or a study beside has nothing to compare.
     """
@@ -42,27 +45,44 @@ class Evidence:
         study: Study,
         contents: Contents | None = None,
         *,
-        baseline: str = DEFAULT_BASELINE,
+        baseline: str | None = None,
         focus: str | None = None,
         against: Evidence | None = None,
         beside: Sequence[Evidence] = (),
         trusted: Collection[str] | None = (),
+        declaration: Declaration | None = None,
     ) -> None:
         self.study = study
+        self.declaration = declaration
         self.against = against
         self.beside = tuple(beside)
         self._trusted = trusted
         contents = contents or study.read_some()
-        self.runs: tuple[Run, ...] = contents.runs
-        self._notes = [*contents.notes, *describe_doubts(contents.runs, study.folder)]
-        self._names = inference.arrange({*study.asked, *(run.trial.activation for run in self.runs)}, list(study.asked))
-        self.baseline = self._find("baseline", baseline, allowed=DEFAULT_BASELINE)
-        self.focus = None if focus is None else self._find("focus", focus)
+        self.asked: Mapping[str, int] = study.asked if declaration is None else declaration.seeds
+        self.runs: tuple[Run, ...] = tuple(run for run in contents.runs if declaration is None or self._counts(run))
+        self.not_counted = len(contents.runs) - len(self.runs)
+        if not self.runs:
+            raise FluidReluError(f"{study.folder} has no finished run of what its file declares: train some first.")
+        self._notes = [*contents.notes, *describe_doubts(self.runs, study.folder)]
+        self._names = inference.arrange({*self.asked, *(run.trial.activation for run in self.runs)}, list(self.asked))
+        declared = (None, DEFAULT_BASELINE) if declaration is None else declaration.compare or (None, DEFAULT_BASELINE)
+        self.baseline = self._find("baseline", baseline or declared[1], allowed=DEFAULT_BASELINE)
+        primary = declared[0] if baseline is None and len(self._names) == 2 else None
+        self.focus = self._find("focus", focus) if focus is not None else primary
         if self.focus == self.baseline:
             raise UsageError(f"--focus and --baseline are both {self.baseline}: name two activations.")
         if against is not None:
             self._check_protocol(against.study)
         self.studies = self._compare_studies()
+
+    def _counts(self, run: Run) -> bool:
+        """Whether a run is one of those that were declared."""
+        return run.trial.seed < self.asked.get(run.trial.activation, 0)
+
+    @cached_property
+    def lacking(self) -> int:
+        """How many of the declared runs are not finished; 0 where none are declared."""
+        return sum(self.asked.values()) - len(self.runs) if self.declaration is not None else 0
 
     def _find(self, option: str, name: str, allowed: str | None = None) -> str:
         """The activation of the study that an option names; it may be the allowed one even if the study lacks it."""
@@ -100,7 +120,9 @@ class Evidence:
     @cached_property
     def order(self) -> list[str]:
         """All activations, as rows and colours are arranged: the baseline, the focus, then as they were asked for."""
-        return inference.arrange(self._names, [self.baseline, *filter(None, [self.focus]), *self._names])
+        primary = self.declaration.compare[0] if self.declaration and self.declaration.compare else None
+        first = [name for name in (self.baseline, self.focus, primary) if name in (self.baseline, *self._names)]
+        return inference.arrange(self._names, [*filter(None, first), *self._names])
 
     @cached_property
     def run_table(self) -> pd.DataFrame:
@@ -115,19 +137,59 @@ class Evidence:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """inference.summary."""
-        return inference.summary(self.finals, self.study.asked, self.test_images, self.order)
+        return inference.summary(self.finals, self.asked, self.test_images, self.order)
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
-        """inference.comparisons with the baseline; empty if the study has no run of it."""
+        """inference.comparisons with the baseline; empty if the study has no run of it.
+
+        As long as a declared study lacks runs, it has estimates, and neither p-values nor verdicts.
+        """
         trained = self.baseline in set(self.finals["activation"])
         finals = self.finals if trained else self.finals.iloc[:0]
-        return inference.comparisons(finals, self.baseline, self.test_images, self.order)
+        table = inference.comparisons(finals, self.baseline, self.test_images, self.order)
+        return table.assign(p=math.nan, p_holm=math.nan, verdict="interim") if self.lacking else table
+
+    @cached_property
+    def question(self) -> str | None:
+        """What the study's file asks, where the report is about what it declares."""
+        declared = self.declaration
+        asks = declared is not None and declared.compare in (None, (self.focus or self._first, self.baseline))
+        return declared.question if declared is not None and asks else None
+
+    @property
+    def _first(self) -> str | None:
+        return next((name for name in self.order if name != self.baseline), None)
+
+    @cached_property
+    def margin_interval(self) -> tuple[float, float] | None:
+        """The 90 % interval of the declared comparison (Student's), once all its runs are there; None without it.
+
+        It lies within the margin where both one-sided tests at 5 % say that the difference is smaller.
+        """
+        declared = self.declaration
+        if declared is None or declared.compare is None or declared.margin is None or self.lacking:
+            return None
+        a, b = declared.compare
+        by_seed = self.finals.pivot(index="seed", columns="activation", values="test_accuracy")
+        if b != self.baseline or self.lacking:
+            return None
+        return inference.interval((by_seed[a] - by_seed[b]).dropna().tolist(), 1 - 2 * inference.ALPHA)
+
+    @cached_property
+    def changes(self) -> list[str]:
+        """What the study's file said otherwise when the study was first trained from it."""
+        first = next((entry for entry in self.study.log if entry.what == ASKED and entry.sha256 is not None), None)
+        if self.declaration is None or first is None:
+            return []
+        earlier = recall_declaration(self.study.folder, first.sha256, self.declaration.path)
+        return [] if earlier is None else self.declaration.changes_since(earlier)
 
     @cached_property
     def published(self) -> published.Published | None:
         """What a paper published of this data set and network, if this study is about its activations first."""
-        found = published.find_published(self.protocol)
+        declared = self.declaration
+        found = published.find_published(self.protocol) if declared is None else declared.find_published()
         trained = {run.trial.activation for run in self.runs}
         if found is None or not set(found.activations) <= trained:
             return None

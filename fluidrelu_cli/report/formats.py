@@ -27,7 +27,8 @@ def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | st
         explain: also say what the columns mean, which is the same in every study.
     """
     where = wording.where(document.facts, [each.name for each in document.activations])
-    yield from (document.question, document.answer, "", f"{document.where}: {where}", "")
+    yield from (document.question, document.answer, *filter(None, [document.standing]), "")
+    yield from (f"{document.where}: {where}", "")
     for section in document.sections:
         yield tables.rich_table(section.title, *section.cells)
         notes = section.footnotes if explain else section.remarks
@@ -36,7 +37,7 @@ def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | st
 
 
 def to_markdown(document: Document) -> str:
-    parts = [_paragraph(_head(document)), _paragraph(document.answer)]
+    parts = [_paragraph(text) for text in (_head(document), document.answer, document.standing) if text]
     for section in document.sections:
         title = f"## {tables.escape_markdown(section.title)}\n"
         parts += [title, tables.markdown(*section.cells), *map(_paragraph, section.footnotes)]
@@ -70,6 +71,7 @@ def to_json(document: Document) -> str:
         "test_images": document.test_images,
         "question": document.question,
         "answer": document.answer,
+        "standing": document.standing,
         "remarks": document.remarks,
         "notes": document.notes,
         "summary": [],

@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
+from fluidrelu_cli.declared import Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm
 from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
 from fluidrelu_cli.run import Provenance, Run
+from fluidrelu_cli.study import ASKED, Entry
 
 COMPARISONS_EXPLAINED = (
     "p: exact, two-sided, by flipping the signs of the paired differences. p (Holm): adjusted for all comparisons in"
@@ -55,6 +57,7 @@ def answer(
     baseline: str,
     focus: str | None = None,
     failures: Mapping[str, Sequence[str]] | None = None,
+    declared: Declaration | None = None,
 ) -> str:
     """The answer: what the first comparison says, and where the question is about several, the others in short.
 
@@ -64,6 +67,7 @@ def answer(
         baseline: as for :func:`question`.
         focus: as for :func:`question`.
         failures: the tracebacks of each activation's trials that failed.
+        declared: the study's file, if it has one.
     """
     trained = {row["activation"]: row for row in summary.to_dict("records") if row["n"]}
     others = [name for name in summary["activation"] if name != baseline]
@@ -79,6 +83,8 @@ def answer(
         return f"{_unfinished(without, failures or {})}, so there is nothing to compare with {label(baseline)}."
     about = focus or others[0]
     rows = {row["activation"]: row for row in comparisons.to_dict("records")}
+    if about in rows and rows[about]["verdict"] == "interim":
+        return interim(rows[about], (declared.seeds if declared else {}).get(about, 0))
     if about in rows:
         sentence = verdict(rows[about], int(comparisons["p"].notna().sum()))
     else:
@@ -135,6 +141,64 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
     return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
 
 
+def interim(row: Mapping[Any, Any], seeds: int) -> str:
+    """What a row of inference.comparisons estimates so far, of a study that declares how many seeds it takes."""
+    a, b = label(row["activation"]), label(row["baseline"])
+    waiting = f"Interim: {row['n']} of {seeds} seeds, no verdict yet."
+    if row["n"] == 0:
+        return waiting
+    bounds = f" (95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])})" if row["n"] > 1 else ""
+    return f"{waiting} So far {a}'s mean accuracy is {difference(row['mean_difference'])} from {b}'s{bounds}."
+
+
+def within_margin(low: float, high: float, margin: float) -> str:
+    """Whether a difference is shown to be smaller than the one that matters.
+
+    Args:
+        low: an end of its 90 % interval: the two one-sided tests at 5 % are within the margin together with it.
+        high: its other end.
+        margin: the difference below which it matters to nobody.
+    """
+    bounds = f"90 % interval {difference(low)} to {difference(high)}"
+    if -margin < low and high < margin:
+        return f"The difference is smaller than the margin of {margin:g} that was declared ({bounds})."
+    return f"It is not shown to be smaller than the margin of {margin:g} that was declared ({bounds})."
+
+
+EXPLORATORY = "Exploratory: no file declared this question, so nothing fixed the number of seeds beforehand."
+
+
+def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Sequence[str]) -> str:
+    """How far what a report says was settled before the runs: the file, what was there before it, what changed since.
+
+    Args:
+        declaration: the study's file, if it has one.
+        log: the study's.
+        not_counted: how many runs are beyond what is declared.
+        changes: what the file said otherwise when it was first trained from.
+    """
+    if declaration is None:
+        return EXPLORATORY
+    said = [f"Declared in {declaration.path.as_posix()}."]
+    first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)
+    if first is None or first.finished:
+        n = "The" if first is None else f"{first.finished} of the"
+        said.append(f"{n} runs are older than the file's first use, so it is not their registration.")
+    if first is not None and changes:
+        said.append(f"The file was changed since its first use ({day(first.when)}): {'; '.join(changes)}.")
+    if not_counted:
+        runs = "1 run" if not_counted == 1 else f"{not_counted} runs"
+        said.append(
+            f"{runs} beyond what it declares {'is' if not_counted == 1 else 'are'} exploratory, and not counted."
+        )
+    return " ".join(said)
+
+
+def day(when: str) -> str:
+    """A time of a study's log, to the minute: ``2026-11-25 07:10 UTC``."""
+    return f"{when[:10]} {when[11:16]} UTC"
+
+
 def too_few_seeds(n: int, comparisons: int) -> str | None:
     """That so many seeds cannot establish anything, whatever they show, and how many can; None if they can."""
     needed = fewest_pairs(ALPHA / comparisons)
@@ -167,6 +231,7 @@ _TALLIED = {
     "better": ("is better than {}", "are better than {}"),
     "worse": ("is worse than {}", "are worse than {}"),
     "undecided": ("is not told apart from {}", "are not told apart from {}"),
+    "interim": ("has no verdict yet", "have no verdict yet"),
     "too few pairs": ("has too few pairs", "have too few pairs"),
     "unfinished": ("has no finished run", "have no finished run"),
 }
