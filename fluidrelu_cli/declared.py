@@ -30,9 +30,8 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fluidrelu_cli.analysis.published import Published
+    from fluidrelu_cli.analysis.tuning import Tuned
 
 ENDING = ".toml"
 
@@ -52,7 +51,7 @@ class Cell:
 
     name: str
     """``lr=0.001``; empty where nothing is varied."""
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(hash=False)
     """The values of the fields that are varied."""
     protocol: Protocol
 
@@ -322,7 +321,7 @@ def find_question(results: Path, typed: str) -> Declaration | None:
     return find_declaration(load_study(cells[0].parent)) if cells else None
 
 
-def settle(declaration: Declaration, results: Path) -> tuple[Declaration, pd.DataFrame | None]:
+def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned | None]:
     """The declaration whose arms are spelled as its studies have them, with the settings that were chosen for them.
 
     Args:
@@ -330,7 +329,7 @@ def settle(declaration: Declaration, results: Path) -> tuple[Declaration, pd.Dat
         results: the folder of all studies.
 
     Returns:
-        It, and analysis.tuning.tune of its tuning; None where it tunes nothing.
+        It, and what its tuning showed; None where it tunes nothing.
 
     Raises:
         FluidReluError: if it tunes something, and that is not finished.
@@ -339,7 +338,7 @@ def settle(declaration: Declaration, results: Path) -> tuple[Declaration, pd.Dat
     if declaration.tuning is None:
         return declaration.spelled(names), None
     from fluidrelu_cli.analysis.inference import final_accuracies
-    from fluidrelu_cli.analysis.tuning import list_chosen, tune
+    from fluidrelu_cli.analysis.tuning import Tuned, list_chosen, tune
     from fluidrelu_cli.run import tabulate_runs
 
     folder = results / declaration.tuning_name
@@ -348,14 +347,15 @@ def settle(declaration: Declaration, results: Path) -> tuple[Declaration, pd.Dat
     tried = load_study(folder)
     spelled = declaration.spelled({split_arm(name)[0] for name in _list_names(folder)})
     arms = {name: [arm for arm, _ in settings] for name, settings in spelled.tuning_arms().items()}
-    table = tune(final_accuracies(tabulate_runs(tried.read_some().runs)), arms, declaration.tuning.seeds)
+    finals = final_accuracies(tabulate_runs(tried.read_some().runs))
+    table = tune(finals, arms, declaration.tuning.seeds)
     chosen = list_chosen(table)
     if chosen.keys() != arms.keys():
         raise FluidReluError(
             f"{declaration.path} is not tuned yet: {int(table['n'].sum())} of {len(table) * declaration.tuning.seeds}"
             f" runs on held-out images are finished. Go on with `fluidrelu run {declaration.path}`."
         )
-    return spelled.settled(chosen), table
+    return spelled.settled(chosen), Tuned(table, finals)
 
 
 def _list_names(folder: Path) -> set[str]:

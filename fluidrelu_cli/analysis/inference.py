@@ -141,7 +141,7 @@ def comparisons(finals: pd.DataFrame, baseline: str, test_images: int, order: Se
         )
     for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = p_holm
-        row["verdict"] = _verdict(row["n"], row["mean_difference"], p_holm)
+        row["verdict"] = judge(row["n"], row["mean_difference"], p_holm)
     table: pd.DataFrame = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
     return table
 
@@ -164,7 +164,7 @@ def side_by_side(rows: Sequence[Mapping[Any, Any]]) -> pd.DataFrame:
     adjusted = holm([row["p"] for row in rows])
     table: pd.DataFrame = pd.DataFrame(
         [
-            {**row, "p_holm": p_holm, "verdict": _verdict(row["n"], row["mean_difference"], p_holm)}
+            {**row, "p_holm": p_holm, "verdict": judge(row["n"], row["mean_difference"], p_holm)}
             for row, p_holm in zip(rows, adjusted, strict=True)
         ],
         columns=["study", "dataset", "model", *COMPARISON_COLUMNS],
@@ -172,7 +172,8 @@ def side_by_side(rows: Sequence[Mapping[Any, Any]]) -> pd.DataFrame:
     return table
 
 
-def _verdict(n: int, mean_difference: float, p_holm: float) -> str:
+def judge(n: int, mean_difference: float, p_holm: float) -> str:
+    """The verdict on a comparison of n pairs: see :func:`comparisons`."""
     if n < fewest_pairs():
         return "too few pairs"
     if p_holm >= ALPHA:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a tuning showed."""
+
+    table: pd.DataFrame
+    """:func:`tune`."""
+    finals: pd.DataFrame
+    """inference.final_accuracies of its runs."""
+
 
 TUNING_COLUMNS = ("activation", "arm", "n", "mean", "sd", "chosen")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,20 +23,23 @@ from fluidrelu_cli.cli.options import (
     with_study_argument,
 )
 from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say, show, show_text
-from fluidrelu_cli.errors import StorageError, UsageError
+from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import is_own
+from fluidrelu_cli.run import find_runs
 from fluidrelu_cli.study import (
     DEFAULT_ACTIVATIONS,
     DEFAULT_BASELINE,
     DEFAULT_STUDY,
     LOOKED,
     Entry,
+    find_folder,
     find_study,
     restore_study,
 )
 
 if TYPE_CHECKING:
+    from fluidrelu_cli.declared import Cell, Declaration
     from fluidrelu_cli.report.evidence import Evidence
 
 COMPARED, SHOWN = "What is compared", "What is shown and written"
@@ -124,16 +127,27 @@ def report(
     from fluidrelu_cli.cli.progress import Spinner
     from fluidrelu_cli.report.compose import build_document, illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
+    from fluidrelu_cli.report.grid import build_grid_document
 
     inches = None if width is None else _parse_width(width)
     if into is not None and into.exists() and not (into.is_dir() and not any(into.iterdir())):
         raise UsageError(f"{into} is there already: name another folder with --output, or move it away.")
-    evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
     kinds = ("png", "svg", *([figures] if figures else ()))
+    grid = _gather_grid(results, study, trust)
+    if grid is not None:
+        _refuse_for_grid(study, {"--baseline": baseline, "--focus": focus, "--against": against, "--beside": beside})
+        declaration, cells = grid
+        looked = list(cells.values())
+        draft, folder = build_grid_document(declaration, cells, date.today()), results / declaration.name / "report"
+    else:
+        evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
+        looked = [evidence]
+        draft, folder = build_document(evidence, date.today()), evidence.study.folder / "report"
     with Spinner(open_stderr(), "Drawing the figures"):
-        document = illustrate(build_document(evidence, date.today()), kinds, inches)
-    _record_look(evidence)
-    folder = into or evidence.study.folder / "report"
+        document = illustrate(draft, kinds, inches)
+    for each in looked:
+        _record_look(each)
+    folder = into or folder
     failed = _write_first(lambda: write_report(document, folder))
     for note in document.notes:
         say(note)
@@ -181,13 +195,17 @@ def _write_first(write: Callable[[], object]) -> int:
 def _gather(
     results: Path, names: list[str], baseline: str | None, focus: str | None, against: str | None, trust: bool
 ) -> Evidence:
-    from fluidrelu_cli.declared import find_question, settle
+    from fluidrelu_cli.declared import ENDING, find_question, settle
     from fluidrelu_cli.report.evidence import Evidence
 
-    declaration = find_question(results, names[0])
+    declaration, tuned = find_question(results, names[0]), None
     if declaration is not None:
-        declaration, _ = settle(declaration, results)
-    named = declaration.name if declaration is not None and names[0].endswith(".toml") else names[0]
+        declaration, tuned = settle(declaration, results)
+    named = names[0]
+    if declaration is not None and named.endswith(ENDING):
+        named = declaration.name
+        if find_folder(results, named) is None:
+            raise FluidReluError(f"{names[0]} has no run yet: train it with `fluidrelu run {names[0]}`.")
     own, *others = [find_study(results, name) for name in (named, *names[1:])]
     other = find_study(results, against) if against is not None else None
     if len({study.folder.resolve() for study in (own, *others)}) < len(names):
@@ -200,7 +218,37 @@ def _gather(
         beside=[Evidence(beside, baseline=baseline) for beside in others],
         trusted=None if trust else (),
         declaration=declaration,
+        tuned=tuned,
     )
+
+
+def _gather_grid(results: Path, typed: str, trust: bool) -> tuple[Declaration, dict[Cell, Evidence]] | None:
+    """A file that varies something, and what the runs of its cells show; None if a single study is meant.
+
+    Raises FluidReluError if no cell has a run.
+    """
+    from fluidrelu_cli.declared import find_question, settle
+    from fluidrelu_cli.report.evidence import Evidence
+
+    declaration = find_question(results, typed)
+    if declaration is None or not declaration.is_grid or find_folder(results, typed) is not None:
+        return None
+    declaration, _ = settle(declaration, results)
+    cells: dict[Cell, Evidence] = {}
+    for cell in declaration.cells:
+        folder = find_folder(results, declaration.study_name(cell))
+        if folder is not None and find_runs(folder / "runs"):
+            study = find_study(results, declaration.study_name(cell))
+            cells[cell] = Evidence(study, trusted=None if trust else (), declaration=declaration)
+    if not cells:
+        raise FluidReluError(f"{declaration.path} has no run yet: train it with `fluidrelu run {declaration.path}`.")
+    return declaration, cells
+
+
+def _refuse_for_grid(typed: str, options: Mapping[str, object]) -> None:
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise UsageError(f"{typed} is a grid, whose file says what is compared: leave {given[0]} out.")
 
 
 def _record_look(evidence: Evidence) -> None:

@@ -121,6 +121,8 @@ class Document:
     network: Definition | None = None
     commands: tuple[str, ...] = ()
     """What makes the study and this report again, line by line."""
+    varied: Mapping[str, str] = field(default_factory=dict)
+    """By field of the protocol, the values of a grid's cells."""
     standing: str = ""
     """How far what it says was settled before the runs."""
     made: date | None = None

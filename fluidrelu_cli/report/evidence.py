@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis import inference, published
+from fluidrelu_cli.analysis.tuning import Tuned
 from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.declared import Declaration, recall_declaration
@@ -33,6 +34,7 @@ class Evidence:
         trusted: activations of somebody's own that may be imported, to draw what they learned; None: all.
         declaration: the file that declares the study, its activations spelled as the study has them: then its seeds
             alone count, and there is a verdict once all of them are there.
+        tuned: how the settings of its activations were chosen.
 
     Raises:
         FluidReluError: if the study has no readable run, or none that counts.
@@ -51,9 +53,11 @@ class Evidence:
         beside: Sequence[Evidence] = (),
         trusted: Collection[str] | None = (),
         declaration: Declaration | None = None,
+        tuned: Tuned | None = None,
     ) -> None:
         self.study = study
         self.declaration = declaration
+        self.tuned = tuned
         self.against = against
         self.beside = tuple(beside)
         self._trusted = trusted

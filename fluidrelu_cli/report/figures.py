@@ -19,6 +19,7 @@ from fluidrelu_cli.report import learning_plots, plots, tables, wording
 from fluidrelu_cli.report.document import CannotDrawError, Picture, explain
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.learning_plots import SEEDS_SHOWN, Array, KernelFunctions, Traced, trace
+from fluidrelu_cli.report.tuning import draw_tuning
 
 FEWEST_FOR_SETS = 6
 """Fewer runs have fewer than 20 sets of three, too few for a distribution."""
@@ -54,6 +55,13 @@ def draw_forest(evidence: Evidence) -> Iterator[Picture]:
             "One row per study. An interval that excludes 0 is no verdict by itself: p-values are adjusted.",
             lambda: plots.figure_of(plots.forest(evidence.studies)),
         )
+
+
+def draw_tuning_curve(evidence: Evidence) -> Iterator[Picture]:
+    tuning = evidence.declaration.tuning if evidence.declaration is not None else None
+    if evidence.tuned is not None and tuning is not None:
+        colours = plots.pick_colours(dict.fromkeys(evidence.tuned.table["activation"]))
+        yield from filter(None, [draw_tuning(evidence.tuned.table, evidence.tuned.finals, tuning, colours)])
 
 
 def draw_best_of_three(evidence: Evidence) -> Iterator[Picture]:
@@ -124,6 +132,7 @@ def draw_figure1(evidence: Evidence) -> Iterator[Picture]:
 FIGURES: tuple[Callable[[Evidence], Iterator[Picture]], ...] = (
     draw_accuracies,
     draw_differences,
+    draw_tuning_curve,
     draw_forest,
     draw_best_of_three,
     draw_learning_curves,

@@ -50,13 +50,14 @@ def _paragraph(text: str) -> str:
 
 
 def to_csv(document: Document) -> str:
-    """One row per activation: the summary and, beside it, the comparison with the baseline."""
+    """One row per activation, of a grid in each cell: the summary and, beside it, the comparison with the baseline."""
     found = document.tables
-    compared = found.get("comparisons", pd.DataFrame(columns=list(COMPARISON_COLUMNS)))
+    keys = [name for name in ("cell", "activation") if name in found["summary"]]
+    compared = found.get("comparisons", pd.DataFrame(columns=[*keys, *COMPARISON_COLUMNS[1:]]))
     names = {"n": "pairs", "ci_low": "difference_ci_low", "ci_high": "difference_ci_high"}
     counts = dict.fromkeys(("n", "wins", "ties", "losses"), "Int64")  # whole beside a row without them, too
     compared = compared.astype(counts).rename(columns=names)
-    return csv_text(found["summary"].merge(compared, on="activation", how="left"))
+    return csv_text(found["summary"].merge(compared, on=keys, how="left"))
 
 
 def to_json(document: Document) -> str:

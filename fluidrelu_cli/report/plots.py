@@ -264,17 +264,92 @@ def forest(studies: pd.DataFrame, ax: Axes | None = None) -> Axes:
     names = [wrap(f"{row['study']}\n{row['model']}, n = {row['n']}", 24) for row in shown.to_dict("records")]
     ax = ax or _axes_of_rows(names, 1.8, 0.55)
     activation, baseline = (label(shown[column].iloc[0]) for column in ("activation", "baseline"))
+    _draw_effects(ax, shown, names)
+    ax.set(
+        xlabel=wrap(f"test accuracy of {activation} minus {baseline}'s at the same seed", 56),
+        title=wrap(f"Mean differences and 95 % intervals, by study\n(shaded: {activation} is better)", 48),
+    )
+    return ax
+
+
+def effects(cells: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """The mean difference with its 95 % interval, one row per cell of a grid.
+
+    Args:
+        cells: as grid.compare_cells gives it.
+        ax: where to draw.
+    """
+    shown = cells[cells["n"] > 0].reset_index(drop=True)
+    names = [wrap(f"{row['cell']}\nn = {row['n']}", 24) for row in shown.to_dict("records")]
+    ax = ax or _axes_of_rows(names, 1.8, 0.55)
+    activation, baseline = (label(shown[column].iloc[0]) for column in ("activation", "baseline"))
+    _draw_effects(ax, shown, names)
+    ax.set(
+        xlabel=wrap(f"test accuracy of {activation} minus {baseline}'s at the same seed", 56),
+        title=wrap(f"Mean differences and 95 % intervals, by cell\n(shaded: {activation} is better)", 48),
+    )
+    return ax
+
+
+def by_setting(
+    summary: pd.DataFrame,
+    finals: pd.DataFrame,
+    places: Mapping[str, float],
+    colours: Mapping[str, str],
+    setting: str,
+    on: str = "test",
+) -> Figure:
+    """Each activation's accuracies against a setting: every seed, and the mean with its 95 % interval.
+
+    Args:
+        summary: inference.summary of each cell, with the column cell.
+        finals: inference.final_accuracies of each cell, with the column cell.
+        places: by cell, the setting's value.
+        colours: by activation.
+        setting: what the setting is called.
+        on: which images the accuracies are on.
+    """
+    figure = make_figure(0.8, 2.8)
+    ax = figure.subplots()
+    wide = min(places.values()) > 0 and max(places.values()) > 4 * min(places.values())
+    gap = (max(places.values()) - min(places.values())) / 60
+    activations = list(dict.fromkeys(summary["activation"]))
+    for index, activation in enumerate(activations):
+        side = index - (len(activations) - 1) / 2  # side by side
+        rows = summary[(summary["activation"] == activation) & (summary["n"] > 0)]
+        mine = finals[finals["activation"] == activation]
+        shifted = {cell: place * 1.06**side if wide else place + gap * side for cell, place in places.items()}
+        ax.plot(
+            mine["cell"].map(shifted), mine["test_accuracy"], "o", color=colours[activation], ms=3, alpha=0.5, mew=0
+        )
+        halves = (rows["ci_high"] - rows["ci_low"]) / 2
+        ax.errorbar(
+            rows["cell"].map(shifted),
+            rows["mean"],
+            halves,
+            fmt="D-",
+            color=colours[activation],
+            ms=4,
+            capsize=4,
+            label=label(activation),
+        )
+    if wide:
+        ax.set_xscale("log")
+    ax.set_xticks(list(places.values()), [f"{place:g}" for place in places.values()])
+    ax.minorticks_off()
+    ax.set(xlabel=setting, ylabel=f"{on} accuracy", title="Each seed, mean and 95 % interval")
+    ax.legend()
+    return figure
+
+
+def _draw_effects(ax: Axes, shown: pd.DataFrame, names: list[str]) -> None:
+    """Rows of differences with intervals, the half shaded in which the activation is better."""
     _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
     ax.axvline(0, color="black", linewidth=1)
     _rows(ax, names)
     ends = shown[["mean_difference", "ci_low", "ci_high"]].ffill(axis=1)  # one pair has no interval
     _hold_differences(ax, [row for _, row in ends.iterrows()], shown["mean_difference"])
     ax.axvspan(0, ax.get_xlim()[1], color="grey", alpha=0.12, linewidth=0)
-    ax.set(
-        xlabel=wrap(f"test accuracy of {activation} minus {baseline}'s at the same seed", 56),
-        title=wrap(f"Mean differences and 95 % intervals, by study\n(shaded: {activation} is better)", 48),
-    )
-    return ax
 
 
 def _hold_differences(ax: Axes, rows: Sequence[pd.Series[float]], means: pd.Series[float]) -> None:

@@ -8,6 +8,7 @@ from fluidrelu_cli.analysis import published
 from fluidrelu_cli.report import tables, wording
 from fluidrelu_cli.report.document import Section
 from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.report.tuning import describe_tuning
 
 
 def summarise(evidence: Evidence) -> Section:
@@ -103,6 +104,12 @@ def rank_published(evidence: Evidence) -> Section | None:
     )
 
 
+def tell_tuning(evidence: Evidence) -> Section | None:
+    """How the settings of each activation were chosen."""
+    tuning = evidence.declaration.tuning if evidence.declaration is not None else None
+    return None if evidence.tuned is None or tuning is None else describe_tuning(evidence.tuned.table, tuning)
+
+
 def compare_studies(evidence: Evidence) -> Section | None:
     """The first comparison in this study and in those beside it."""
     studies = evidence.studies
@@ -139,6 +146,7 @@ SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     repeat_table2,
     summarise,
     compare,
+    tell_tuning,
     refer_to_table2,
     rank_published,
     compare_studies,

@@ -124,6 +124,54 @@ def side_by_side_cells(studies: pd.DataFrame) -> Cells:
     return head, rows
 
 
+def cell_cells(cells: pd.DataFrame) -> Cells:
+    """grid.compare_cells, one row per cell."""
+    head = ["cell", "pairs", "difference ±\n95 % interval", "p", "p (Holm,\nover cells)", "P(above)\n(95 %)"]
+    rows = [
+        [
+            row["cell"],
+            str(row["n"]),
+            plus_minus(difference(row["mean_difference"]), row),
+            p_value(row["p"]),
+            p_value(row["p_holm"]),
+            _win_rate(row),
+        ]
+        for row in cells.to_dict("records")
+    ]
+    return head, rows
+
+
+def cell_summary_cells(summary: pd.DataFrame) -> Cells:
+    """inference.summary of each cell, one row per cell and activation, in their order."""
+    head = ["cell", "activation", "n", "mean ± 95 %\ninterval", "sample\nSD"]
+    rows = [
+        [
+            row["cell"],
+            label(row["activation"]),
+            f"{row['n']}/{row['asked']}",
+            plus_minus(accuracy(row["mean"], 5), row),
+            accuracy(row["sd"], 5),
+        ]
+        for row in summary.to_dict("records")
+    ]
+    return head, rows
+
+
+def tuning_cells(table: pd.DataFrame) -> Cells:
+    """tuning.tune, one row per activation and setting."""
+    head = ["activation", "setting", "n", "mean validation\naccuracy", "sample\nSD", "chosen"]
+    rows = []
+    for row in table.to_dict("records"):
+        settings = {**split_arm(row["arm"])[1]}
+        for name, value in split_arm(row["activation"])[1].items():
+            if settings.get(name) == value:
+                del settings[name]
+        shown = ", ".join(f"{name} {value:g}" for name, value in settings.items())
+        numbers = [str(row["n"]), accuracy(row["mean"]), accuracy(row["sd"])]
+        rows.append([label(row["activation"]), shown, *numbers, "yes" if row["chosen"] else ""])
+    return head, rows
+
+
 def plus_minus(centre: str, row: Mapping[Any, Any]) -> str:
     """A mean, or a mean difference, with half the width of its interval; without, where there is none."""
     return centre if math.isnan(row["ci_low"]) else f"{centre} ± {(row['ci_high'] - row['ci_low']) / 2:.5f}"

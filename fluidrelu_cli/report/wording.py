@@ -194,6 +194,54 @@ def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted:
     return " ".join(said)
 
 
+def answer_grid(compared: pd.DataFrame, summary: pd.DataFrame, cells: int, lacking: int) -> str:
+    """What the same comparison says in the cells of a grid.
+
+    Args:
+        compared: grid.compare_cells; empty where there is just one activation.
+        summary: inference.summary of each cell, with the column cell.
+        cells: how many are declared.
+        lacking: how many of them lack declared runs.
+    """
+    waiting = f"Interim: {cells - lacking} of {cells} cells have all their runs, no verdict yet. " if lacking else ""
+    if compared.empty:
+        trained = summary[summary["n"] > 0].sort_values("mean")
+        low, high = trained.iloc[0], trained.iloc[-1]
+        return (
+            f"{waiting}The mean accuracy ranges from {accuracy(low['mean'])} ({low['cell']}) to"
+            f" {accuracy(high['mean'])} ({high['cell']})."
+        )
+    ordered = compared.sort_values("mean_difference")
+    low, high = ordered.iloc[0], ordered.iloc[-1]
+    a, b = label(low["activation"]), label(low["baseline"])
+    span = (
+        f"from {difference(low['mean_difference'])} ({low['cell']}) to {difference(high['mean_difference'])}"
+        f" ({high['cell']})"
+    )
+    if waiting:
+        return f"{waiting}So far {a}'s mean accuracy differs from {b}'s by {span}."
+    counts = compared["verdict"].value_counts().to_dict()
+    better, worse = counts.get("better", 0), counts.get("worse", 0)
+    return (
+        f"{a} is better than {b} in {better} of {cells} cells and worse in {worse}; {cells - better - worse} do not"
+        f" decide. Its mean accuracy differs by {span}; p-values are adjusted for the {cells} cells."
+    )
+
+
+def budget(settings: int, seeds: int, images: int) -> str:
+    """With how much each activation was tuned."""
+    return (
+        f"Each activation was tried with the same {settings} settings on {seeds} seeds, tested on {images:,} held-out"
+        " training images. These seeds are not among those of the results."
+    )
+
+
+def at_an_end(ends: Mapping[str, Sequence[str]]) -> str:
+    """That chosen settings are at an end of what was tried; by setting, whose they are."""
+    found = _join([f"{setting} of {_names(names)}" for setting, names in ends.items()])
+    return f"At an end of what was tried: {found}. A better one may lie beyond."
+
+
 def day(when: str) -> str:
     """A time of a study's log, to the minute: ``2026-11-25 07:10 UTC``."""
     return f"{when[:10]} {when[11:16]} UTC"

@@ -45,7 +45,8 @@ def test_the_terminal_shows_protocol_answer_and_every_table(document: Document) 
     assert isinstance(console.file, io.StringIO)
     text = " ".join(console.file.getvalue().split())
     assert text.startswith(
-        f"{document.question} {document.answer} {document.where}: data set mnist, network paper, 2 epochs at batch"
+        f"{document.question} {document.answer} {document.standing} {document.where}: data set mnist, network paper, 2"
+        " epochs at batch"
     )
     for section in document.sections:
         assert section.title in text
@@ -58,7 +59,7 @@ def test_the_terminal_explains_on_request(document: Document) -> None:
     parts = list(to_parts(document, explain=False))
     assert all(section.explanations for section in document.sections)
     assert {part for part in parts if isinstance(part, str)} == {
-        *(document.question, document.answer, ""),
+        *(document.question, document.answer, document.standing, ""),
         *(remark for section in document.sections for remark in section.remarks),
         f"{document.where}: {wording.where(document.facts)}",
     }
@@ -71,7 +72,7 @@ def test_every_block_on_the_terminal_ends_with_an_empty_line(document: Document)
         console.print(part, markup=False)
     assert isinstance(console.file, io.StringIO)
     lines = [line.strip() for line in console.file.getvalue().splitlines()]
-    ends = [lines[2], lines[4], lines[-1]]
+    ends = [lines[3], lines[5], lines[-1]]
     for section in document.sections:
         first, last = lines.index(section.title), lines.index(section.footnotes[-1])
         ends += [lines[first - 1], lines[last + 1]]
@@ -111,7 +112,7 @@ def test_csv_of_one_activation_has_the_same_columns(document: Document, tmp_path
 def test_json_has_everything(document: Document) -> None:
     content = loaded(document)
     assert list(content) == [
-        *("study", "protocol", "test_images", "question", "answer", "remarks", "notes"),
+        *("study", "protocol", "test_images", "question", "answer", "standing", "remarks", "notes"),
         *("summary", "comparisons", "studies", "table2", "rankings", "runs", "conditions"),
         *("activations", "network", "commands"),
     ]

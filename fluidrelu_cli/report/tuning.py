@@ -1,0 +1,70 @@
+"""How the settings of a tuned study were chosen, as a section and a figure of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from fluidrelu_cli.declared import Tuning
+from fluidrelu_cli.protocol import split_arm
+from fluidrelu_cli.report import plots, tables, wording
+from fluidrelu_cli.report.document import Picture, Section
+
+
+def describe_tuning(table: pd.DataFrame, tuning: Tuning) -> Section:
+    """What each activation was tried with, and what was chosen.
+
+    Args:
+        table: analysis.tuning.tune.
+        tuning: what was declared.
+    """
+    settings = len(tuning.settings)
+    return Section(
+        "tuning",
+        "Settings, chosen on held-out training images",
+        table,
+        tables.tuning_cells(table),
+        tuple(
+            filter(
+                None, [wording.budget(settings, tuning.seeds, tuning.validation_images), _warn_of_ends(table, tuning)]
+            )
+        ),
+    )
+
+
+def _warn_of_ends(table: pd.DataFrame, tuning: Tuning) -> str | None:
+    """That a better setting may lie beyond the grid; None where no chosen one is at an end of it."""
+    ends: dict[str, list[str]] = {}
+    for row in table[table["chosen"]].to_dict("records"):
+        chosen = split_arm(row["arm"])[1]
+        for name, values in tuning.grid.items():
+            if len(values) > 1 and chosen[name] in (min(values), max(values)):
+                ends.setdefault(f"{name} {chosen[name]:g}", []).append(row["activation"])
+    return wording.at_an_end(ends) if ends else None
+
+
+def draw_tuning(
+    table: pd.DataFrame, finals: pd.DataFrame, tuning: Tuning, colours: Mapping[str, str]
+) -> Picture | None:
+    """The tuning curve: validation accuracy against the setting; None where several are tuned at once.
+
+    Args:
+        table: analysis.tuning.tune.
+        finals: inference.final_accuracies of the tuning's runs.
+        tuning: what was declared.
+        colours: by activation.
+    """
+    if len(tuning.grid) != 1:
+        return None
+    [name] = tuning.grid
+    arms = {row["arm"]: row["activation"] for row in table.to_dict("records")}
+    summary = table.assign(cell=table["arm"], ci_low=table["mean"], ci_high=table["mean"])
+    mine = finals[finals["activation"].isin(arms)]
+    points = mine.assign(cell=mine["activation"], activation=mine["activation"].map(arms))
+    places = {arm: split_arm(arm)[1][name] for arm in arms}
+    return Picture(
+        "tuning",
+        "Validation accuracy of each activation at each setting: every seed, and the mean. The highest mean is chosen.",
+        lambda: plots.by_setting(summary, points, places, colours, name.replace("_", " "), on="validation"),
+    )
