@@ -315,7 +315,7 @@ def _show_events(study: Study, work: Work, events: Iterator[Event]) -> int:
     asked_for = count(asked, "trial")
     say(f"{study.folder}: {asked_for} asked for, {asked - missing} finished already, {missing} to train.")
     failures = 0
-    with TrialsProgress(open_stderr(), missing) as progress:
+    with TrialsProgress(open_stderr(), work.missing) as progress:
         for event in events:
             stop_if_interrupted()
             progress.show(event)
