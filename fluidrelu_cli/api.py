@@ -141,7 +141,7 @@ def _train(experiment: Experiment, seeds: int, workers: int | None, mix: bool) -
     failed: list[Failed] = []
     with (
         conduct(experiment, range(seeds), run_jobs, batch_seeds=together, mix=mix) as (work, events),
-        TrialsProgress(open_stderr(), len(work.missing)) as progress,
+        TrialsProgress(open_stderr(), work.missing) as progress,
     ):
         for note in work.notes:
             say(note)

@@ -362,8 +362,7 @@ def _list_names(folder: Path) -> set[str]:
     """The activations of a study's log, and of those that were asked for; none where there is no study."""
     if not (folder / "study.json").exists():
         return set()
-    study = load_study(folder)
-    return {*study.asked, *(name for entry in study.log for name in entry.seeds)}
+    return load_study(folder).known
 
 
 TOP = (

@@ -147,6 +147,11 @@ class Study:
         return self.folder / "study.json"
 
     @property
+    def known(self) -> set[str]:
+        """The activations that were ever asked for in it."""
+        return {*self.asked, *(name for entry in self.log for name in entry.seeds)}
+
+    @property
     def runs_folder(self) -> Path:
         return self.folder / "runs"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from scipy import special
 
+from fluidrelu_cli.analysis.duration import median_seconds
 from fluidrelu_cli.analysis.inference import ALPHA, comparisons, fewest_pairs, final_accuracies
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.run import Run, tabulate_runs
@@ -79,10 +79,6 @@ def plan(runs: Sequence[Run], activation: str, baseline: str, effect: float, pow
     n, sd = int(found["n"]), float(found["sd_difference"])
     low, high = sd_interval(sd, n)
     variances = finals.groupby("activation")["test_accuracy"].var()
-    seconds: dict[str, list[float]] = {}
-    for run in runs:
-        took = (run.provenance.wall_seconds or 0.0) / run.provenance.batched_seeds
-        seconds.setdefault(run.trial.activation, []).append(took)
     seeds = pairs_needed(effect, sd, power, alpha)
     if seeds > MOST_SEEDS:
         raise UsageError(
@@ -105,7 +101,7 @@ def plan(runs: Sequence[Run], activation: str, baseline: str, effect: float, pow
         seeds_low=pairs_needed(effect, low, power, alpha),
         seeds_high=pairs_needed(effect, high, power, alpha),
         seeds_unpaired=pairs_needed(effect, float(variances.sum()) ** 0.5, power, alpha),
-        pair_seconds=sum(map(median, seconds.values())),
+        pair_seconds=sum(median_seconds(runs).values()),
         processors=tuple(sorted({str(run.provenance.gpu or run.provenance.cpu) for run in runs})),
         missing=2 * seeds - int((finals["seed"] < seeds).sum()),
         device=str(runs[0].provenance.device),

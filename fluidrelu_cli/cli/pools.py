@@ -18,6 +18,7 @@ from fluidrelu_cli.study import DEFAULT_STUDY, Study
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import RunJobs, Work
+    from fluidrelu_cli.protocol import Trial
     from fluidrelu_cli.workers.events import Event, Finished, Job
 
 
@@ -100,7 +101,7 @@ def show_events(
 
     ``is_decided`` is asked after every finished job whether the others are not needed any more.
     """
-    from fluidrelu_cli.cli.progress import TrialsProgress
+    from fluidrelu_cli.cli.progress import TrialsProgress, trial_label
     from fluidrelu_cli.workers.events import Failed, Finished
 
     show_notes([work for _, work in parts])
@@ -110,7 +111,12 @@ def show_events(
         say(f"{study.folder}: {asked_for} asked for, {asked - missing} finished already, {missing} to train.")
     homes = {trial: study for study, work in reversed(parts) for trial in work.missing}
     failures = 0
-    with TrialsProgress(open_stderr(), len(homes)) as progress:
+    several = len({study.folder for study in homes.values()}) > 1
+
+    def label(trial: Trial) -> str:
+        return f"{homes[trial].name} {trial_label(trial)}" if several else trial_label(trial)
+
+    with TrialsProgress(open_stderr(), list(homes), label=label) as progress:
         for event in events:
             stop_if_interrupted()
             progress.show(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     Task,
     TaskID,
     TextColumn,
@@ -22,7 +22,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.status import Status
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from fluidrelu_cli.cli.terminal import count, say
@@ -73,54 +73,91 @@ class _Words(TextColumn):
         return Text(printable(self.text_format.format(task=task)))
 
 
+class _Amount(ProgressColumn):
+    """How much of a task is done, in the format that it names."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["amount"].format(task=task), style="progress.download")
+
+
+def trial_label(trial: Trial) -> str:
+    return f"{trial.activation} seed {trial.seed}"
+
+
 class TrialsProgress(_Shown[Progress]):
-    """The progress of several trials: hand every event to :meth:`show`.
+    """The progress of several trials, of one study or of many: hand every event to :meth:`show`.
 
     On a terminal one overall bar with the time left, and a line per running job with its epoch and latest (mean) test
     accuracy; a line that stays for each trial that ended. Elsewhere only the latter.
+
+    Args:
+        console: where to show it.
+        trials: all that will be trained.
+        cost: how much of the overall bar a trial is, in any unit that all have in common.
+        label: what a trial is called.
     """
 
-    def __init__(self, console: Console, trials: int) -> None:
+    def __init__(
+        self,
+        console: Console,
+        trials: Sequence[Trial],
+        cost: Callable[[Trial], float] = lambda trial: trial.protocol.epochs,
+        label: Callable[[Trial], str] = trial_label,
+    ) -> None:
         super().__init__(console, lambda: _bars(console))
         self._trials = trials
+        self._cost = cost
+        self._label = label
         self._ended = 0
+        self._ended_cost = 0.0
         self._overall: TaskID | None = None
         self._running: dict[Job, TaskID] = {}
 
     def show(self, event: Event) -> None:
         if isinstance(event, Finished):
             for run in event.runs:
-                self._end(describe_run(run))
+                self._end(run.trial, describe_run(run, self._label))
         elif isinstance(event, Failed):
-            self._end(f"{trial_label(event.trial)} failed: {event.error}")
+            self._end(event.trial, f"{self._label(event.trial)} failed: {event.error}")
         elif isinstance(event, Split):
             sizes = " and ".join(str(len(half.trials)) for half in event.job.halves())
-            self._say(f"{job_label(event.job)} cannot be trained together ({event.error}): going on with {sizes}")
+            self._say(f"{self._label_job(event.job)} cannot be trained together ({event.error}): going on with {sizes}")
         if self._live is not None:
             self._move(self._live, event)
 
-    def _end(self, line: str) -> None:
+    def _end(self, trial: Trial, line: str) -> None:
         self._ended += 1
-        self._say(f"{self._ended}/{self._trials} {line}")
+        self._ended_cost += self._cost(trial)
+        self._say(f"{self._ended}/{len(self._trials)} {line}")
+
+    def _label_job(self, job: Job) -> str:
+        first, *others = map(self._label, job.trials)
+        return f"{first} and {len(others)} more" if others else first
 
     def _move(self, live: Progress, event: Event) -> None:
-        epochs = event.job.trials[0].protocol.epochs
         if self._overall is None:
-            self._overall = live.add_task("all trials", total=self._trials * epochs, note="")
+            total = sum(map(self._cost, self._trials))
+            self._overall = live.add_task("all trials", total=total, amount="{task.percentage:.0f} %", note="")
         if isinstance(event, Started):
             # A job whose worker died begins again.
             self._forget(live, event.job)
-            self._running[event.job] = live.add_task(job_label(event.job), total=epochs, note="starting")
+            epochs = event.job.trials[0].protocol.epochs
+            self._running[event.job] = live.add_task(
+                self._label_job(event.job),
+                total=epochs,
+                amount="{task.completed:.0f}/{task.total:.0f} epochs",
+                note="starting",
+            )
         elif isinstance(event, EpochDone):
             accuracy = sum(epoch.test_accuracy for epoch in event.epochs) / len(event.epochs)
             note = f"{'mean ' if len(event.job.trials) > 1 else ''}test accuracy {accuracy:.4f}"
             live.update(self._running[event.job], completed=event.epochs[0].epoch, note=note)
         else:
             self._forget(live, event.job)
-        done = {task.id: task.completed for task in live.tasks}
-        in_flight = sum(done[task] * len(job.trials) for job, task in self._running.items())
-        note = f"{self._ended} of {count(self._trials, 'trial')} done"
-        live.update(self._overall, completed=self._ended * epochs + in_flight, note=note)
+        done = {task.id: task.percentage / 100 for task in live.tasks}
+        in_flight = sum(done[task] * sum(map(self._cost, job.trials)) for job, task in self._running.items())
+        note = f"{self._ended} of {count(len(self._trials), 'trial')} done"
+        live.update(self._overall, completed=self._ended_cost + in_flight, note=note)
 
     def _forget(self, live: Progress, job: Job) -> None:
         task = self._running.pop(job, None)
@@ -132,8 +169,7 @@ def _bars(console: Console) -> Progress:
     return Progress(
         _Words("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("epochs"),
+        _Amount(table_column=Column(no_wrap=True)),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         _Words("{task.fields[note]}"),
@@ -144,22 +180,13 @@ def _bars(console: Console) -> Progress:
     )
 
 
-def trial_label(trial: Trial) -> str:
-    return f"{trial.activation} seed {trial.seed}"
-
-
-def job_label(job: Job) -> str:
-    first, *others = job.trials
-    return f"{first.activation}, {len(job.trials)} seeds from {first.seed}" if others else trial_label(first)
-
-
-def describe_run(run: Run) -> str:
+def describe_run(run: Run, label: Callable[[Trial], str] = trial_label) -> str:
     seconds, together = run.provenance.wall_seconds, run.provenance.batched_seeds
     epochs = count(len(run.epochs), "epoch")
     diverged = f"; it diverged (its training loss is {run.epochs[-1].train_loss:.0e})" if run.diverged else ""
     accuracy = f"test accuracy {run.test_accuracy:.4f}"
     wall = f"{seconds:.0f} s" if together == 1 else f"{seconds:.0f} s, {together} seeds together"
-    return f"{trial_label(run.trial)}: {accuracy} after {epochs} ({wall}){diverged}"
+    return f"{label(run.trial)}: {accuracy} after {epochs} ({wall}){diverged}"
 
 
 class EpochLines(_Shown[Live]):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fluidrelu_cli.cli.forecast import Asked, show_forecast
 from fluidrelu_cli.cli.options import (
     DEFAULT_RESULTS,
     BatchSeedsOption,
     DaskOption,
     DataDirOption,
     DeviceOption,
+    DryRunOption,
     MixOption,
     OfflineOption,
     ResultsOption,
@@ -31,15 +34,16 @@ from fluidrelu_cli.declared import (
     keep_declaration,
     open_declared,
     read_declaration,
+    settle,
 )
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.files import write_whole
+from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.study import ASKED, Entry
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Request
     from fluidrelu_cli.networks.named import Activation
-    from fluidrelu_cli.protocol import Protocol
 
 
 def run(
@@ -47,6 +51,7 @@ def run(
         list[Path],
         typer.Argument(metavar="FILE...", help="Study files, or folders of study files.", show_default=False),
     ],
+    dry_run: DryRunOption = False,
     mix: MixOption = False,
     workers: WorkersOption = None,
     batch_seeds: BatchSeedsOption = "auto",
@@ -61,6 +66,10 @@ def run(
     Every study gets its first seed before any gets its second. What a file tunes is tuned first.
     """
     declarations = _read_all(files)
+    if dry_run:
+        asked = [part for declaration in declarations for part in _list_asked(declaration, results)]
+        show_forecast(asked, workers, device, data_dir)
+        return
     pool = PoolOptions(workers, batch_seeds, dask, device, data_dir)
     if dask is None:
         from fluidrelu_cli.workers.local import start_fork_server
@@ -83,6 +92,22 @@ def _read_all(paths: Sequence[Path]) -> list[Declaration]:
         if other is not declaration:
             raise UsageError(f"{other.path} and {path} would share the study {declaration.name}: rename one of them.")
     return list(declarations.values())
+
+
+def _list_asked(declaration: Declaration, results: Path) -> Iterator[Asked]:
+    """What a file asks of each of its studies, with the names that these have; nothing is imported."""
+    tuning = declaration.tuning
+    if tuning is not None:
+        study = open_declared(results, declaration, declaration.tuning_name, declaration.tuning_protocol)
+        arms = [arm for tried in declaration.spelled(study.known).tuning_arms().values() for arm, _ in tried]
+        seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning.seeds)
+        yield Asked(study, [Trial(study.protocol, arm, seed) for seed in seeds for arm in arms])
+        with contextlib.suppress(FluidReluError):  # not tuned yet: then there are as many trials of arms to come
+            declaration, _ = settle(declaration, results)
+    for cell in declaration.cells:
+        study = open_declared(results, declaration, declaration.study_name(cell), cell.protocol)
+        counts = declaration.spelled(study.known).seeds
+        yield Asked(study, [Trial(study.protocol, name, seed) for name, n in counts.items() for seed in range(n)])
 
 
 @dataclass

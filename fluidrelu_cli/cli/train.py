@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fluidrelu_cli.cli.completion import complete_activation, complete_study
+from fluidrelu_cli.cli.forecast import Asked, show_forecast
 from fluidrelu_cli.cli.options import (
     ANY_STUDY,
     DEFAULT_RESULTS,
@@ -18,6 +19,7 @@ from fluidrelu_cli.cli.options import (
     DaskOption,
     DataDirOption,
     DeviceOption,
+    DryRunOption,
     MixOption,
     OfflineOption,
     ResultsOption,
@@ -29,7 +31,7 @@ from fluidrelu_cli.cli.options import (
 from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command, show_events, show_notes
 from fluidrelu_cli.cli.terminal import open_stderr, say, show, stop_if_interrupted
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
-from fluidrelu_cli.protocol import WHAT, Device, trial_names
+from fluidrelu_cli.protocol import WHAT, Device, Trial, trial_names
 from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, find_study, open_study
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def train(
     seed: Annotated[
         int, typer.Option(min=0, help="Determines the initial weights and the data order.", rich_help_panel=WHAT)
     ] = 0,
+    dry_run: DryRunOption = False,
     mix: MixOption = False,
     requested: dict[str, Any],
     device: DeviceOption = "auto",
@@ -69,6 +72,9 @@ def train(
     from fluidrelu_cli.workers.events import EpochDone, Failed, run_in_this_process
 
     experiment = _prepare(results, study, requested, [act], device, data_dir, offline, trust)
+    if dry_run:
+        _show_forecast(experiment, [seed], 1, device, data_dir)
+        return
     run_jobs = functools.partial(run_in_this_process, data_dir=experiment.data_dir, device_name=experiment.device_name)
     with conduct(experiment, [seed], run_jobs, remember=False, mix=mix) as (work, events):
         show_notes([work])
@@ -129,6 +135,7 @@ def repeat(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    dry_run: DryRunOption = False,
     mix: MixOption = False,
     requested: dict[str, Any],
     workers: WorkersOption = None,
@@ -152,6 +159,9 @@ def repeat(
     pool = PoolOptions(workers, batch_seeds, dask, device, data_dir)
     where = {"elsewhere": dask is not None, "in_workers": dask is None}
     experiment = _prepare(results, study, requested, act, device, data_dir, offline, trust, **where)
+    if dry_run:
+        _show_forecast(experiment, range(n), workers, device, data_dir)
+        return
     run_jobs, together = pool.choose(experiment.data_dir, experiment.device_name)
     with conduct(experiment, range(n), run_jobs, batch_seeds=together, forget=forget, mix=mix) as (work, events):
         if work.missing:
@@ -160,6 +170,14 @@ def repeat(
     _show_summary(experiment)
     exit_if_failed(failures, len(work.missing))
     say(f"Compare them with: {report_command(results, experiment.study.name)}")
+
+
+def _show_forecast(
+    experiment: Experiment, seeds: Sequence[int], workers: int | None, device: str, data_dir: Path | None
+) -> None:
+    names = [activation.name for activation in experiment.activations]
+    trials = [Trial(experiment.study.protocol, name, seed) for seed in seeds for name in names]
+    show_forecast([Asked(experiment.study, trials)], workers, device, data_dir)
 
 
 def _warn_of_too_few_seeds(experiment: Experiment, n: int, forget: bool) -> None:

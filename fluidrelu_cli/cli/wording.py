@@ -67,10 +67,41 @@ def describe_left_out(plan: Plan) -> str | None:
     return f"Only seeds that both have are pairs; left out: {plan.left_out}." if plan.left_out else None
 
 
+def dry_run_cells(rows: Iterable[tuple[str, int, int, int, float | None]]) -> tuple[list[str], list[list[str]]]:
+    """The table of what a command would train, one row per study.
+
+    Args:
+        rows: a study's name, how many trials were asked for, are finished and are to be trained, and the seconds that
+            one of those takes, or None if they are not known.
+    """
+    cells = [
+        [name, str(asked), str(finished), str(missing), "–" if seconds is None else duration(seconds)]
+        for name, asked, finished, missing, seconds in rows
+    ]
+    return ["study", "trials", "finished", "to train", "time\nper trial"], cells
+
+
+def describe_dry_run(to_train: int, seconds: float | None, workers: int, source: str) -> str:
+    """How much a command would train, and how long that takes.
+
+    Args:
+        to_train: how many trials.
+        seconds: how long they take together; None if that is not known.
+        workers: how many train side by side.
+        source: by what the seconds are known, or a clause that says why they are not.
+    """
+    if to_train == 0:
+        return "Nothing is left to train."
+    trials = f"{count(to_train, 'trial')} to train"
+    if seconds is None:
+        return f"{trials}. How long that takes is not known, because {source}."
+    return f"{trials}, about {duration(seconds)} with {count(workers, 'worker')}, by {source}."
+
+
 def duration(seconds: float) -> str:
-    """Seconds in words: ``40 s``, ``25 min``, ``3.5 h``."""
+    """Seconds in words, at least one: ``40 s``, ``25 min``, ``3.5 h``."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 

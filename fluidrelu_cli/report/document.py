@@ -138,7 +138,8 @@ class Document:
         unheeded = {name.replace("_", " ") for name in OF_ARM if own and all(name in settings for settings in own)}
         if not any(not each.betas or self.protocol.beta in each.betas.values() for each in learners):
             unheeded.add("beta")
-        return {name: value for name, value in self.protocol.facts().items() if name not in unheeded}
+        facts = {**self.protocol.facts(), **{name.replace("_", " "): value for name, value in self.varied.items()}}
+        return {name: value for name, value in facts.items() if name not in unheeded}
 
     @property
     def remarks(self) -> list[str]:

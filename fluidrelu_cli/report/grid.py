@@ -107,7 +107,7 @@ def _draw(
             Picture(
                 "accuracies",
                 "Each activation's accuracy at each setting: every seed, and the mean with its 95 % interval.",
-                lambda: plots.by_setting(summary, finals, places, colours, setting.replace("_", " ")),
+                lambda: plots.by_setting(summary, finals, places, colours, wording.name_setting(setting)),
             )
         )
     return tuple(pictures)

@@ -337,7 +337,13 @@ def by_setting(
         ax.set_xscale("log")
     ax.set_xticks(list(places.values()), [f"{place:g}" for place in places.values()])
     ax.minorticks_off()
-    ax.set(xlabel=setting, ylabel=f"{on} accuracy", title="Each seed, mean and 95 % interval")
+    low, high = ax.get_ylim()
+    ax.set(
+        xlabel=setting,
+        ylabel=f"{on} accuracy",
+        title="Each seed, mean and 95 % interval",
+        ylim=(max(low, 0), min(high, 1)),
+    )
     ax.legend()
     return figure
 

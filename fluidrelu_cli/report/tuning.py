@@ -66,5 +66,5 @@ def draw_tuning(
     return Picture(
         "tuning",
         "Validation accuracy of each activation at each setting: every seed, and the mean. The highest mean is chosen.",
-        lambda: plots.by_setting(summary, points, places, colours, name.replace("_", " "), on="validation"),
+        lambda: plots.by_setting(summary, points, places, colours, wording.name_setting(name), on="validation"),
     )

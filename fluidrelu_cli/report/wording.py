@@ -219,13 +219,22 @@ def answer_grid(compared: pd.DataFrame, summary: pd.DataFrame, cells: int, lacki
         f" ({high['cell']})"
     )
     if waiting:
-        return f"{waiting}So far {a}'s mean accuracy differs from {b}'s by {span}."
+        return f"{waiting}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
     counts = compared["verdict"].value_counts().to_dict()
     better, worse = counts.get("better", 0), counts.get("worse", 0)
+    apart = ", ".join(f"{verdict} in {n or 'none'}" for verdict, n in (("better", better), ("worse", worse)))
     return (
-        f"{a} is better than {b} in {better} of {cells} cells and worse in {worse}; {cells - better - worse} do not"
-        f" decide. Its mean accuracy differs by {span}; p-values are adjusted for the {cells} cells."
+        f"Of {cells} cells {a} is {apart}, and not told apart from {b} in {cells - better - worse or 'none'}. The"
+        f" differences of the mean go {span}; p-values are adjusted for the {cells} cells."
     )
+
+
+NAMES_OF_SETTINGS = {"lr": "learning rate", "beta": "β"}
+
+
+def name_setting(field: str) -> str:
+    """A field of the protocol, as texts and axes call it."""
+    return NAMES_OF_SETTINGS.get(field, field.replace("_", " "))
 
 
 def budget(settings: int, seeds: int, images: int) -> str:

@@ -19,7 +19,7 @@ from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.networks.build import list_factors
 from fluidrelu_cli.networks.named import Activation, resolve_model
 from fluidrelu_cli.networks.source import record_sources
-from fluidrelu_cli.protocol import Trial
+from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch, Parameters, Run
 from fluidrelu_cli.seeding import generator, make_deterministic, stream_seed
 from fluidrelu_cli.training.ensemble import Ensemble
@@ -166,6 +166,15 @@ def _hash_tensors(tensors: Sequence[Tensor]) -> str:
     return digest.hexdigest()
 
 
+def set_up(protocol: Protocol, data_dir: Path, device_name: str) -> tuple[torch.device, Dataset]:
+    """Set this process up to train by a protocol; the device and the data. Errors are :func:`train_together`'s."""
+    device = pick_device(device_name)
+    make_deterministic(device)
+    dataset = load_dataset(protocol, data_dir)
+    keep_freed_memory()  # not earlier: reading the data needs more memory than any step
+    return device, dataset
+
+
 def train_together(
     activation: Activation,
     trials: Sequence[Trial],
@@ -188,10 +197,7 @@ def train_together(
     """
     start = time.perf_counter()
     protocol = trials[0].protocol
-    device = pick_device(device_name)
-    make_deterministic(device)
-    dataset = load_dataset(protocol, data_dir)
-    keep_freed_memory()  # not earlier: reading the data needs more memory than any step
+    device, dataset = set_up(protocol, data_dir, device_name)
     training = Training(activation, trials, dataset, device)
     initial_parameters = training.parameters()
     epochs = []

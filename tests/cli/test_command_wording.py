@@ -17,10 +17,44 @@ from fluidrelu_cli.verification import Verification
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(89.4, "89 s"), (90, "2 min"), (89 * 60, "89 min"), (90 * 60, "1.5 h"), (360_000, "100.0 h")]
+    ("seconds", "text"),
+    [(0.2, "1 s"), (89.4, "89 s"), (90, "2 min"), (89 * 60, "89 min"), (90 * 60, "1.5 h"), (360_000, "100.0 h")],
 )
 def test_duration(seconds: float, text: str) -> None:
     assert wording.duration(seconds) == text
+
+
+def test_dry_run_as_a_table() -> None:
+    assert wording.dry_run_cells([("mnist-lr=0.001", 120, 12, 108, 18.4), ("cifar10", 60, 60, 0, None)]) == (
+        ["study", "trials", "finished", "to train", "time\nper trial"],
+        [["mnist-lr=0.001", "120", "12", "108", "18 s"], ["cifar10", "60", "60", "0", "–"]],
+    )
+
+
+@pytest.mark.parametrize(
+    ("to_train", "seconds", "workers", "source", "sentence"),
+    [
+        (
+            12,
+            1500.0,
+            2,
+            "the seconds of earlier runs",
+            "12 trials to train, about 25 min with 2 workers, by the seconds of earlier runs.",
+        ),
+        (1, 40.0, 1, "timed steps", "1 trial to train, about 40 s with 1 worker, by timed steps."),
+        (
+            3,
+            None,
+            2,
+            "the data is not downloaded",
+            "3 trials to train. How long that takes is not known, because the data is not downloaded.",
+        ),
+        (0, 0.0, 2, "timed steps", "Nothing is left to train."),
+        (0, None, 2, "the data is not downloaded", "Nothing is left to train."),
+    ],
+)
+def test_dry_run_in_a_sentence(to_train: int, seconds: float | None, workers: int, source: str, sentence: str) -> None:
+    assert wording.describe_dry_run(to_train, seconds, workers, source) == sentence
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def make_run(trial: Trial, epochs: int, **conditions: Any) -> Run:
 
 
 RELU, FLUID, ELU, LATER = make_job("relu", 0), make_job("fluid", 0), make_job("elu", 0, 1, 2), make_job("elu", 1, 2)
+TRIALS = [*RELU.trials, *FLUID.trials, *ELU.trials]
 LAST = Epoch(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
 FIRST = Epoch(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})
 EVENTS = (
@@ -48,7 +49,7 @@ EVENTS = (
 
 def shown(terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100, _environ={"TERM": "xterm"})
-    with TrialsProgress(console, trials=5) as progress:
+    with TrialsProgress(console, TRIALS) as progress:
         for event in EVENTS:
             progress.show(event)
             if terminal and progress._live is not None:
@@ -61,7 +62,7 @@ def test_without_a_terminal_there_is_one_plain_line_a_finished_trial() -> None:
     assert shown(terminal=False).splitlines() == [
         "1/5 relu seed 0: test accuracy 0.9784 after 2 epochs (3 s)",
         "2/5 fluid seed 0 failed: ValueError: no [good]",
-        "elu, 3 seeds from 0 cannot be trained together (out of memory): going on with 1 and 2",
+        "elu seed 0 and 2 more cannot be trained together (out of memory): going on with 1 and 2",
         "3/5 elu seed 1: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
         "4/5 elu seed 2: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
     ]
@@ -82,7 +83,47 @@ def test_a_terminal_shows_all_trials_and_each_running_one() -> None:
     assert re.search(r"relu seed 0 .* 1/2 .*test accuracy 0\.9512", output)
     assert re.search(r"fluid seed 0 .* 0/2 .*starting", output)
     assert "2/5 fluid seed 0 failed: ValueError: no [good]" in output
-    assert re.search(r"elu, 2 seeds from 1 .* 1/2 .*mean test accuracy 0\.9513", output)
+    assert re.search(r"elu seed 1 and 1 more .* 1/2 epochs .*mean test accuracy 0\.9513", output)
+
+
+def test_one_bar_holds_for_trials_that_cost_unequally() -> None:
+    long = Trial(Protocol(epochs=16), "relu", 3)
+    short, lost = Trial(Protocol(epochs=2), "relu", 3), Trial(Protocol(epochs=2), "elu", 3)
+    jobs = [Job(ACTIVATIONS[trial.activation], (trial,)) for trial in (long, short, lost)]
+
+    def follow(**how: Any) -> tuple[list[str], str]:
+        console = Console(file=io.StringIO(), force_terminal=True, width=100, _environ={"TERM": "xterm"})
+        shares = []
+        with TrialsProgress(console, [long, short, lost], **how) as progress:
+            for event in (
+                Started(jobs[0]),
+                Started(jobs[1]),
+                EpochDone(jobs[0], [replace(FIRST, epoch=8)]),
+                EpochDone(jobs[1], [FIRST]),
+                Finished(jobs[1], [make_run(short, 2)]),
+                Started(jobs[2]),
+                Failed(jobs[2], "ValueError: no", "traceback"),
+                Finished(jobs[0], [make_run(long, 16)]),
+            ):
+                progress.show(event)
+                assert progress._live is not None
+                progress._live.refresh()
+                shares.append(f"{progress._live.tasks[0].percentage:.0f} %")
+        assert isinstance(console.file, io.StringIO)
+        output = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+        assert all(re.search(rf"all trials .* {share} .* of 3 trials done", output) for share in shares)
+        return shares, output
+
+    by_epochs, _ = follow()
+    assert by_epochs == ["0 %", "0 %", "40 %", "45 %", "50 %", "50 %", "60 %", "100 %"]
+    by_cost, output = follow(
+        cost=lambda trial: 0.5 if trial is long else 0.25,
+        label=lambda trial: f"epochs={trial.protocol.epochs} {trial.activation} seed {trial.seed}",
+    )
+    assert by_cost == ["0 %", "0 %", "25 %", "38 %", "50 %", "50 %", "75 %", "100 %"]
+    assert re.search(r"epochs=16 relu seed 3 .* 8/16 epochs", output)
+    assert "1/3 epochs=2 relu seed 3: test accuracy 0.9784 after 2 epochs (3 s)" in output
+    assert "2/3 epochs=2 elu seed 3 failed: ValueError: no" in output
 
 
 def test_a_single_trial_shows_its_epochs() -> None:
@@ -134,11 +175,11 @@ def test_names_are_shown_as_they_are(terminal: bool) -> None:
     drawn, line, table, transfer = (
         Console(file=io.StringIO(), force_terminal=terminal, width=200, _environ={"TERM": "xterm"}) for _ in range(4)
     )
-    with TrialsProgress(drawn, trials=1) as trials:
+    with TrialsProgress(drawn, [trial]) as trials:
         trials.show(Started(job))
         if trials._live is not None:
             trials._live.refresh()
-    with TrialsProgress(line, trials=1) as trials:
+    with TrialsProgress(line, [trial]) as trials:
         trials.show(Finished(job, [make_run(trial, 2)]))
     with EpochLines(table, trial) as epochs:
         epochs.show(LAST)
@@ -152,5 +193,5 @@ def test_names_are_shown_as_they_are(terminal: bool) -> None:
 @pytest.mark.parametrize("installed", [True, False])
 def test_jupyter_draws_bars_only_with_its_widgets(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: object() if installed else None)
-    progress = TrialsProgress(Console(file=io.StringIO(), force_jupyter=True), trials=1)
+    progress = TrialsProgress(Console(file=io.StringIO(), force_jupyter=True), RELU.trials)
     assert (progress._live is not None) == installed
