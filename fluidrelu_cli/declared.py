@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import itertools
+import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from fluidrelu_cli.data.catalogue import canonical
-from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
+from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError, printable
 from fluidrelu_cli.files import read_bytes, write_whole
 from fluidrelu_cli.networks.named import find_among
-from fluidrelu_cli.protocol import OF_ARM, SETTINGS, Protocol, is_name, join_arm, spell_number, split_arm
+from fluidrelu_cli.protocol import OF_ARM, SETTINGS, Protocol, is_name, join_arm, parse_arm, spell_number, split_arm
 from fluidrelu_cli.run import find_runs
 from fluidrelu_cli.study import MOST_SEEDS, Study, find_folder, load_study, new_name
 
@@ -43,6 +45,9 @@ TUNING = "tuning"
 
 FIRST_TUNING_SEED = MOST_SEEDS
 """Settings are chosen on seeds from here on, which no result has: those stay below it."""
+
+LONGEST_NAME = 200
+"""How many bytes the name of a study or a cell has at most; a folder's has 255."""
 
 
 @dataclass(frozen=True)
@@ -188,11 +193,14 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        here = sorted(path.glob(f"*{ENDING}")) if path.is_dir() else [path]
+        here = [path]
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where no name can be so long
+            here = sorted(each for each in path.glob(f"*{ENDING}") if not each.name.startswith("."))
         if not here:
-            raise UsageError(f"{path} has no study file: name one, or write one with `fluidrelu new {path}/mine.toml`.")
+            start = shlex.join(["fluidrelu", "new", str(path / f"mine{ENDING}")])
+            raise UsageError(f"{path} has no study file: name one, or write one with `{start}`.")
         found += here
-    return list(dict.fromkeys(found))
+    return list({os.path.realpath(path): path for path in found}.values())
 
 
 def read_declaration(path: Path) -> Declaration:
@@ -204,9 +212,14 @@ def read_declaration(path: Path) -> Declaration:
     """
     if path.suffix != ENDING:
         raise UsageError(f"{path} is no study file: its name has to end in {ENDING}.")
-    if not path.exists():
-        raise UsageError(f"There is no study file {path}: `fluidrelu new {path}` writes one to start from.")
-    return parse_declaration(read_bytes(path), path)
+    try:
+        text = read_bytes(path)
+    except StorageError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise StorageError(f"{error}: name another study file.") from error
+        start = shlex.join(["fluidrelu", "new", str(path)])
+        raise UsageError(f"There is no study file {path}: `{start}` writes one to start from.") from error
+    return parse_declaration(text, path)
 
 
 def parse_declaration(text: bytes, path: Path) -> Declaration:
@@ -214,8 +227,10 @@ def parse_declaration(text: bytes, path: Path) -> Declaration:
     try:
         decoded = text.decode("utf-8-sig").replace("\r\n", "\n")
         content = tomllib.loads(decoded)
-    except (ValueError, RecursionError) as error:  # a UnicodeDecodeError and a TOMLDecodeError are ValueErrors
-        raise UsageError(f"{path} is not TOML: {' '.join(str(error).split())}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8: save it so with your editor.") from error
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError is a ValueError
+        raise UsageError(f"{path} is not TOML ({printable(str(error))}): correct it there.") from error
     return _Reader(path, content).read(decoded)
 
 
@@ -390,24 +405,26 @@ class _Reader:
         arms = self.read_arms()
         question, margin = self.content.get("question"), self.content.get("margin")
         if question is not None and not is_name(question, 1000):
-            raise self.wrong("question must be a sentence on one line.")
+            raise self.wrong("question must be text on one line, of at most 1,000 characters.")
         if margin is not None and not (_is_number(margin) and 0 < margin < 1):
             raise self.wrong(
                 f"margin must be a difference of accuracies between 0 and 1, such as 0.001, not {_shown(margin)}."
             )
         stop = self.content.get("stop", STOPS[0])
         if stop not in STOPS:
-            raise self.wrong(f"stop must be {_quoted(STOPS)}, not {_shown(stop)}.")
+            raise self.wrong(f"stop must be {' or '.join(map(_shown, STOPS))}, not {_shown(stop)}.")
         compare = self.read_compare(list(arms))
-        settings = self.read_settings("protocol", self.table("protocol"))
+        settings = self.read_settings("[protocol] ", self.table("protocol"))
         protocol = self.make_protocol(settings)
-        cells, tuning = self.read_vary(settings), self.read_tune(protocol)
-        if stop == "decided" and (compare is None or margin is None):
-            raise self.wrong('stop = "decided" needs a margin, and two activations to compare.')
-        if stop == "decided" and "vary" in self.content:
+        cells, tuning = self.read_vary(settings), self.read_tune(protocol, list(arms))
+        if stop == "decided" and compare is None:
+            raise self.wrong('stop = "decided" needs two activations to compare: name another.')
+        if stop == "decided" and margin is None:
+            raise self.wrong('stop = "decided" needs a margin: write one, such as margin = 0.001.')
+        if stop == "decided" and cells:
             raise self.wrong('stop = "decided" is for one study: leave [vary] out, or write a file for each cell.')
-        if tuning and "vary" in self.content:
-            raise self.wrong("[vary] and [tune] cannot stand in one file: write one for each.")
+        if tuning and cells:
+            raise self.wrong("[vary] and [tune] cannot stand in one file: write a file for each.")
         return Declaration(
             path=self.path,
             text=text,
@@ -428,31 +445,29 @@ class _Reader:
     def check_keys(
         self, where: str, found: Mapping[str, Any], known: Iterable[str], required: Iterable[str] = ()
     ) -> None:
-        place = f"[{where}] " if where else "it "
+        names = list(known)
         for key in found:
-            if key not in known:
+            if key not in names:
                 if not where and key in SETTINGS:
                     raise self.wrong(f"{key} is a setting of the protocol: write it below [protocol].")
-                near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
-                advice = f"did you mean {near[0]}?" if near else f"its keys are {', '.join(known)}."
-                raise self.wrong(
-                    f"{place}has no key {_shown(key)}: {advice}" if place else f"no key is {key}: {advice}"
-                )
+                near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+                advice = f"did you mean {near[0]}?" if near else f"use {_list_or(names)}."
+                raise self.wrong(f"{where}there is no key {_shown(key)}: {advice}")
         for key in required:
             if key not in found:
-                raise self.wrong(f"{place}lacks {key}.")
+                raise self.wrong(f"{where}{key} is missing: add it.")
 
     def table(self, key: str) -> Mapping[str, Any]:
         found = self.content.get(key, {})
         if not isinstance(found, dict):
-            raise self.wrong(f"{key} must be a table: write its settings below [{key}].")
+            raise self.wrong(f"{key} must be a table: write what belongs to it below a line [{key}].")
         return found
 
     def read_name(self) -> str:
-        try:
-            return new_name(Path("results"), self.path.stem)
-        except UsageError as error:
-            raise self.wrong(f"the study is called as the file, and {str(error).rpartition(': ')[2]}") from error
+        fault = _find_fault(self.path.stem)
+        if fault:
+            raise self.wrong(f"the study is called what its file is called, so rename the file ({fault}).")
+        return new_name(Path("results"), self.path.stem)
 
     def read_arms(self) -> dict[str, int]:
         """By activation, its number of seeds."""
@@ -464,24 +479,28 @@ class _Reader:
         for each in listed:
             name, n = self.read_arm(each, default)
             if name.lower() in map(str.lower, arms):
-                raise self.wrong(f"activations has {name} twice: leave one out.")
+                raise self.wrong(f"activations: {name} is named twice: leave one out.")
             arms[name] = n
         return arms
 
     def read_arm(self, each: Any, default: int) -> tuple[str, int]:
         if isinstance(each, dict):
-            self.check_keys("activations", each, ("name", "seeds", *OF_ARM), required=("name",))
+            self.check_keys("activations: ", each, ("name", "seeds", *OF_ARM), required=("name",))
             n = self.whole("activations: seeds", each.get("seeds", default), MOST_SEEDS)
-            settings = {name: self.value("activations", name, each[name]) for name in OF_ARM if name in each}
+            settings = {name: self.value("activations: ", name, each[name]) for name in OF_ARM if name in each}
             each = each["name"]
         else:
             n, settings = default, {}
         if not is_name(each):
-            raise self.wrong(f"activations must be names of printable characters on one line, not {_shown(each)}.")
+            raise self.wrong(f"activations must have names of printable characters on one line, not {_shown(each)}.")
         try:
-            return _arm(each, settings) if settings else each, n
+            function, mine = parse_arm(each)
         except UsageError as error:
             raise self.wrong(f"activations: {error}") from error
+        twice = [name for name in mine if name in settings]
+        if twice:
+            raise self.wrong(f"activations: {each} and {twice[0]} = ... both set {twice[0]}: leave one out.")
+        return join_arm(function, {**mine, **settings}), n
 
     def read_compare(self, arms: Sequence[str]) -> tuple[str, str] | None:
         found = self.content.get("compare")
@@ -492,10 +511,10 @@ class _Reader:
         names = [find_among(each, arms) for each in found]
         for each, name in zip(found, names, strict=True):
             if name is None:
-                raise self.wrong(f"compare: {each} is none of the activations ({', '.join(arms)}).")
+                raise self.wrong(f"compare: {_shown(each)} is not among the activations: name {_list_or(arms)}.")
         first, second = (str(name) for name in names)
         if first == second:
-            raise self.wrong(f"compare has {first} twice: name an activation and its baseline.")
+            raise self.wrong(f"compare names {first} twice: name an activation and its baseline.")
         return first, second
 
     def read_settings(self, where: str, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -504,17 +523,19 @@ class _Reader:
 
     def value(self, where: str, name: str, value: Any) -> Any:
         """A value that a field of a protocol can have."""
-        if _HINTS[name] is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if value is None or not SETTINGS[name].holds(value):
-            raise self.wrong(f"[{where}] {name} must be {SETTINGS[name].wanted}, not {_shown(value)}.")
-        return canonical(value) if name == "dataset" else value
+        if not SETTINGS[name].holds(value):
+            raise self.wrong(f"{where}{name} must be {SETTINGS[name].wanted}, not {_shown(value)}.")
+        try:
+            return float(value) if _HINTS[name] is float else canonical(value) if name == "dataset" else value
+        except UsageError as error:
+            raise self.wrong(f"{where}dataset: {error}") from error
 
     def make_protocol(self, settings: Mapping[str, Any]) -> Protocol:
         try:
             return Protocol(**settings)
         except UsageError as error:
-            raise self.wrong(f"[protocol] {error}") from error
+            in_the_file = re.sub(r"--([a-z-]+)", lambda option: option[1].replace("-", "_"), str(error))
+            raise self.wrong(f"[protocol] {in_the_file}") from error
 
     def read_vary(self, settings: Mapping[str, Any]) -> tuple[Cell, ...]:
         """The cells: every combination of a table's lists, or one for each table of an array."""
@@ -524,70 +545,82 @@ class _Reader:
         if isinstance(found, list):
             return self.make_cells(settings, [self.read_cell(each) for each in found])
         table = self.table("vary")
-        self.check_keys("vary", table, SETTINGS)
+        self.check_keys("[vary] ", table, SETTINGS)
         axes: dict[str, list[Any]] = {}
         for name, values in table.items():
-            axes[name] = [self.value("vary", name, value) for value in self.read_list("vary", name, values)]
+            axes[name] = self.read_list("[vary] ", name, values)
             if name in settings:
-                raise self.wrong(f"{name} stands in [protocol] and in [vary]: leave one out.")
+                raise self.wrong(f"{name} is both below [protocol] and below [vary]: leave one out.")
         combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
         return self.make_cells(settings, [("", each) for each in combinations])
 
     def read_list(self, where: str, name: str, values: Any) -> list[Any]:
         if not isinstance(values, list) or not values:
-            raise self.wrong(f"[{where}] {name} must be a list of values, such as {name} = [...].")
-        if any(value in values[:index] for index, value in enumerate(values)):
-            raise self.wrong(f"[{where}] {name} has a value twice: leave one out.")
-        return values
+            raise self.wrong(
+                f"{where}{name} must be a list of values, not {_shown(values)}: write {name} = [..., ...]."
+            )
+        found = [self.value(where, name, value) for value in values]
+        twice = [value for index, value in enumerate(found) if value in found[:index]]
+        if twice:
+            raise self.wrong(f"{where}{name} has {_shown(twice[0])} twice: leave one out.")
+        return found
 
     def read_cell(self, each: Any) -> tuple[str, dict[str, Any]]:
         if not isinstance(each, dict):
-            raise self.wrong("vary must be a table of lists, or an array of tables.")
+            raise self.wrong("vary must be lists of values below [vary], or settings below each of several [[vary]].")
         name = each.get("name", "")
-        if "name" in each and not (isinstance(name, str) and name):
-            raise self.wrong("[[vary]] name must be a name for the cell's folder.")
-        return name, self.read_settings("[vary]", {key: value for key, value in each.items() if key != "name"})
+        if "name" in each and not (is_name(name, LONGEST_NAME) and "/" not in name):
+            raise self.wrong(f"[[vary]] name must be a name for a folder, without /, not {_shown(name)}.")
+        self.check_keys("[[vary]] ", each, ("name", *SETTINGS))
+        return name, self.read_settings("[[vary]] ", {key: value for key, value in each.items() if key != "name"})
 
     def make_cells(
         self, settings: Mapping[str, Any], found: Sequence[tuple[str, Mapping[str, Any]]]
     ) -> tuple[Cell, ...]:
         cells: dict[str, Cell] = {}
-        for name, varied in found:
-            name = name or ",".join(f"{field}={_plain(value)}" for field, value in varied.items())
-            try:
-                new_name(Path("results"), name or "-")
-            except UsageError as error:
-                raise self.wrong(f"[vary] '{name}' cannot name a folder: {str(error).rpartition(': ')[2]}") from error
-            if not name or "/" in name or name == TUNING or name in cells:
-                raise self.wrong(f"[vary] two cells cannot be told apart, or one has no name of its own ('{name}').")
-            cells[name] = Cell(name, varied, self.make_protocol({**settings, **varied}))
-        if not cells:
+        if not found or not all(name or varied for name, varied in found):
             raise self.wrong("[vary] varies nothing: name a setting and its values, such as lr = [0.001, 0.01].")
+        for given, varied in found:
+            name = given or ",".join(f"{field}={_plain(value)}" for field, value in varied.items())
+            self.check_cell(name)
+            if name.casefold() in map(str.casefold, cells):
+                raise self.wrong(f"[vary] two studies would be called {name}: give each a name of its own in [[vary]].")
+            cells[name] = Cell(name, varied, self.make_protocol({**settings, **varied}))
         return tuple(cells.values())
 
-    def read_tune(self, protocol: Protocol) -> Tuning | None:
+    def check_cell(self, name: str) -> None:
+        """Refuse a cell's name that cannot be its folder's."""
+        fault = f"`{TUNING}` is another folder" if name.casefold() == TUNING else _find_fault(name)
+        if fault:
+            raise self.wrong(
+                f"[vary] {_shown(name)} cannot be the name of a folder ({fault}): name it otherwise below [[vary]]."
+            )
+
+    def read_tune(self, protocol: Protocol, arms: Sequence[str]) -> Tuning | None:
         if "tune" not in self.content:
             return None
         table = self.table("tune")
         tunable = [name for name in OF_ARM if name != "beta"]
         self.check_keys(
-            "tune", table, (*tunable, "seeds", "validation_images"), required=("seeds", "validation_images")
+            "[tune] ", table, (*tunable, "seeds", "validation_images"), required=("seeds", "validation_images")
         )
         grid = {
-            name: tuple(self.value("tune", name, value) for value in self.read_list("tune", name, table[name]))
-            for name in table
-            if name in tunable
+            name: tuple(self.read_list("[tune] ", name, values)) for name, values in table.items() if name in tunable
         }
         if not grid:
             raise self.wrong("[tune] tries nothing: name a setting and its values, such as lr = [0.001, 0.01].")
+        for name in arms:
+            fixed = [setting for setting in split_arm(name)[1] if setting in grid]
+            if fixed:
+                raise self.wrong(f"[tune] chooses {fixed[0]}, which {name} has already: leave it out of one of them.")
         if protocol.validation_images is not None:
-            raise self.wrong("[protocol] validation_images belongs below [tune]: results are of the test images.")
+            raise self.wrong("[protocol] validation_images belongs below [tune]: move it there.")
         if protocol.test_images is not None:
-            raise self.wrong("[protocol] test_images cannot stand beside [tune], which holds images out.")
+            raise self.wrong("[protocol] test_images cannot stand beside [tune], which holds images out: leave it out.")
         return Tuning(
             grid,
             self.whole("[tune] seeds", table["seeds"], MOST_SEEDS),
-            self.value("tune", "validation_images", table["validation_images"]),
+            self.value("[tune] ", "validation_images", table["validation_images"]),
         )
 
     def read_published(self, arms: Sequence[str]) -> Mapping[str, Any] | str | None:
@@ -598,14 +631,14 @@ class _Reader:
         if isinstance(found, str):
             raise self.wrong(f'published must be a table, or "{BUILT_IN}" for the numbers that come with the program.')
         self.check_keys(
-            "published", table, ("source", "runs", "best", "worst"), required=("source", "runs", "best", "worst")
+            "[published] ", table, ("source", "runs", "best", "worst"), required=("source", "runs", "best", "worst")
         )
         if not is_name(table["source"]):
             raise self.wrong('[published] source must be a name on one line, such as "the paper, Table 2".')
         runs = self.whole("[published] runs", table["runs"], MOST_SEEDS, least=2)
         rows = {row: self.read_row(row, table[row], arms) for row in ("best", "worst")}
         if rows["best"].keys() != rows["worst"].keys():
-            raise self.wrong("[published] best and worst must be of the same activations.")
+            raise self.wrong("[published] best and worst must name the same activations: add those that one lacks.")
         return {"source": table["source"], "runs": runs, **rows}
 
     def read_row(self, row: str, numbers: Any, arms: Sequence[str]) -> dict[str, float]:
@@ -615,9 +648,12 @@ class _Reader:
         for name, number in numbers.items():
             arm = find_among(name, arms)
             if arm is None:
-                raise self.wrong(f"[published] {row}: {name} is none of the activations ({', '.join(arms)}).")
+                known = _list_or(arms)
+                raise self.wrong(f"[published] {row}: {_shown(name)} is not among the activations: name {known}.")
             if not (_is_number(number) and 0 <= number <= 1):
                 raise self.wrong(f"[published] {row}: {name} must be an accuracy from 0 to 1, not {_shown(number)}.")
+            if arm in found:
+                raise self.wrong(f"[published] {row}: {arm} is named twice: leave one out.")
             found[arm] = float(number)
         return found
 
@@ -634,6 +670,17 @@ def _arm(name: str, settings: Mapping[str, Any]) -> str:
     """An activation's name with more settings of its own."""
     function, mine = split_arm(name)
     return join_arm(function, {**mine, **settings})
+
+
+def _find_fault(name: str) -> str | None:
+    """Why a study cannot be called so; None if it can."""
+    if len(name.encode()) > LONGEST_NAME:
+        return "it is too long"
+    try:
+        new_name(Path("results"), name)
+    except UsageError as error:
+        return str(error).rpartition(": ")[2].rstrip(".")
+    return None
 
 
 def _is_number(value: Any) -> bool:
@@ -654,13 +701,24 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str
             yield f"{prefix}{name}", value
 
 
-def _quoted(names: Sequence[str]) -> str:
-    return " or ".join(f'"{name}"' for name in names)
+def _list_or(names: Sequence[str]) -> str:
+    """Names in a sentence: ``a, b or c``."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _shown(value: Any) -> str:
-    """A value in a sentence, not longer than one should be."""
+    """A value in a sentence, as TOML has it, and not longer than one should be."""
     if value is None:
         return "nothing"
-    text = value if isinstance(value, str) else str(value)
+    if isinstance(value, list):
+        return _cut(f"[{', '.join(map(_shown, value))}]")
+    if isinstance(value, str):
+        return f'"{_cut(printable(value))}"'
+    try:
+        return _cut(str(value).lower() if isinstance(value, bool) else printable(str(value)))
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of very many digits"
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
