@@ -39,7 +39,7 @@ from fluidrelu_cli.study import (
 )
 
 if TYPE_CHECKING:
-    from fluidrelu_cli.declared import Cell, Declaration
+    from fluidrelu_cli.declaration import Cell, Declaration
     from fluidrelu_cli.report.evidence import Evidence
 
 COMPARED, SHOWN = "What is compared", "What is shown and written"
@@ -195,7 +195,8 @@ def _write_first(write: Callable[[], object]) -> int:
 def _gather(
     results: Path, names: list[str], baseline: str | None, focus: str | None, against: str | None, trust: bool
 ) -> Evidence:
-    from fluidrelu_cli.declared import ENDING, find_question, settle
+    from fluidrelu_cli.declaration import ENDING
+    from fluidrelu_cli.declared import find_question, settle
     from fluidrelu_cli.report.evidence import Evidence
 
     declaration, tuned = find_question(results, names[0]), None

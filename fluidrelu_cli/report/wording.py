@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
-from fluidrelu_cli.declared import Declaration
+from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm
 from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
 from fluidrelu_cli.run import Provenance, Run
