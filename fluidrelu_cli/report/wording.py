@@ -182,7 +182,7 @@ def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted:
     said = [f"Declared in {declaration.path.as_posix()}."]
     first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)
     if first is None or first.finished:
-        n = "The" if first is None else f"{first.finished} of the"
+        n = "The" if first is None else str(first.finished)
         said.append(f"{n} runs are older than the file's first use, so it is not their registration.")
     if first is not None and changes:
         said.append(f"The file was changed since its first use ({day(first.when)}): {'; '.join(changes)}.")
