@@ -69,6 +69,7 @@ def to_json(document: Document) -> str:
     content: dict[str, Any] = {
         "study": document.where,
         "protocol": document.protocol.to_dict(),
+        "cells": document.cells,
         "test_images": document.test_images,
         "question": document.question,
         "answer": document.answer,
