@@ -29,7 +29,6 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     compared = _compare(declaration, by_name)
     lacking = len(declaration.cells) - sum(not evidence.lacking for evidence in by_name.values())
     order = list(declaration.activations)
-    varied = {name: ", ".join(dict.fromkeys(_list_values(declaration, name))) for name in declaration.varied}
     return Document(
         question=declaration.question or wording.question(order, declaration.baseline, _about(declaration)),
         answer=wording.answer_grid(compared, summary, len(declaration.cells), lacking),
@@ -45,7 +44,7 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
         activations=define_activations(first),
         network=define_network(first),
         commands=tuple(f"fluidrelu {command} {declaration.path.as_posix()}" for command in ("run", "report")),
-        varied=varied,
+        cells={cell.name: cell.settings for cell in declaration.cells},
         standing=wording.standing(
             declaration, first.study.log, sum(each.not_counted for each in by_name.values()), first.changes
         ),
@@ -55,10 +54,6 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
 
 def _about(declaration: Declaration) -> str | None:
     return declaration.compare[0] if declaration.compare else None
-
-
-def _list_values(declaration: Declaration, field: str) -> list[str]:
-    return [str(cell.settings[field]) for cell in declaration.cells if field in cell.settings]
 
 
 def _compare(declaration: Declaration, cells: Mapping[str, Evidence]) -> pd.DataFrame:

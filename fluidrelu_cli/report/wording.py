@@ -521,14 +521,6 @@ def where(facts: Mapping[str, str], activations: Iterable[str] = ()) -> str:
     )
 
 
-def spell_formula(formula: str) -> str:
-    """A built-in activation's formula for those who do not know how networks.named abbreviates it."""
-    above, _, rest = formula.partition(" | ")
-    below, *learned = rest.split(", ")
-    gamma = ["γ = v / (2 exp(a))"] if "γ" in formula else []
-    return ", ".join([f"{above} for v ≥ 0", f"{below} for v < 0", *learned, *gamma]) if rest else formula
-
-
 def needed(modules: Iterable[str], data: str | None) -> Iterator[str]:
     """Comments of a shell that say what commands need beside this program.
 
