@@ -279,8 +279,9 @@ def verify(
     runs: Annotated[
         str,
         typer.Argument(
-            metavar="STUDY|RUN.csv",
-            help=f"A study ({ANY_STUDY}), of which the first run of each activation is made again, or a run's CSV.",
+            metavar="STUDY|FILE|RUN.csv",
+            help=f"A study ({ANY_STUDY}) or a study file, of which the first run of each activation is made again, or a"
+            " run's CSV.",
             autocompletion=complete_study,
         ),
     ],
@@ -346,12 +347,19 @@ def _list_fields(verified: Verification, csv: Path) -> dict[str, Any]:
 
 
 def _choose_runs(results: Path, typed: str, activations: Sequence[str], seed: int | None) -> list[Path]:
-    """The CSVs of the runs that are meant: the one that was typed, or the first of each activation of a study."""
+    """The CSVs of the runs that are meant: the one that was typed, or the first of each activation of every study."""
     if typed.lower().endswith(".csv"):
         if activations or seed is not None:
             raise UsageError(f"{typed} is one run already: leave --act and --seed out, or name its study instead.")
         return [Path(typed)]
-    study = find_study(results, typed)
+    from fluidrelu_cli.declared import list_studies
+
+    studies = [find_study(results, name) for name in list_studies(results, typed)]
+    return [csv for study in studies for csv in _choose_runs_of(study, activations, seed)]
+
+
+def _choose_runs_of(study: Study, activations: Sequence[str], seed: int | None) -> list[Path]:
+    """The CSVs of the first run of each activation, or of those that are named, or with this seed."""
     contents = study.read_some()
     for note in contents.notes:
         say(note)

@@ -32,8 +32,16 @@ def describe_too_few_seeds(asked: Mapping[str, int], activations: Iterable[str])
     return f"{cannot} (-n {fewest_pairs(ALPHA / comparisons)})." if cannot else None
 
 
-def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None) -> list[str]:
-    """What a plan says; ``where`` are the options that name the study, ``model`` is somebody's own network."""
+def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None, file: str | None = None) -> list[str]:
+    """What a plan says.
+
+    Args:
+        plan: of one study.
+        workers: how many train side by side.
+        where: what names the study to a command.
+        model: a network of somebody's own, which has to be named too.
+        file: the study file that declares it, if there is one.
+    """
     a, b = label(plan.activation), label(plan.baseline)
     said = [
         f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {plan.sd_difference:.5f}"
@@ -52,7 +60,9 @@ def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None
         f"That is {trials} trials{f', of which the study has {finished}' if finished else ''}. The missing ones take"
         f" {duration(plan.seconds(workers))} with {count(workers, 'worker')}, at the {plan.pair_seconds:.0f} s that a"
         f" pair took on {' and '.join(plan.processors)}.",
-        f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}"
+        f"Declare them with seeds = {plan.seeds} in {file}, and train them with: fluidrelu run {where}"
+        if file
+        else f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}"
         + (f" --model {shlex.quote(model)}" if model else ""),
     ]
 
