@@ -56,8 +56,8 @@ def run(
 ) -> None:
     """Train what study files declare: the trials that are not finished yet.
 
-    Every study gets its first seed before any gets its second. What a file tunes is tuned first. A file with stop =
-    "decided" is trained by itself, after the others, until its comparison is decided.
+    Every study gets its first seed before any gets its second. What a file tunes is tuned first. Where a file says to
+    stop once it is decided, its study is trained by itself, after the others, until it is.
     """
     declarations = _read_all(files)
     if dry_run:

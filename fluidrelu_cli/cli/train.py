@@ -124,8 +124,8 @@ def repeat(
     until: Annotated[
         Literal["decided"] | None,
         typer.Option(
-            help="Instead of n seeds, train pair by pair until the comparison of two activations is decided by a test"
-            " that may be looked at any time; with --margin and --max.",
+            help="Instead of n seeds: train pair by pair until one of two activations is better, or they are equal"
+            " within --margin; at most --max pairs.",
             show_default=False,
             rich_help_panel=WHAT,
         ),
@@ -133,7 +133,7 @@ def repeat(
     margin: Annotated[
         float | None,
         typer.Option(
-            help="With --until: the difference of mean accuracies below which it matters to nobody, such as 0.001.",
+            help="With --until: a difference of mean accuracies so small that it matters to nobody, such as 0.001.",
             show_default=False,
             rich_help_panel=WHAT,
         ),
@@ -188,7 +188,7 @@ def repeat(
 ) -> None:
     """Train n seeded trials of each activation: those that are not finished yet.
 
-    With --until decided: as many as it takes to tell two activations apart, or equal.
+    With --until decided: as many as it takes to tell which of two is better, or that they are equal.
     """
     if drop is not None:
         _refuse_others(context, "drop", "results", "study", "debug")
