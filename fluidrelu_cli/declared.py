@@ -92,6 +92,17 @@ def find_question(results: Path, typed: str) -> Declaration | None:
     return find_declaration(load_study(cells[0].parent)) if cells else None
 
 
+def list_studies(results: Path, typed: str) -> list[str]:
+    """The names of the studies that are meant: one by its name or folder, or all of a study file or of a grid's name.
+
+    Raises UsageError, StorageError as :func:`find_question`.
+    """
+    declaration = None if find_folder(results, typed) is not None else find_question(results, typed)
+    if declaration is None:
+        return [typed]
+    return [declaration.study_name(cell) for cell in declaration.cells]
+
+
 def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned | None]:
     """The declaration whose arms are spelled as its studies have them, with the settings that were chosen for them.
 
