@@ -6,7 +6,7 @@ import contextlib
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -26,7 +26,7 @@ from fluidrelu_cli.cli.options import (
     with_study_argument,
 )
 from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say, show, show_json, show_text
-from fluidrelu_cli.errors import StorageError, UsageError
+from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import is_own
 from fluidrelu_cli.study import (
@@ -313,22 +313,35 @@ def plan(
     if declaration is not None and declaration.compare is not None:
         act, baseline = act or declaration.compare[0], baseline or declaration.compare[1]
     opened = [find_study(results, name) for name in list_studies(results, study)]
-    plans = [_plan(each, act, baseline or DEFAULT_BASELINE, effect, power, alpha) for each in opened]
+    file = None if declaration is None else declaration.path.as_posix()
     listed = []
-    for each, made in zip(opened, plans, strict=True):
+    for each, made in _plan_all(opened, act, baseline or DEFAULT_BASELINE, effect, power, alpha):
         team = workers or default_workers(made.device)
         listed.append({"study": str(each.folder), **_list_fields(made), "workers": team, "seconds": made.seconds(team)})
-        if as_json:
-            continue
-        if len(plans) > 1:
-            show(f"{each.folder}:")
-        file = None if declaration is None else declaration.path.as_posix()
         where = shlex.join([*(["--study", each.name] if file is None else [file]), "--results", str(results)])
         model = each.protocol.model if is_own(each.protocol.model) else None
-        for sentence in describe_plan(made, team, where, model, file):
+        heading = [f"{each.folder}:"] if len(opened) > 1 else []
+        for sentence in () if as_json else (*heading, *describe_plan(made, team, where, model, file)):
             show(sentence)
     if as_json:
-        show_json(listed if len(listed) > 1 else listed[0])
+        show_json(listed if len(opened) > 1 else listed[0])
+
+
+def _plan_all(
+    opened: Sequence[Study], act: str | None, baseline: str, effect: float, power: float, alpha: float
+) -> list[tuple[Study, Plan]]:
+    """A plan by the runs of each study; where some of several do not allow one, that is said."""
+    if len(opened) == 1:
+        return [(opened[0], _plan(opened[0], act, baseline, effect, power, alpha))]
+    plans = []
+    for study in opened:
+        try:
+            plans.append((study, _plan(study, act, baseline, effect, power, alpha)))
+        except FluidReluError as error:  # noqa: PERF203 - the others may do
+            say(f"{study.folder}: {error}")
+    if not plans:
+        raise FluidReluError("No study of the file has enough runs for a plan: train some more pairs first.")
+    return plans
 
 
 def _plan(study: Study, act: str | None, baseline: str, effect: float, power: float, alpha: float) -> Plan:

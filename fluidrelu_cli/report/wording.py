@@ -224,19 +224,23 @@ def answer_grid(compared: pd.DataFrame, summary: pd.DataFrame, cells: int, lacki
     if waiting or cannot:
         return f"{waiting or f'{cannot}. '}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
     better, worse = ((primary["verdict"] == verdict).sum() for verdict in ("better", "worse"))
-    others = compared[compared["activation"] != about].groupby("activation", sort=False)["verdict"]
-    said = [f"{label(name)} is {_count_cells(verdicts)}" for name, verdicts in others]
+    others = compared[compared["activation"] != about].groupby("activation", sort=False)
+    said = [f"{label(name)} is {_list_cells(rows)}" for name, rows in others]
     return (
-        f"Of {cells} cells {a} is"
-        f" {_count_cells(primary['verdict'])}, and not told apart from {b} in {cells - better - worse or 'none'}. The"
-        f" differences of the mean go {span}; p-values are adjusted for the {cells} cells."
-        f"{f' Of the others, {_join(said)}.' if said else ''}"
+        f"Of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in"
+        f" {cells - better - worse or 'none'}. The differences of the mean go {span}; p-values are adjusted for the"
+        f" {cells} cells.{f' Of the others, {_join(said)}.' if said else ''}"
     )
 
 
-def _count_cells(verdicts: pd.Series[str]) -> str:
-    """In how many cells an activation is better, and in how many worse."""
-    return ", ".join(f"{verdict} in {(verdicts == verdict).sum() or 'none'}" for verdict in ("better", "worse"))
+def _list_cells(rows: pd.DataFrame) -> str:
+    """In how many cells an activation is better, and in how many worse; which, where they are few."""
+    said = []
+    for verdict in ("better", "worse"):
+        found = rows.loc[rows["verdict"] == verdict, "cell"].tolist()
+        which = f" ({', '.join(found)})" if 0 < len(found) < 4 else ""
+        said.append(f"{verdict} in {len(found) or 'none'}{which}")
+    return ", ".join(said)
 
 
 NAMES_OF_SETTINGS = {"lr": "learning rate", "beta": "β"}
