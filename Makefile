@@ -1,7 +1,6 @@
 # Every target works alone on a machine with Python (3.10 or newer) and make; all share one .venv.
 PYTHON ?= python3
 STUDY ?= paper
-N ?= 3
 # more than the two cores of a small machine: tests wait for processes that they start
 TEST_PROCESSES ?= 3
 # 1: torch without its CUDA libraries, which is all that Linux without an NVIDIA driver needs; on a Mac there is no other
@@ -12,13 +11,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# batch size:epochs, the epochs well past those at which ReLU does as the paper's did
-CALIBRATED := 10:3 20:5 50:8 100:14
-ACTS := relu fluid prelu elu leaky-relu sigmoid tanh fluid-exp fluid-coth
-# docs/plans.md: the rate was chosen among these on ReLU alone, on held-out training images
-CIFAR10 := --dataset cifar10 --model cnn3 --epochs 15 --batch-size 64
-CIFAR10_RATES := 0.001 0.003 0.01 0.03
-CIFAR10_RATE := 0.01
 
 # what cog writes parts of
 GENERATED := README.md docs/cli.md docs/findings.md docs/paper.md
@@ -48,8 +40,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 reproduce: $(READY)  ## Train the paper's six trials and print its Table 2 beside yours
-	$(BIN)/fluidrelu repeat -n 3 --act relu --act fluid
-	$(BIN)/fluidrelu report --against results/paper
+	$(BIN)/fluidrelu run studies/paper.toml --results results/reproduced
+	$(BIN)/fluidrelu report studies/paper.toml --results results/reproduced --against results/paper
 
 test: lint  ## Run linters, type check and all tests
 	$(BIN)/python -m coverage erase
@@ -81,39 +73,20 @@ site: $(READY)  ## Build a static site of all studies and documents in site/
 	rm -rf site
 	$(BIN)/python docs/website.py site
 
-results: $(READY)  ## For maintainers: make the committed study again (STUDY=paper N=3)
+results: $(READY)  ## For maintainers: make a committed study again (STUDY=paper)
 	rm -rf results/$(STUDY)/runs
-	$(BIN)/fluidrelu repeat -n $(N) --study $(STUDY)
-	$(BIN)/fluidrelu report --study $(STUDY)
+	$(BIN)/fluidrelu run studies/$(STUDY).toml
+	$(BIN)/fluidrelu report studies/$(STUDY).toml
 
 calibration: $(READY)  ## For maintainers: go on with the calibration of batch size and epochs (half an hour)
-	for pair in $(CALIBRATED); do \
-		$(BIN)/fluidrelu repeat -n 10 --act relu --study calibration/batch-$${pair%:*} \
-			--batch-size $${pair%:*} --epochs $${pair#*:} || exit; \
-	done
-	$(BIN)/fluidrelu calibrate $(foreach pair,$(CALIBRATED),calibration/batch-$(word 1,$(subst :, ,$(pair))))
+	$(BIN)/fluidrelu run studies/calibration.toml
+	$(BIN)/fluidrelu calibrate studies/calibration.toml
 
 studies: $(READY)  ## For maintainers: go on with the studies of docs/findings.md (four hours on two cores)
-	$(BIN)/fluidrelu repeat -n 60 --study mnist-activations --act relu --act fluid
-	$(BIN)/fluidrelu repeat -n 20 --study mnist-activations $(addprefix --act ,$(ACTS))
-	for beta in 0 1 100 10000; do \
-		$(BIN)/fluidrelu repeat -n 10 --study beta/$$beta --act fluid --beta $$beta || exit; \
-	done
-	for lr in 0.0005 0.001 0.002 0.005 0.01; do \
-		$(BIN)/fluidrelu repeat -n 6 --study learning-rate/$$lr --lr $$lr || exit; \
-	done
-	$(BIN)/fluidrelu repeat -n 6 --study longer --epochs 30
-	$(BIN)/fluidrelu repeat -n 20 --study fashion-mnist --dataset fashion-mnist $(addprefix --act ,relu fluid prelu elu)
-	for lr in $(CIFAR10_RATES); do \
-		$(BIN)/fluidrelu repeat -n 2 --act relu $(CIFAR10) --lr $$lr --validation-images 5000 \
-			--study cifar10-learning-rate/$$lr || exit; \
-	done
-	$(BIN)/fluidrelu repeat -n 10 $(CIFAR10) --lr $(CIFAR10_RATE) --study cifar10-cnn3
+	$(BIN)/fluidrelu run studies
 
-gpu-studies: $(READY)  ## For maintainers: the studies of docs/plans.md that need a GPU
-	$(BIN)/fluidrelu repeat -n 10 --study cifar10-resnet20 --device cuda --dataset cifar10 --model resnet20 \
-		--epochs 100 --batch-size 128 --lr 0.1 --schedule step --weight-decay 0.0001 --augment flip-crop
-	$(BIN)/fluidrelu repeat -n 1000 --study mnist-1000 --device cuda
+gpu-studies: $(READY)  ## For maintainers: the studies that need a GPU
+	$(BIN)/fluidrelu run studies/gpu --device cuda
 
 benchmarks: $(READY)  ## Measure step, peer script and study, and play faults (half an hour, on a quiet machine)
 	$(BIN)/python benchmarks/step.py

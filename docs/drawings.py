@@ -8,11 +8,10 @@ import tempfile
 from pathlib import Path
 
 import findings
-from findings import CIFAR10, DOCS, FASHION, MAIN, RATES, SWISH
-from matplotlib.figure import Figure
+from findings import CIFAR10, DOCS, FASHION, MAIN, SWISH
 
 from fluidrelu_cli.files import write_whole
-from fluidrelu_cli.report import plots, tables
+from fluidrelu_cli.report import plots
 from fluidrelu_cli.report.compose import illustrate
 from fluidrelu_cli.report.page import render_page
 
@@ -21,6 +20,7 @@ FIGURES = {
         name: (MAIN, name)
         for name in ("forest", "differences", "accuracies", "best-of-three", "functions-fluid", "learned-fluid")
     },
+    "learning-rate": ("learning-rate", "accuracies"),
     "learning-curves-longer": ("longer", "learning-curves"),
     **{
         f"{name}-{study}": (study, name)
@@ -29,41 +29,12 @@ FIGURES = {
 }
 """By the file's name, which study's report has the figure, and under what name."""
 
-NAMES = (*FIGURES, "learning-rate")
-"""Of all files."""
-
-
-def draw_rates() -> Figure:
-    """Accuracy by learning rate, each seed and the mean with its interval."""
-    figure = plots.make_figure(0.8, 2.8)
-    ax = figure.subplots()
-    rates = findings.rates()
-    for shift, activation in ((0.97, "relu"), (1.03, "fluid")):  # side by side
-        colour = plots.COLOURS[activation]
-        places = [float(rate) * shift for rate in RATES]
-        for place, rate in zip(places, RATES, strict=True):
-            seeds = findings.finals(f"learning-rate/{rate}", activation, activation)["test_accuracy"]
-            ax.plot([place] * len(seeds), seeds, "o", color=colour, markersize=3, alpha=0.5, mew=0)
-        means = [rate[activation]["mean"] for rate in rates]
-        halves = [(rate[activation]["ci_high"] - rate[activation]["ci_low"]) / 2 for rate in rates]
-        ax.errorbar(places, means, halves, fmt="D", color=colour, markersize=4, capsize=4)
-        ax.plot(places, means, color=colour, label=tables.label(activation))
-    ax.set_xscale("log")
-    ax.set_xticks([float(rate) for rate in RATES], RATES)
-    ax.minorticks_off()
-    ax.set(xlabel="learning rate ε", ylabel="test accuracy", title="Each seed, mean and 95 % interval")
-    ax.legend()
-    return figure
-
 
 def draw(name: str) -> bytes:
     """The figure of this name, as SVG."""
     with plots.style():
-        if name == "learning-rate":
-            figure = draw_rates()
-        else:
-            study, picture = FIGURES[name]
-            figure = {each.name: each for each in findings.report(study).pictures}[picture].draw()
+        study, picture = FIGURES[name]
+        figure = {each.name: each for each in findings.report(study).pictures}[picture].draw()
         return plots.render(figure, ("svg",))["svg"]
 
 
@@ -81,6 +52,6 @@ def photograph_page() -> None:
 
 
 if __name__ == "__main__":
-    for name in NAMES:
+    for name in FIGURES:
         write_whole(DOCS / "figures" / f"{name}.svg", draw(name))
     photograph_page()

@@ -25,11 +25,15 @@ from rich.console import Console
 from fluidrelu_cli.analysis import inference
 from fluidrelu_cli.analysis.calibration import calibration
 from fluidrelu_cli.analysis.published import PAPER, accuracies_of, both_rows_above
+from fluidrelu_cli.declaration import Declaration
+from fluidrelu_cli.protocol import Protocol, spell_number
 from fluidrelu_cli.report import tables, wording
 from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.document import Document, Section
 from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.report.grid import build_grid_document
 from fluidrelu_cli.study import load_study
+from fluidrelu_cli.study_file import read_declaration
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -38,10 +42,6 @@ RESULTS = ROOT / "results"
 MAIN, FASHION, CIFAR10 = "mnist-activations", "fashion-mnist", "cifar10-cnn3"
 SWISH = "swish"
 """The README's example of somebody's own activation."""
-BETAS = ("0", "1", "100", "10000")
-RATES = ("0.0005", "0.001", "0.002", "0.005", "0.01")
-CIFAR10_RATES = ("0.001", "0.003", "0.01", "0.03")
-CALIBRATED = ("batch-10", "batch-20", "batch-50", "batch-100")
 
 
 def find_studies() -> tuple[str, ...]:
@@ -54,23 +54,46 @@ def find_studies() -> tuple[str, ...]:
 
 STUDIES = find_studies()
 
-COMPARED = ("paper", MAIN, *(f"learning-rate/{rate}" for rate in RATES), "longer", FASHION, CIFAR10, SWISH)
-"""The committed studies of more than one activation."""
+QUESTIONS = tuple(dict.fromkeys(name.partition("/")[0] for name in STUDIES))
+"""What they answer: all cells of a grid answer one question."""
 
 BESIDE = (FASHION, CIFAR10)
 """What stands beside the main study: other data, and a larger network."""
 
 
 @functools.cache
+def declared(question: str) -> Declaration | None:
+    """The file of a question; None if it has none."""
+    path = ROOT / "studies" / f"{question}.toml"
+    return replace(read_declaration(path), path=path.relative_to(ROOT)) if path.exists() else None
+
+
+def cells(question: str) -> dict[str, str]:
+    """The study of each cell of a grid in which one setting is varied, by its value as its file has it."""
+    declaration = declared(question)
+    assert declaration is not None
+    return {
+        spell_number(float(value)): declaration.study_name(cell)
+        for cell in declaration.cells
+        for value in cell.settings.values()
+    }
+
+
+@functools.cache
 def evidence(study: str) -> Evidence:
     """What the runs of a committed study show."""
     beside = [evidence(name) for name in BESIDE] if study == MAIN else []
-    return Evidence(replace(load_study(RESULTS / study), name=study), beside=beside)
+    declaration = declared(study.partition("/")[0])
+    return Evidence(replace(load_study(RESULTS / study), name=study), beside=beside, declaration=declaration)
 
 
 @functools.cache
 def report(study: str) -> Document:
-    """The report of a committed study."""
+    """The report of a committed study, or over all cells of a grid."""
+    declaration = declared(study)
+    if declaration is not None and declaration.is_grid:
+        found = {cell: evidence(declaration.study_name(cell)) for cell in declaration.cells}
+        return build_grid_document(declaration, found)
     return build_document(evidence(study))
 
 
@@ -78,6 +101,11 @@ def section(study: str, name: str) -> Section:
     """A section of a study's report."""
     [found] = [section for section in report(study).sections if section.name == name]
     return found
+
+
+def count_runs(*questions: str) -> int:
+    """How many runs answer them."""
+    return sum(len(evidence(name).runs) for name in STUDIES if name.partition("/")[0] in questions)
 
 
 def table(study: str, name: str) -> str:
@@ -127,39 +155,41 @@ def compare(finals: pd.DataFrame, activation: str, baseline: str, study: str = M
 
 def betas() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Summary and comparisons of each value of beta, and of ReLU, with the paper's, on the seeds that all have."""
-    parts = [finals(f"beta/{beta}", "fluid", f"β = {beta}") for beta in BETAS]
+    parts = [finals(study, "fluid", f"β = {beta}") for beta, study in cells("beta").items()]
     relu = finals(MAIN, "relu", "ReLU")
     parts.append(relu[relu["seed"].isin(parts[0]["seed"])])
     joined = pd.concat(parts)
     images = evidence(MAIN).test_images
-    return inference.summary(joined, {}, images), inference.comparisons(joined, f"β = {BETAS[-1]}", images)
+    return inference.summary(joined, {}, images), inference.comparisons(joined, f"β = {Protocol.beta:g}", images)
 
 
 def rates() -> list[dict[str, Any]]:
     """One row per learning rate: both summaries, and the comparison with its p-value adjusted for all rates."""
-    compared = [row(f"learning-rate/{rate}", "fluid") for rate in RATES]
+    studies = cells("learning-rate")
+    compared = [row(study, "fluid") for study in studies.values()]
     adjusted = inference.holm([comparison["p"] for comparison in compared])
     return [
         {
             "rate": rate,
-            "relu": row(f"learning-rate/{rate}", "relu", "summary"),
-            "fluid": row(f"learning-rate/{rate}", "fluid", "summary"),
+            "relu": row(study, "relu", "summary"),
+            "fluid": row(study, "fluid", "summary"),
             "compared": comparison | {"p_holm": p_holm},
         }
-        for rate, comparison, p_holm in zip(RATES, compared, adjusted, strict=True)
+        for (rate, study), comparison, p_holm in zip(studies.items(), compared, adjusted, strict=True)
     ]
 
 
 def chosen_rate() -> tuple[str, list[dict[str, Any]]]:
-    """CIFAR-10's learning rate by the rule of docs/plans.md, and ReLU's validation accuracy at each (its summary)."""
-    tried = [{"rate": rate, **row(f"cifar10-learning-rate/{rate}", "relu", "summary")} for rate in CIFAR10_RATES]
+    """CIFAR-10's learning rate by the rule of its file, and ReLU's validation accuracy at each (its summary)."""
+    studies = cells("cifar10-learning-rate")
+    tried = [{"rate": rate, **row(study, "relu", "summary")} for rate, study in studies.items()]
     return max(tried, key=lambda summary: (summary["mean"], -float(summary["rate"])))["rate"], tried
 
 
 def tuned() -> dict[str, Any]:
     """Each activation at the rate at which its own mean is highest, compared by seed."""
     best = {name: max(rates(), key=lambda tried: tried[name]["mean"])["rate"] for name in ("relu", "fluid")}
-    joined = pd.concat([finals(f"learning-rate/{rate}", name, name) for name, rate in best.items()])
+    joined = pd.concat([finals(cells("learning-rate")[rate], name, name) for name, rate in best.items()])
     return {"rates": best, "compared": compare(joined, "fluid", "relu")}
 
 
@@ -270,7 +300,23 @@ def plus_minus(comparison: dict[str, Any]) -> str:
 
 
 VOCABULARY = (
-    *(report, evidence, table, printed, remarks, row, compare, betas, rates, chosen_rate, tuned, learned, furthest),
+    *(
+        report,
+        evidence,
+        cells,
+        count_runs,
+        table,
+        printed,
+        remarks,
+        row,
+        compare,
+        betas,
+        rates,
+        chosen_rate,
+        tuned,
+        learned,
+        furthest,
+    ),
     *(at_minus_one, published, lead, leads_like_the_paper, spreads_like_the_paper, mean_at, on_the_same_seeds),
     *(over_last_epochs, least_adjusted_p, interval, points, mean, plus_minus),
 )
@@ -289,7 +335,7 @@ def render(template: str) -> str:
 
 def calibrate() -> pd.DataFrame:
     """calibration.calibration of the committed studies."""
-    studies = [evidence(f"calibration/{name}") for name in CALIBRATED]
+    studies = [evidence(name) for name in STUDIES if name.startswith("calibration/")]
     return calibration({study.protocol.batch_size: study.run_table for study in studies}, PAPER)
 
 

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 
 import findings
-from findings import DOCS, RESULTS, ROOT, STUDIES
+from findings import DOCS, QUESTIONS, RESULTS, ROOT
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -75,7 +75,7 @@ def place(source: str) -> str | None:
     if source in DOCUMENTS:
         path = PurePosixPath(source)
         return str(path.with_name("index.html") if path.name == "README.md" else path.with_suffix(".html"))
-    if source.removeprefix("results/") in STUDIES:
+    if source.removeprefix("results/") in QUESTIONS:
         return f"{source}/index.html"
     return source if source.endswith((".svg", ".png")) else None
 
@@ -147,26 +147,35 @@ def render_document(source: str, studies: Iterable[Study] = ()) -> str:
 
 
 def describe_study(name: str) -> Study:
-    """A study's entry in the index."""
-    evidence, report = findings.evidence(name), findings.report(name)
+    """A study's entry in the index; a grid's has as many runs as its first cell."""
+    report = findings.report(name)
+    evidence = findings.evidence(find_cells(name)[0])
     counts = evidence.comparisons if len(evidence.comparisons) else evidence.summary
     return Study(
         name, report.question, report.answer, int(counts["n"].iloc[0]), date_runs(name), f"results/{name}/index.html"
     )
 
 
+def find_cells(question: str) -> list[str]:
+    """The studies that answer a question: itself, or the cells of a grid."""
+    return [name for name in findings.STUDIES if name.partition("/")[0] == question]
+
+
 def date_runs(name: str) -> str:
     """When a study's latest run was committed; where git does not know it, when it was written."""
-    runs = RESULTS / name / "runs"
-    command = ["git", "log", "-1", "--format=%cs", "--", str(runs)]
+    folders = [RESULTS / study / "runs" for study in find_cells(name)]
+    command = ["git", "log", "-1", "--format=%cs", "--", *map(str, folders)]
     committed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    return committed or date.fromtimestamp(max(path.stat().st_mtime for path in runs.iterdir())).isoformat()
+    times = (path.stat().st_mtime for folder in folders for path in folder.iterdir())
+    return committed or date.fromtimestamp(max(times)).isoformat()
 
 
 def build(folder: Path) -> None:
     """Write the site into an empty folder."""
-    studies = [describe_study(name) for name in STUDIES]
-    studies.sort(key=lambda study: not len(findings.evidence(study.name).comparisons))  # those with an answer first
+    studies = [describe_study(name) for name in QUESTIONS]
+    studies.sort(
+        key=lambda study: "comparisons" not in findings.report(study.name).tables
+    )  # those with an answer first
     for study in studies:
         document = illustrate(findings.report(study.name), ("svg",))
         write(folder / study.page, render_page(document, home=relative("index.html", study.page)))

@@ -1,4 +1,4 @@
-"""The committed runs against those of the earlier, slower formulation of the same training."""
+"""The committed runs, against what their files declare and against an earlier, slower formulation of their training."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.study import load_study
+from fluidrelu_cli.study_file import find_files, read_declaration
 
-RESULTS = Path(__file__).parent.parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS, STUDIES = ROOT / "results", ROOT / "studies"
 
 EARLIER = {"relu": [0.9753, 0.9772, 0.9775], "fluid": [0.9758, 0.9755, 0.9755]}
 """Test accuracies of results/paper at commit 6226e2a: seeds 0, 1 and 2, on another processor."""
@@ -30,3 +33,22 @@ def test_the_fast_training_ends_where_the_slow_one_did(activation: str) -> None:
     fast, slow = after_two_epochs("paper", activation), EARLIER[activation]
     assert statistics.mean(fast) == pytest.approx(statistics.mean(slow), abs=3 * spread / 3**0.5)
     assert fast == pytest.approx(slow, abs=spread / 2)
+
+
+@pytest.mark.parametrize("file", find_files([STUDIES]), ids=lambda file: file.stem)
+def test_a_study_has_the_runs_that_its_file_declares(file: Path) -> None:
+    declaration = read_declaration(file)
+    [kept] = (RESULTS / declaration.name / "declared").iterdir()
+    assert kept.stem == declaration.sha256
+    assert kept.read_bytes() == file.read_bytes()
+    for cell in declaration.cells:
+        study = load_study(RESULTS / declaration.study_name(cell))
+        asked, looked = study.log
+        assert (asked.what, asked.seeds, looked.what) == ("asked", declaration.seeds, "looked")
+        assert {each.sha256 for each in study.log} == {declaration.sha256}
+        declared = {Trial(cell.protocol, name, seed) for name, n in declaration.seeds.items() for seed in range(n)}
+        assert {run.trial for run in study.read().runs} == declared
+
+
+def test_the_studies_for_a_gpu_can_be_trained() -> None:
+    assert [read_declaration(file).name for file in find_files([STUDIES / "gpu"])] == ["cifar10-resnet20", "mnist-1000"]

@@ -42,7 +42,7 @@ app.command(epilog="Example: fluidrelu new studies/mine.toml")(run.new)
 app.command(epilog="Example: fluidrelu report mine --against paper")(report.report)
 app.command(epilog="Example: fluidrelu plan paper --effect 0.0005")(report.plan)
 app.command(epilog="Example: fluidrelu verify paper --act relu")(train.verify)
-app.command(epilog="Example: fluidrelu calibrate calibration/batch-10 calibration/batch-100")(report.calibrate)
+app.command(epilog="Example: fluidrelu calibrate studies/calibration.toml")(report.calibrate)
 app.command(epilog="Example: fluidrelu restore paper")(report.restore)
 
 

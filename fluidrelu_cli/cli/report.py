@@ -39,7 +39,7 @@ from fluidrelu_cli.study import (
 )
 
 if TYPE_CHECKING:
-    from fluidrelu_cli.declared import Cell, Declaration
+    from fluidrelu_cli.declaration import Cell, Declaration
     from fluidrelu_cli.report.evidence import Evidence
 
 COMPARED, SHOWN = "What is compared", "What is shown and written"
@@ -195,7 +195,8 @@ def _write_first(write: Callable[[], object]) -> int:
 def _gather(
     results: Path, names: list[str], baseline: str | None, focus: str | None, against: str | None, trust: bool
 ) -> Evidence:
-    from fluidrelu_cli.declared import ENDING, find_question, settle
+    from fluidrelu_cli.declaration import ENDING
+    from fluidrelu_cli.declared import find_question, settle
     from fluidrelu_cli.report.evidence import Evidence
 
     declaration, tuned = find_question(results, names[0]), None
@@ -304,8 +305,8 @@ def calibrate(
     studies: Annotated[
         list[str],
         typer.Argument(
-            metavar="STUDY...",
-            help=f"Studies with ReLU runs, one per batch size; each {ANY_STUDY}.",
+            metavar="STUDY|FILE...",
+            help=f"Studies with ReLU runs, one per batch size; each {ANY_STUDY}, or a file that declares several.",
             autocompletion=complete_study,
         ),
     ],
@@ -324,11 +325,12 @@ def calibrate(
     from fluidrelu_cli.analysis.calibration import calibration, check_calibration
     from fluidrelu_cli.analysis.published import PAPER
     from fluidrelu_cli.audit import describe_doubts
+    from fluidrelu_cli.declared import list_studies
     from fluidrelu_cli.files import csv_text
     from fluidrelu_cli.report import tables
     from fluidrelu_cli.run import tabulate_runs
 
-    opened = [find_study(results, name) for name in studies]
+    opened = [find_study(results, name) for typed in studies for name in list_studies(results, typed)]
     check_calibration({str(study.folder): study.protocol for study in opened})
     contents = [study.read_some() for study in opened]
     for study, found in zip(opened, contents, strict=True):

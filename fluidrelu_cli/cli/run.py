@@ -25,21 +25,13 @@ from fluidrelu_cli.cli.options import (
 )
 from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command, show_events
 from fluidrelu_cli.cli.terminal import say, show
-from fluidrelu_cli.declared import (
-    ENDING,
-    FIRST_TUNING_SEED,
-    STARTING_FILE,
-    Declaration,
-    find_files,
-    keep_declaration,
-    open_declared,
-    read_declaration,
-    settle,
-)
+from fluidrelu_cli.declaration import ENDING, FIRST_TUNING_SEED, Declaration
+from fluidrelu_cli.declared import keep_declaration, open_declared, settle
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.study import ASKED, Entry
+from fluidrelu_cli.study_file import STARTING_FILE, find_files, read_declaration
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Request

@@ -13,7 +13,8 @@ from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.analysis.tuning import Tuned
 from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.data.catalogue import CATALOGUE
-from fluidrelu_cli.declared import Declaration, recall_declaration
+from fluidrelu_cli.declaration import Declaration
+from fluidrelu_cli.declared import recall_declaration
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.networks.named import find_among
 from fluidrelu_cli.protocol import Protocol, file_stem, is_own

@@ -8,7 +8,7 @@ from datetime import date
 import pandas as pd
 
 from fluidrelu_cli.analysis.grid import INTERIM, compare_cells, join_cells
-from fluidrelu_cli.declared import Cell, Declaration
+from fluidrelu_cli.declaration import Cell, Declaration
 from fluidrelu_cli.report import plots, tables, wording
 from fluidrelu_cli.report.document import Document, Picture, Section
 from fluidrelu_cli.report.evidence import Evidence

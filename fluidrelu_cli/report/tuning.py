@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from fluidrelu_cli.declared import Tuning
+from fluidrelu_cli.declaration import Tuning
 from fluidrelu_cli.protocol import split_arm
 from fluidrelu_cli.report import plots, tables, wording
 from fluidrelu_cli.report.document import Picture, Section

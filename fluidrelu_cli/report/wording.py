@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
-from fluidrelu_cli.declared import Declaration
+from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm
 from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
 from fluidrelu_cli.run import Provenance, Run
@@ -182,7 +182,7 @@ def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted:
     said = [f"Declared in {declaration.path.as_posix()}."]
     first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)
     if first is None or first.finished:
-        n = "The" if first is None else f"{first.finished} of the"
+        n = "The" if first is None else str(first.finished)
         said.append(f"{n} runs are older than the file's first use, so it is not their registration.")
     if first is not None and changes:
         said.append(f"The file was changed since its first use ({day(first.when)}): {'; '.join(changes)}.")

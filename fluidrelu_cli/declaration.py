@@ -1,0 +1,197 @@
+"""What a study file says: which activations, how many seeds, by which protocol, and what is varied or tuned."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fluidrelu_cli.errors import printable
+from fluidrelu_cli.networks.named import find_among
+from fluidrelu_cli.protocol import Protocol, join_arm, split_arm
+from fluidrelu_cli.study import MOST_SEEDS
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.analysis.published import Published
+
+ENDING = ".toml"
+
+BUILT_IN = "paper"
+"""What `published` may be instead of a table: the numbers that come with the program."""
+
+TUNING = "tuning"
+"""The folder, below a study's, of what was trained to choose settings by."""
+
+FIRST_TUNING_SEED = MOST_SEEDS
+"""Settings are chosen on seeds from here on, which no result has: those stay below it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One of the studies of a file: a protocol, and what distinguishes it from the file's others."""
+
+    name: str
+    """``lr=0.001``; empty where nothing is varied."""
+    settings: Mapping[str, Any] = field(hash=False)
+    """The values of the fields that are varied."""
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How each activation's settings are chosen: the same grid, seeds and held-out images for all."""
+
+    grid: Mapping[str, tuple[float, ...]]
+    """By field of an arm, the values to try; every combination is."""
+    seeds: int
+    validation_images: int
+
+    @property
+    def settings(self) -> tuple[Mapping[str, float], ...]:
+        """Every combination, in the order of the file."""
+        return tuple(dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values()))
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A study file, read and checked."""
+
+    path: Path
+    """Where it lies, or lay."""
+    text: str
+    name: str
+    """What its study is called below the folder of all studies: the file's name without its ending."""
+    question: str | None
+    activations: tuple[str, ...]
+    """As they are written in the file, until :meth:`spelled` replaces that."""
+    seeds: Mapping[str, int]
+    """By activation, how many: 0, 1, ...; where it stops once decided, at most."""
+    compare: tuple[str, str] | None
+    """The primary comparison: an activation, and its baseline. None where there is just one activation."""
+    margin: float | None
+    """A difference of mean accuracies below which it matters to nobody."""
+    stops_when_decided: bool
+    """Whether training ends once the primary comparison is decided, by a test that may be looked at any time."""
+    protocol: Protocol
+    """Without what is varied."""
+    cells: tuple[Cell, ...]
+    """At least one."""
+    tuning: Tuning | None
+    published: Mapping[str, Any] | str | None
+    """What somebody published: the file's table, or BUILT_IN."""
+    content: Mapping[str, Any] = field(default_factory=dict)
+    """All that it says, as TOML."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def baseline(self) -> str:
+        """What the others are compared with; the only activation where there is just one."""
+        return self.compare[1] if self.compare else self.activations[0]
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The fields in which its cells differ, in the order of the file."""
+        return tuple(dict.fromkeys(name for cell in self.cells for name in cell.settings))
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether its cells are studies below its folder, rather than its folder one study."""
+        return bool(self.cells[0].name)
+
+    def study_name(self, cell: Cell) -> str:
+        """What a cell's study is called below the folder of all studies."""
+        return f"{self.name}/{cell.name}" if cell.name else self.name
+
+    @property
+    def tuning_name(self) -> str:
+        """What the study of its tuning is called."""
+        return f"{self.name}/{TUNING}"
+
+    @property
+    def tuning_protocol(self) -> Protocol:
+        """The protocol by which settings are chosen: the file's, tested on held-out training images."""
+        if self.tuning is None:
+            raise ValueError(f"{self.path} tunes nothing")
+        return replace(self.protocol, validation_images=self.tuning.validation_images)
+
+    def tuning_arms(self) -> dict[str, list[tuple[str, Mapping[str, float]]]]:
+        """By activation, each setting that is tried: the arm's name, and what it sets."""
+        grid = self.tuning.settings if self.tuning else ()
+        return {name: [(_arm(name, settings), settings) for settings in grid] for name in self.activations}
+
+    def settled(self, chosen: Mapping[str, str]) -> Declaration:
+        """The declaration in which each activation is the arm that was chosen for it."""
+        return self._renamed(chosen)
+
+    def spelled(self, names: Iterable[str]) -> Declaration:
+        """The declaration in which activations are spelled as among these names, where they are there at all."""
+        known = list(names)
+        return self._renamed({name: find_among(name, known) or name for name in self.activations})
+
+    def _renamed(self, names: Mapping[str, str]) -> Declaration:
+        compare = (names[self.compare[0]], names[self.compare[1]]) if self.compare else None
+        seeds = {names[name]: n for name, n in self.seeds.items()}
+        published = self.published
+        if isinstance(published, Mapping):
+            rows = {row: {names[name]: number for name, number in published[row].items()} for row in ("best", "worst")}
+            published = {**published, **rows}
+        activations = tuple(names[name] for name in self.activations)
+        return replace(self, activations=activations, seeds=seeds, compare=compare, published=published)
+
+    def find_published(self) -> Published | None:
+        """The published table that its runs are set beside, with its protocol; None if it names none."""
+        from fluidrelu_cli.analysis.published import PAPER, Published
+
+        if self.published is None or self.published == BUILT_IN:
+            return PAPER if self.published else None
+        table = dict(self.published) if isinstance(self.published, Mapping) else {}
+        return Published(table["source"], self.protocol, table["runs"], dict(table["best"]), dict(table["worst"]))
+
+    def changes_since(self, earlier: Declaration) -> list[str]:
+        """What an earlier text of the file said otherwise: ``seeds 20 → 60``."""
+        before, now = (dict(_flatten(each.content)) for each in (earlier, self))
+        names = [*before, *(name for name in now if name not in before)]
+        return [
+            f"{name} {shown(before.get(name))} → {shown(now.get(name))}"
+            for name in names
+            if before.get(name) != now.get(name)
+        ]
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence, as TOML has it, and not longer than one should be."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, list):
+        return _cut(f"[{', '.join(map(shown, value))}]")
+    if isinstance(value, str):
+        return f'"{_cut(printable(value))}"'
+    try:
+        return _cut(str(value).lower() if isinstance(value, bool) else printable(str(value)))
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of very many digits"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _arm(name: str, settings: Mapping[str, Any]) -> str:
+    """An activation's name with more settings of its own."""
+    function, mine = split_arm(name)
+    return join_arm(function, {**mine, **settings})
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

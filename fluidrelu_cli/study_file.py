@@ -1,0 +1,415 @@
+"""A question as a file: TOML, read as data and checked whole before anything is trained.
+
+Nothing that it names is imported here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from fluidrelu_cli.data.catalogue import canonical
+from fluidrelu_cli.declaration import BUILT_IN, ENDING, TUNING, Cell, Declaration, Tuning, shown
+from fluidrelu_cli.errors import StorageError, UsageError, printable
+from fluidrelu_cli.files import read_bytes
+from fluidrelu_cli.networks.named import find_among
+from fluidrelu_cli.protocol import OF_ARM, SETTINGS, Protocol, is_name, join_arm, parse_arm, spell_number, split_arm
+from fluidrelu_cli.study import MOST_SEEDS, new_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+STARTING_FILE = """\
+# A question as a file: it says what is trained before anything is, and how much of it.
+# Train it with `fluidrelu run`, and answer it with `fluidrelu report`, each with the name of this file.
+
+question = "Is FluidReLU better than ReLU on MNIST?"
+activations = ["relu", "fluid"]      # names as `fluidrelu acts` lists them, or module:Class for one of your own
+compare = ["fluid", "relu"]          # the comparison that the question is about: an activation, and its baseline
+seeds = 10                           # of each activation; results count at this number, no sooner
+margin = 0.001                       # a difference of accuracies smaller than this matters to nobody
+# stop = "decided"                   # or: stop once the comparison is decided, at the latest after `seeds`
+
+[protocol]                           # how every trial is trained; what is left out is as the paper has it
+dataset = "mnist"                    # or the path of an npz file
+model = "paper"
+epochs = 2
+
+# [vary]                             # each combination is trained by itself
+# lr = [0.0005, 0.001, 0.002]
+
+# [tune]                             # or: each activation gets the rate that it does best with on held-out images
+# lr = [0.001, 0.003, 0.01]
+# seeds = 2
+# validation_images = 5000
+"""
+"""What a new study file has."""
+
+LONGEST_NAME = 200
+"""How many bytes the name of a study or a cell has at most; a folder's has 255."""
+
+TOP = (
+    *("question", "activations", "compare", "seeds", "margin", "stop"),
+    *("protocol", "vary", "tune", "published"),
+)
+"""The keys of a study file."""
+
+STOPS = ("seeds", "decided")
+"""When training stops: at the number of seeds, or as soon as the primary comparison is decided."""
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """The study files that are meant: those named, and those in the folders named, in alphabetical order.
+
+    Raises UsageError if a path is neither, or a folder has none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        here = [path]
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where no name can be so long
+            here = sorted(each for each in path.glob(f"*{ENDING}") if not each.name.startswith("."))
+        if not here:
+            start = shlex.join(["fluidrelu", "new", str(path / f"mine{ENDING}")])
+            raise UsageError(f"{path} has no study file: name one, or write one with `{start}`.")
+        found += here
+    return list({os.path.realpath(path): path for path in found}.values())
+
+
+def read_declaration(path: Path) -> Declaration:
+    """Read and check a study file.
+
+    Raises:
+        UsageError: if there is none, or it says something wrong; the message names the file and the key.
+        StorageError: if it cannot be read.
+    """
+    if path.suffix != ENDING:
+        raise UsageError(f"{path} is no study file: its name has to end in {ENDING}.")
+    try:
+        text = read_bytes(path)
+    except StorageError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise StorageError(f"{error}: name another study file.") from error
+        start = shlex.join(["fluidrelu", "new", str(path)])
+        raise UsageError(f"There is no study file {path}: `{start}` writes one to start from.") from error
+    return parse_declaration(text, path)
+
+
+def parse_declaration(text: bytes, path: Path) -> Declaration:
+    """What a study file says that lies, or lay, at a path. Raises UsageError as :func:`read_declaration`."""
+    try:
+        decoded = text.decode("utf-8-sig").replace("\r\n", "\n")
+        content = tomllib.loads(decoded)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8: save it so with your editor.") from error
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError is a ValueError
+        raise UsageError(f"{path} is not TOML ({printable(str(error))}): correct it there.") from error
+    return _Reader(path, content).read(decoded)
+
+
+class _Reader:
+    """Turns what TOML says into a declaration, and a mistake into a sentence with the file and the key."""
+
+    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
+        self.path = path
+        self.content = content
+
+    def wrong(self, message: str) -> UsageError:
+        return UsageError(f"{self.path}: {message}")
+
+    def read(self, text: str) -> Declaration:
+        self.check_keys("", self.content, TOP, required=("activations", "seeds"))
+        arms = self.read_arms()
+        question, margin = self.content.get("question"), self.content.get("margin")
+        if question is not None and not is_name(question, 1000):
+            raise self.wrong("question must be text on one line, of at most 1,000 characters.")
+        if margin is not None and not (_is_number(margin) and 0 < margin < 1):
+            raise self.wrong(
+                f"margin must be a difference of accuracies between 0 and 1, such as 0.001, not {shown(margin)}."
+            )
+        stop = self.content.get("stop", STOPS[0])
+        if stop not in STOPS:
+            raise self.wrong(f"stop must be {' or '.join(map(shown, STOPS))}, not {shown(stop)}.")
+        compare = self.read_compare(list(arms))
+        settings = self.read_settings("[protocol] ", self.table("protocol"))
+        protocol = self.make_protocol(settings)
+        cells, tuning = self.read_vary(settings), self.read_tune(protocol, list(arms))
+        if stop == "decided" and compare is None:
+            raise self.wrong('stop = "decided" needs two activations to compare: name another.')
+        if stop == "decided" and margin is None:
+            raise self.wrong('stop = "decided" needs a margin: write one, such as margin = 0.001.')
+        if stop == "decided" and cells:
+            raise self.wrong('stop = "decided" is for one study: leave [vary] out, or write a file for each cell.')
+        if tuning and cells:
+            raise self.wrong("[vary] and [tune] cannot stand in one file: write a file for each.")
+        return Declaration(
+            path=self.path,
+            text=text,
+            name=self.read_name(),
+            question=question,
+            activations=tuple(arms),
+            seeds=arms,
+            compare=compare,
+            margin=None if margin is None else float(margin),
+            stops_when_decided=stop == "decided",
+            protocol=protocol,
+            cells=cells or (Cell("", {}, protocol),),
+            tuning=tuning,
+            published=self.read_published(list(arms)),
+            content=self.content,
+        )
+
+    def check_keys(
+        self, where: str, found: Mapping[str, Any], known: Iterable[str], required: Iterable[str] = ()
+    ) -> None:
+        names = list(known)
+        for key in found:
+            if key not in names:
+                if not where and key in SETTINGS:
+                    raise self.wrong(f"{key} is a setting of the protocol: write it below [protocol].")
+                near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+                advice = f"did you mean {near[0]}?" if near else f"use {_list_or(names)}."
+                raise self.wrong(f"{where}there is no key {shown(key)}: {advice}")
+        for key in required:
+            if key not in found:
+                raise self.wrong(f"{where}{key} is missing: add it.")
+
+    def table(self, key: str) -> Mapping[str, Any]:
+        found = self.content.get(key, {})
+        if not isinstance(found, dict):
+            raise self.wrong(f"{key} must be a table: write what belongs to it below a line [{key}].")
+        return found
+
+    def read_name(self) -> str:
+        fault = _find_fault(self.path.stem)
+        if fault:
+            raise self.wrong(f"the study is called what its file is called, so rename the file ({fault}).")
+        return new_name(Path("results"), self.path.stem)
+
+    def read_arms(self) -> dict[str, int]:
+        """By activation, its number of seeds."""
+        default = self.whole("seeds", self.content["seeds"], MOST_SEEDS)
+        listed = self.content["activations"]
+        if not isinstance(listed, list) or not listed:
+            raise self.wrong('activations must be a list of names, such as ["relu", "fluid"].')
+        arms: dict[str, int] = {}
+        for each in listed:
+            name, n = self.read_arm(each, default)
+            if name.lower() in map(str.lower, arms):
+                raise self.wrong(f"activations: {name} is named twice: leave one out.")
+            arms[name] = n
+        return arms
+
+    def read_arm(self, each: Any, default: int) -> tuple[str, int]:
+        if isinstance(each, dict):
+            self.check_keys("activations: ", each, ("name", "seeds", *OF_ARM), required=("name",))
+            n = self.whole("activations: seeds", each.get("seeds", default), MOST_SEEDS)
+            settings = {name: self.value("activations: ", name, each[name]) for name in OF_ARM if name in each}
+            each = each["name"]
+        else:
+            n, settings = default, {}
+        if not is_name(each):
+            raise self.wrong(f"activations must have names of printable characters on one line, not {shown(each)}.")
+        try:
+            function, mine = parse_arm(each)
+        except UsageError as error:
+            raise self.wrong(f"activations: {error}") from error
+        twice = [name for name in mine if name in settings]
+        if twice:
+            raise self.wrong(f"activations: {each} and {twice[0]} = ... both set {twice[0]}: leave one out.")
+        return join_arm(function, {**mine, **settings}), n
+
+    def read_compare(self, arms: Sequence[str]) -> tuple[str, str] | None:
+        found = self.content.get("compare")
+        if found is None:
+            return (arms[1], arms[0]) if len(arms) > 1 else None
+        if not (isinstance(found, list) and len(found) == 2 and all(isinstance(each, str) for each in found)):
+            raise self.wrong('compare must be an activation and its baseline, such as ["fluid", "relu"].')
+        names = [find_among(each, arms) for each in found]
+        for each, name in zip(found, names, strict=True):
+            if name is None:
+                raise self.wrong(f"compare: {shown(each)} is not among the activations: name {_list_or(arms)}.")
+        first, second = (str(name) for name in names)
+        if first == second:
+            raise self.wrong(f"compare names {first} twice: name an activation and its baseline.")
+        return first, second
+
+    def read_settings(self, where: str, table: Mapping[str, Any]) -> dict[str, Any]:
+        self.check_keys(where, table, SETTINGS)
+        return {name: self.value(where, name, value) for name, value in table.items()}
+
+    def value(self, where: str, name: str, value: Any) -> Any:
+        """A value that a field of a protocol can have."""
+        if not SETTINGS[name].holds(value):
+            raise self.wrong(f"{where}{name} must be {SETTINGS[name].wanted}, not {shown(value)}.")
+        try:
+            return float(value) if _HINTS[name] is float else canonical(value) if name == "dataset" else value
+        except UsageError as error:
+            raise self.wrong(f"{where}dataset: {error}") from error
+
+    def make_protocol(self, settings: Mapping[str, Any]) -> Protocol:
+        try:
+            return Protocol(**settings)
+        except UsageError as error:
+            in_the_file = re.sub(r"--([a-z-]+)", lambda option: option[1].replace("-", "_"), str(error))
+            raise self.wrong(f"[protocol] {in_the_file}") from error
+
+    def read_vary(self, settings: Mapping[str, Any]) -> tuple[Cell, ...]:
+        """The cells: every combination of a table's lists, or one for each table of an array."""
+        found = self.content.get("vary")
+        if found is None:
+            return ()
+        if isinstance(found, list):
+            return self.make_cells(settings, [self.read_cell(each) for each in found])
+        table = self.table("vary")
+        self.check_keys("[vary] ", table, SETTINGS)
+        axes: dict[str, list[Any]] = {}
+        for name, values in table.items():
+            axes[name] = self.read_list("[vary] ", name, values)
+            if name in settings:
+                raise self.wrong(f"{name} is both below [protocol] and below [vary]: leave one out.")
+        combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+        return self.make_cells(settings, [("", each) for each in combinations])
+
+    def read_list(self, where: str, name: str, values: Any) -> list[Any]:
+        if not isinstance(values, list) or not values:
+            raise self.wrong(f"{where}{name} must be a list of values, not {shown(values)}: write {name} = [..., ...].")
+        found = [self.value(where, name, value) for value in values]
+        twice = [value for index, value in enumerate(found) if value in found[:index]]
+        if twice:
+            raise self.wrong(f"{where}{name} has {shown(twice[0])} twice: leave one out.")
+        return found
+
+    def read_cell(self, each: Any) -> tuple[str, dict[str, Any]]:
+        if not isinstance(each, dict):
+            raise self.wrong("vary must be lists of values below [vary], or settings below each of several [[vary]].")
+        name = each.get("name", "")
+        if "name" in each and not (is_name(name, LONGEST_NAME) and "/" not in name):
+            raise self.wrong(f"[[vary]] name must be a name for a folder, without /, not {shown(name)}.")
+        self.check_keys("[[vary]] ", each, ("name", *SETTINGS))
+        return name, self.read_settings("[[vary]] ", {key: value for key, value in each.items() if key != "name"})
+
+    def make_cells(
+        self, settings: Mapping[str, Any], found: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> tuple[Cell, ...]:
+        cells: dict[str, Cell] = {}
+        if not found or not all(name or varied for name, varied in found):
+            raise self.wrong("[vary] varies nothing: name a setting and its values, such as lr = [0.001, 0.01].")
+        for given, varied in found:
+            name = given or ",".join(f"{field}={_plain(value)}" for field, value in varied.items())
+            self.check_cell(name)
+            if name.casefold() in map(str.casefold, cells):
+                raise self.wrong(f"[vary] two studies would be called {name}: give each a name of its own in [[vary]].")
+            cells[name] = Cell(name, varied, self.make_protocol({**settings, **varied}))
+        return tuple(cells.values())
+
+    def check_cell(self, name: str) -> None:
+        """Refuse a cell's name that cannot be its folder's."""
+        fault = f"`{TUNING}` is another folder" if name.casefold() == TUNING else _find_fault(name)
+        if fault:
+            raise self.wrong(
+                f"[vary] {shown(name)} cannot be the name of a folder ({fault}): name it otherwise below [[vary]]."
+            )
+
+    def read_tune(self, protocol: Protocol, arms: Sequence[str]) -> Tuning | None:
+        if "tune" not in self.content:
+            return None
+        table = self.table("tune")
+        tunable = [name for name in OF_ARM if name != "beta"]
+        self.check_keys(
+            "[tune] ", table, (*tunable, "seeds", "validation_images"), required=("seeds", "validation_images")
+        )
+        grid = {
+            name: tuple(self.read_list("[tune] ", name, values)) for name, values in table.items() if name in tunable
+        }
+        if not grid:
+            raise self.wrong("[tune] tries nothing: name a setting and its values, such as lr = [0.001, 0.01].")
+        for name in arms:
+            fixed = [setting for setting in split_arm(name)[1] if setting in grid]
+            if fixed:
+                raise self.wrong(f"[tune] chooses {fixed[0]}, which {name} has already: leave it out of one of them.")
+        if protocol.validation_images is not None:
+            raise self.wrong("[protocol] validation_images belongs below [tune]: move it there.")
+        if protocol.test_images is not None:
+            raise self.wrong("[protocol] test_images cannot stand beside [tune], which holds images out: leave it out.")
+        return Tuning(
+            grid,
+            self.whole("[tune] seeds", table["seeds"], MOST_SEEDS),
+            self.value("[tune] ", "validation_images", table["validation_images"]),
+        )
+
+    def read_published(self, arms: Sequence[str]) -> Mapping[str, Any] | str | None:
+        found = self.content.get("published")
+        if found is None or found == BUILT_IN:
+            return found
+        table = self.table("published") if not isinstance(found, str) else {}
+        if isinstance(found, str):
+            raise self.wrong(f'published must be a table, or "{BUILT_IN}" for the numbers that come with the program.')
+        self.check_keys(
+            "[published] ", table, ("source", "runs", "best", "worst"), required=("source", "runs", "best", "worst")
+        )
+        if not is_name(table["source"]):
+            raise self.wrong('[published] source must be a name on one line, such as "the paper, Table 2".')
+        runs = self.whole("[published] runs", table["runs"], MOST_SEEDS, least=2)
+        rows = {row: self.read_row(row, table[row], arms) for row in ("best", "worst")}
+        if rows["best"].keys() != rows["worst"].keys():
+            raise self.wrong("[published] best and worst must name the same activations: add those that one lacks.")
+        return {"source": table["source"], "runs": runs, **rows}
+
+    def read_row(self, row: str, numbers: Any, arms: Sequence[str]) -> dict[str, float]:
+        if not isinstance(numbers, dict) or not numbers:
+            raise self.wrong(f"[published] {row} must give accuracies by activation, such as {{ relu = 0.9784 }}.")
+        found: dict[str, float] = {}
+        for name, number in numbers.items():
+            arm = find_among(name, arms)
+            if arm is None:
+                known = _list_or(arms)
+                raise self.wrong(f"[published] {row}: {shown(name)} is not among the activations: name {known}.")
+            if not (_is_number(number) and 0 <= number <= 1):
+                raise self.wrong(f"[published] {row}: {name} must be an accuracy from 0 to 1, not {shown(number)}.")
+            if arm in found:
+                raise self.wrong(f"[published] {row}: {arm} is named twice: leave one out.")
+            found[arm] = float(number)
+        return found
+
+    def whole(self, key: str, value: Any, most: int, least: int = 1) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise self.wrong(f"{key} must be a whole number from {least} to {most:,}, not {shown(value)}.")
+        return int(value)
+
+
+_HINTS = get_type_hints(Protocol)
+
+
+def _find_fault(name: str) -> str | None:
+    """Why a study cannot be called so; None if it can."""
+    if len(name.encode()) > LONGEST_NAME:
+        return "it is too long"
+    try:
+        new_name(Path("results"), name)
+    except UsageError as error:
+        return str(error).rpartition(": ")[2].rstrip(".")
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _plain(value: Any) -> str:
+    """A value as part of a folder's name."""
+    text = spell_number(value) if isinstance(value, float) else str(value)
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-.") or "-"
+
+
+def _list_or(names: Sequence[str]) -> str:
+    """Names in a sentence: ``a, b or c``."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
