@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import one_line
 from fluidrelu_cli.protocol import OF_ARM, Protocol, split_arm
@@ -123,6 +123,8 @@ class Document:
     """What makes the study and this report again, line by line."""
     varied: Mapping[str, str] = field(default_factory=dict)
     """By field of the protocol, the values of a grid's cells."""
+    sequential: Mapping[str, Any] | None = None
+    """What the pairs up to the one that decides say, where training ends once it is decided."""
     standing: str = ""
     """How far what it says was settled before the runs."""
     made: date | None = None
