@@ -8,6 +8,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -176,6 +177,19 @@ def sealed_json(value: Mapping[str, Any]) -> str:
     It is the first field, so that its line can be deleted by whoever edits the file by hand.
     """
     return json.dumps({SEAL: _hash_fields(value), **_without_seal(value)}, indent=2) + "\n"
+
+
+def json_text(value: object) -> str:
+    """A value as JSON for other programs, indented; a number that is not finite is null, which every reader knows."""
+    return json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _hash_fields(value: Mapping[str, Any]) -> str:

@@ -28,8 +28,8 @@ class Verification:
     again: Run
     differences: Mapping[str, float]
     """The columns whose numbers are not all equal, each with the largest absolute difference."""
-    conditions: Mapping[str, tuple[str, str]]
-    """The conditions that differ, each as recorded and as it is here."""
+    conditions: Mapping[str, tuple[str | None, str | None]]
+    """The conditions that differ, each as recorded and as it is here; None where it is not recorded."""
 
     @property
     def agrees(self) -> bool:
@@ -146,11 +146,10 @@ def _distance(a: Any, b: Any) -> float:
     return float(abs(a - b))
 
 
-def _compare_conditions(recorded: Run, again: Run) -> dict[str, tuple[str, str]]:
+def _compare_conditions(recorded: Run, again: Run) -> dict[str, tuple[str | None, str | None]]:
     before, now = (dict(_flatten(run.provenance)) for run in (recorded, again))
     names = sorted(before.keys() | now.keys())
-    pairs = {name: (before.get(name, "not recorded"), now.get(name, "not recorded")) for name in names}
-    return {name: (there, here) for name, (there, here) in pairs.items() if there != here}
+    return {name: (before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)}
 
 
 def _flatten(provenance: Provenance) -> Iterator[tuple[str, str]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
 from typer.testing import CliRunner
 
 import fluidrelu_cli
@@ -61,6 +64,13 @@ def fluidrelu(*arguments: object, code: int = 0) -> str:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == code, (result.output, result.exception)
     return result.output
+
+
+def fluidrelu_json(*arguments: object, code: int = 0) -> Any:
+    """Run a command with --json; what it printed on stdout, which is one document and nothing else."""
+    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert result.exit_code == code, (result.output, result.exception)
+    return json.loads(result.stdout, parse_constant=pytest.fail)
 
 
 def words(text: str) -> str:

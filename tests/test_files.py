@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import math
 import os
 from pathlib import Path
@@ -15,7 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fluidrelu_cli.errors import DamagedFileError, StorageError
-from fluidrelu_cli.files import csv_rows, csv_text, lock_file, read_json, replace_folder, sealed_json, write_whole
+from fluidrelu_cli.files import (
+    csv_rows,
+    csv_text,
+    json_text,
+    lock_file,
+    read_json,
+    replace_folder,
+    sealed_json,
+    write_whole,
+)
 
 
 @pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
@@ -166,6 +176,12 @@ def test_the_digest_is_a_line_that_can_be_deleted(tmp_path: Path) -> None:
         read_json(path)
     path.write_text("".join(line for line in path.read_text().splitlines(True) if '"sha256"' not in line))
     assert read_json(path)["asked"] == {"relu": 4}
+
+
+def test_json_for_other_programs_has_null_where_a_number_is_not_finite() -> None:
+    value = {"γ": (math.nan, [math.inf, -math.inf]), "exact": 0.1 + 0.2, "none": {}}
+    assert json.loads(json_text(value)) == {"γ": [None, [None, None]], "exact": 0.1 + 0.2, "none": {}}
+    assert json_text({"γ": 1}) == '{\n  "γ": 1\n}\n'
 
 
 def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:

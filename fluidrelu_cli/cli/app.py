@@ -9,7 +9,8 @@ import typer
 from fluidrelu_cli import __version__
 from fluidrelu_cli.cli import report, run, train
 from fluidrelu_cli.cli.data import data
-from fluidrelu_cli.cli.terminal import App, show
+from fluidrelu_cli.cli.options import JsonOption
+from fluidrelu_cli.cli.terminal import App, show, show_json
 
 app = App(
     help="Is this activation function really better, or were three seeds lucky?",
@@ -47,11 +48,19 @@ app.command(epilog="Example: fluidrelu restore paper")(report.restore)
 
 
 @app.command(epilog="Example: fluidrelu acts")
-def acts() -> None:
+def acts(as_json: JsonOption = False) -> None:
     """List the built-in activations, with formula and source."""
     from fluidrelu_cli.networks.named import ACTIVATIONS
-    from fluidrelu_cli.report.tables import rich_table
+    from fluidrelu_cli.report.tables import label, rich_table
 
+    if as_json:
+        show_json(
+            [
+                {"name": one.name, "title": label(one.name), "formula": one.spelled_formula, "origin": one.source}
+                for one in ACTIVATIONS.values()
+            ]
+        )
+        return
     rows = [[activation.name, activation.formula, activation.source] for activation in ACTIVATIONS.values()]
     show(rich_table("Activations", ["name", "formula", "source"], rows, left=range(3)))
     show('"v | g" means v for v ≥ 0 and g for v < 0; γ = v / (2 exp(a)), a learned per kernel from 0.')
@@ -59,11 +68,25 @@ def acts() -> None:
 
 
 @app.command(epilog="Example: fluidrelu models")
-def models() -> None:
+def models(as_json: JsonOption = False) -> None:
     """List the built-in networks, with their layers and source."""
     from fluidrelu_cli.networks.named import ARCHITECTURES
-    from fluidrelu_cli.report.tables import rich_table
+    from fluidrelu_cli.report.tables import label, rich_table
 
+    if as_json:
+        show_json(
+            [
+                {
+                    "name": one.name,
+                    "title": label(one.name),
+                    "formula": one.layers,
+                    "origin": one.source,
+                    "least_side": one.smallest,
+                }
+                for one in ARCHITECTURES.values()
+            ]
+        )
+        return
     rows = [[model.name, model.layers, str(model.smallest), model.source] for model in ARCHITECTURES.values()]
     show(rich_table("Networks", ["name", "layers", "least\nside", "source"], rows, left=(0, 1, 3)))
     show(

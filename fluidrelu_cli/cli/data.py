@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
 from fluidrelu_cli.cli.completion import complete_dataset, complete_named_dataset
-from fluidrelu_cli.cli.options import DataDirOption
-from fluidrelu_cli.cli.terminal import App, open_stderr, say, show
+from fluidrelu_cli.cli.options import DataDirOption, JsonOption
+from fluidrelu_cli.cli.terminal import App, open_stderr, say, show, show_json
 from fluidrelu_cli.errors import FluidReluError
 
 if TYPE_CHECKING:
+    from fluidrelu_cli.data.catalogue import Named
     from fluidrelu_cli.data.downloads import OnBytes
     from fluidrelu_cli.data.store import OnWait
 
@@ -22,12 +23,15 @@ data = App(help="The built-in data sets: list, fetch and verify them.", no_args_
 
 
 @data.command("list", epilog="Example: fluidrelu data list")
-def list_data(data_dir: DataDirOption = None) -> None:
+def list_data(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
     """List the built-in data sets, and which are here."""
     from fluidrelu_cli.data.catalogue import CATALOGUE, choose_data_dir, path_of
     from fluidrelu_cli.report.tables import rich_table
 
     folder = choose_data_dir(data_dir)
+    if as_json:
+        show_json([_list_fields(named, path_of(named, folder)) for named in CATALOGUE.values()])
+        return
     rows = []
     for named in CATALOGUE.values():
         path = path_of(named, folder)
@@ -38,6 +42,23 @@ def list_data(data_dir: DataDirOption = None) -> None:
     head = ["name", "images\n(train + test)", "channels x\nheight x width", "classes", "MB", ""]
     show(rich_table(f"Data sets in {folder}", head, rows, left=(0, 5)))
     show("Or train on your own: --dataset path/to/file.npz, with x_train, y_train, x_test and y_test.")
+
+
+def _list_fields(named: Named, path: Path) -> dict[str, Any]:
+    train_images, test_images = named.images
+    return {
+        "name": named.name,
+        "title": named.title,
+        "train_images": train_images,
+        "test_images": test_images,
+        "shape": named.shape,
+        "classes": named.classes,
+        "data_sha256": named.sha256,
+        "bundled": named.bundled,
+        "path": str(path),
+        "here": path.exists(),
+        "bytes": path.stat().st_size if path.exists() else None,
+    }
 
 
 @data.command("fetch", epilog="Example: fluidrelu data fetch cifar10")

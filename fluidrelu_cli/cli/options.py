@@ -73,6 +73,7 @@ DryRunOption = Annotated[
     bool,
     typer.Option("--dry-run", help="Train nothing: say what there is to do, and how long it takes here."),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead, for scripts.")]
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.", rich_help_panel=WHERE_RESULTS_GO)]
 ANY_STUDY = "a name, or the path of its folder"
 """How a study is named, wherever one is (study.find_folder)."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
+import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,13 +19,14 @@ from fluidrelu_cli.cli.options import (
     ANY_STUDY,
     DEFAULT_RESULTS,
     BaselineOption,
+    JsonOption,
     ResultsOption,
     StudyOption,
     TrustOption,
     WorkersOption,
     with_study_argument,
 )
-from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say, show, show_text
+from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say, show, show_json, show_text
 from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import is_own
@@ -32,6 +36,7 @@ from fluidrelu_cli.study import (
     DEFAULT_BASELINE,
     DEFAULT_STUDY,
     LOOKED,
+    MOST_SEEDS,
     Entry,
     find_folder,
     find_study,
@@ -39,6 +44,7 @@ from fluidrelu_cli.study import (
 )
 
 if TYPE_CHECKING:
+    from fluidrelu_cli.analysis.planning import Plan
     from fluidrelu_cli.declaration import Cell, Declaration
     from fluidrelu_cli.report.evidence import Evidence
 
@@ -87,9 +93,14 @@ def report(
         ),
     ] = None,
     output: Annotated[
-        Literal["table", "markdown", "csv", "json", "latex", "runs"],
-        typer.Option("--format", help="What is printed; runs: every epoch of every run as CSV.", rich_help_panel=SHOWN),
-    ] = "table",
+        Literal["table", "markdown", "csv", "json", "latex", "runs"] | None,
+        typer.Option(
+            "--format",
+            help="What is printed (left out: table); runs: every epoch of every run as CSV.",
+            show_default=False,
+            rich_help_panel=SHOWN,
+        ),
+    ] = None,
     figures: Annotated[
         Literal["pdf"] | None,
         typer.Option(
@@ -118,6 +129,7 @@ def report(
         ),
     ] = None,
     trust: TrustOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare the activations of a study.
 
@@ -129,6 +141,9 @@ def report(
     from fluidrelu_cli.report.formats import FORMATS, to_parts
     from fluidrelu_cli.report.grid import build_grid_document
 
+    if as_json and output not in (None, "json"):
+        raise UsageError(f"--json means --format json: leave out --json or --format {output}.")
+    output = "json" if as_json else output or "table"
     inches = None if width is None else _parse_width(width)
     if into is not None and into.exists() and not (into.is_dir() and not any(into.iterdir())):
         raise UsageError(f"{into} is there already: name another folder with --output, or move it away.")
@@ -143,7 +158,8 @@ def report(
         evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
         looked = [evidence]
         draft, folder = build_document(evidence, date.today()), evidence.study.folder / "report"
-    with Spinner(open_stderr(), "Drawing the figures"):
+    # stdout is for results; an activation of somebody's own may print
+    with Spinner(open_stderr(), "Drawing the figures"), contextlib.redirect_stdout(sys.stderr):
         document = illustrate(draft, kinds, inches)
     for each in looked:
         _record_look(each)
@@ -278,6 +294,7 @@ def plan(
     workers: WorkersOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how many seeds it takes to detect a difference, and how long, from a study's own runs."""
     from fluidrelu_cli.analysis import planning
@@ -295,10 +312,25 @@ def plan(
     mixtures = describe_doubts([run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder)
     for note in (*contents.notes, *mixtures, *filter(None, [wording.describe_left_out(made)])):
         say(note)
+    workers = workers or default_workers(made.device)
+    if as_json:
+        show_json(
+            {"study": str(opened.folder), **_list_fields(made), "workers": workers, "seconds": made.seconds(workers)}
+        )
+        return
     where = shlex.join(["--study", opened.name, "--results", str(results)])
     model = opened.protocol.model if is_own(opened.protocol.model) else None
-    for sentence in wording.describe_plan(made, workers or default_workers(made.device), where, model):
+    for sentence in wording.describe_plan(made, workers, where, model):
         show(sentence)
+
+
+def _list_fields(made: Plan) -> dict[str, Any]:
+    """A plan's fields as JSON has them: a number of seeds that is only known to be above any plan's is null."""
+    fields = asdict(made)
+    for name in ("seeds_high", "seeds_unpaired"):
+        if fields[name] > MOST_SEEDS:
+            fields[name] = None
+    return fields
 
 
 def calibrate(

@@ -26,6 +26,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from fluidrelu_cli.cli.signatures import list_parameters, replace_signature
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line, printable
+from fluidrelu_cli.files import json_text
 
 WHERE_IT_RUNS = "Where it runs"
 WHERE_RESULTS_GO = "Where results go"
@@ -236,12 +237,18 @@ def show(part: Any) -> None:
 
 
 def show_text(text: str) -> None:
-    """Show lines of text on stdout; a program that reads them gets them as they are."""
+    """Show lines of text on stdout; a program that reads them gets them as they are, in UTF-8 as from a file."""
     if sys.stdout.isatty():
         for line in _lines(text):
             _print(Console(), line, wrap=False)
     else:
-        typer.echo(text, nl=False)
+        # a lone surrogate, as in a file's name that is no UTF-8, comes out as JSON escapes it
+        typer.echo(text.encode(errors="backslashreplace"), nl=False)
+
+
+def show_json(value: object) -> None:
+    """Show a value on stdout as one JSON document."""
+    show_text(json_text(value))
 
 
 def count(number: int, thing: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +22,7 @@ from fluidrelu_cli.cli.options import (
     DataDirOption,
     DeviceOption,
     DryRunOption,
+    JsonOption,
     MixOption,
     OfflineOption,
     ResultsOption,
@@ -29,7 +32,7 @@ from fluidrelu_cli.cli.options import (
     with_protocol,
 )
 from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command, show_events, show_notes
-from fluidrelu_cli.cli.terminal import open_stderr, say, show, stop_if_interrupted
+from fluidrelu_cli.cli.terminal import open_stderr, say, show, show_json, stop_if_interrupted
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Device, Trial, trial_names
 from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, find_study, open_study
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Experiment
     from fluidrelu_cli.run import Run
     from fluidrelu_cli.study import Study
+    from fluidrelu_cli.verification import Verification
 
 
 @with_protocol
@@ -303,8 +307,10 @@ def verify(
     offline: OfflineOption = False,
     trust: TrustOption = False,
     results: ResultsOption = DEFAULT_RESULTS,
+    as_json: JsonOption = False,
 ) -> None:
     """Train runs again from their own records and compare the numbers; exit code 1 if they differ."""
+    from fluidrelu_cli.cli.wording import describe_verification
     from fluidrelu_cli.networks.own import require_trust
     from fluidrelu_cli.verification import read_record
 
@@ -312,9 +318,31 @@ def verify(
     for csv, recorded in records.items():  # before an hour is spent on the first
         for name in (recorded.trial.activation, recorded.trial.protocol.model):
             require_trust(name, csv, trust)
-    made = [_verify_run(recorded, csv, device, data_dir, offline) for csv, recorded in records.items()]
-    if not all(made):
+    made: dict[Path, Verification] = {}
+    for csv, recorded in records.items():
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results; an activation of one's own may print
+            made[csv] = _verify_run(recorded, csv, device, data_dir, offline)
+        if not as_json:
+            for sentence in describe_verification(made[csv], csv):
+                show(sentence)
+    agrees = all(verified.agrees for verified in made.values())
+    if as_json:
+        show_json({"identical": agrees, "runs": [_list_fields(verified, csv) for csv, verified in made.items()]})
+    if not agrees:
         raise typer.Exit(1)
+
+
+def _list_fields(verified: Verification, csv: Path) -> dict[str, Any]:
+    trial = verified.recorded.trial
+    return {
+        "csv": str(csv),
+        "activation": trial.activation,
+        "seed": trial.seed,
+        "identical": verified.agrees,
+        "differences": verified.differences,
+        "conditions": {name: {"recorded": before, "again": now} for name, (before, now) in verified.conditions.items()},
+        "test_accuracy": {"recorded": verified.recorded.test_accuracy, "again": verified.again.test_accuracy},
+    }
 
 
 def _choose_runs(results: Path, typed: str, activations: Sequence[str], seed: int | None) -> list[Path]:
@@ -343,12 +371,11 @@ def _choose_runs(results: Path, typed: str, activations: Sequence[str], seed: in
     return [next(csv for name in names if (csv := study.files(name).csv).exists()) for names in either]
 
 
-def _verify_run(recorded: Run, csv: Path, device: str | None, data_dir: Path | None, offline: bool) -> bool:
-    """Train a run again and say how it compares; whether the numbers agree."""
+def _verify_run(recorded: Run, csv: Path, device: str | None, data_dir: Path | None, offline: bool) -> Verification:
+    """Train a run again, and compare."""
     from fluidrelu_cli import verification
     from fluidrelu_cli.cli.data import show_downloads
     from fluidrelu_cli.cli.progress import EpochLines
-    from fluidrelu_cli.cli.wording import describe_verification
     from fluidrelu_cli.data.catalogue import choose_data_dir
     from fluidrelu_cli.data.load import get_dataset
     from fluidrelu_cli.networks.named import resolve
@@ -364,11 +391,8 @@ def _verify_run(recorded: Run, csv: Path, device: str | None, data_dir: Path | N
     device_name = pick_device(device or recorded.provenance.device or "auto").type
     with EpochLines(open_stderr(), trial) as progress:
         try:
-            verified = verification.verify(recorded, activation, folder, device_name, progress.show)
+            return verification.verify(recorded, activation, folder, device_name, progress.show)
         except FluidReluError:
             raise
         except Exception as error:  # most likely the user's own activation
             raise FluidReluError(f"{trial.name} failed: {one_line(error)}; --debug shows where.") from error
-    for sentence in describe_verification(verified, csv):
-        show(sentence)
-    return verified.agrees

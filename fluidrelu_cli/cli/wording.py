@@ -112,7 +112,10 @@ def describe_verification(verified: Verification, csv: Path) -> list[str]:
     recorded = verified.recorded.test_accuracy
     by_up_to = {name: f" by up to {by:.2g}" if math.isfinite(by) else "" for name, by in verified.differences.items()}
     largest = ", ".join(f"{name}{by}" for name, by in by_up_to.items())
-    conditions = [f"{name} ({there} there, {here} here)" for name, (there, here) in verified.conditions.items()]
+    conditions = [
+        f"{name} ({there or 'not recorded'} there, {here or 'not recorded'} here)"
+        for name, (there, here) in verified.conditions.items()
+    ]
     reason = (
         f"These conditions differ: {'; '.join(conditions)}."
         if conditions

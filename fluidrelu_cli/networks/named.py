@@ -47,6 +47,14 @@ class Activation:
         return split_arm(self.name)[1].get("beta")
 
     @property
+    def spelled_formula(self) -> str:
+        """A built-in one's formula without the abbreviations explained at ACTIVATIONS."""
+        above, _, rest = self.formula.partition(" | ")
+        below, *learned = rest.split(", ")
+        gamma = ["γ = v / (2 exp(a))"] if "γ" in self.formula else []
+        return ", ".join([f"{above} for v ≥ 0", f"{below} for v < 0", *learned, *gamma]) if rest else self.formula
+
+    @property
     def travels(self) -> bool:
         """Whether other processes can make it, too."""
         return self.constructor is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import date
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +65,11 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
 
 
 def _list_fields(sequential: Sequential | None) -> dict[str, Any] | None:
-    """Its numbers by name; None stands where there is no finite one."""
+    """Its numbers by name."""
     if sequential is None:
         return None
     names = {name: getattr(sequential, name) for name in ("activation", "baseline", "margin", "most")}
-    fields = {**names, "pairs": len(sequential.looks), **asdict(sequential.decision)}
-    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in fields.items()}
+    return {**names, "pairs": len(sequential.looks), **asdict(sequential.decision)}
 
 
 def illustrate(document: Document, kinds: Sequence[str], width: float | None = None) -> Document:

@@ -121,8 +121,8 @@ class Document:
     network: Definition | None = None
     commands: tuple[str, ...] = ()
     """What makes the study and this report again, line by line."""
-    varied: Mapping[str, str] = field(default_factory=dict)
-    """By field of the protocol, the values of a grid's cells."""
+    cells: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By the name of each cell of a grid, the fields of the protocol that it sets."""
     sequential: Mapping[str, Any] | None = None
     """What the pairs up to the one that decides say, where training ends once it is decided."""
     standing: str = ""
@@ -140,7 +140,11 @@ class Document:
         unheeded = {name.replace("_", " ") for name in OF_ARM if own and all(name in settings for settings in own)}
         if not any(not each.betas or self.protocol.beta in each.betas.values() for each in learners):
             unheeded.add("beta")
-        facts = {**self.protocol.facts(), **{name.replace("_", " "): value for name, value in self.varied.items()}}
+        varied: dict[str, dict[str, None]] = {}
+        for settings in self.cells.values():
+            for name, value in settings.items():
+                varied.setdefault(name.replace("_", " "), {})[str(value)] = None
+        facts = {**self.protocol.facts(), **{name: ", ".join(values) for name, values in varied.items()}}
         return {name: value for name, value in facts.items() if name not in unheeded}
 
     @property

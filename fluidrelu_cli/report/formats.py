@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import COMPARISON_COLUMNS
-from fluidrelu_cli.files import csv_text
+from fluidrelu_cli.files import csv_text, json_text
 from fluidrelu_cli.report import tables, wording
 from fluidrelu_cli.report.document import Document
 
@@ -69,6 +69,7 @@ def to_json(document: Document) -> str:
     content: dict[str, Any] = {
         "study": document.where,
         "protocol": document.protocol.to_dict(),
+        "cells": document.cells,
         "test_images": document.test_images,
         "question": document.question,
         "answer": document.answer,
@@ -86,7 +87,7 @@ def to_json(document: Document) -> str:
         "network": None if document.network is None else asdict(document.network),
         "commands": document.commands,
     }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return json_text(content)
 
 
 def to_latex(document: Document) -> str:

@@ -9,7 +9,7 @@ from fluidrelu_cli.errors import printable
 from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES
 from fluidrelu_cli.networks.source import cut_code
 from fluidrelu_cli.protocol import is_own, split_arm
-from fluidrelu_cli.report import tables, wording
+from fluidrelu_cli.report import tables
 from fluidrelu_cli.report.document import Definition
 from fluidrelu_cli.report.evidence import Evidence
 
@@ -32,7 +32,7 @@ def _define_activation(evidence: Evidence, name: str) -> Definition:
     return Definition(
         name=name,
         title=tables.label(name),
-        formula=wording.spell_formula(built_in.formula) if built_in else None,
+        formula=built_in.spelled_formula if built_in else None,
         origin=built_in.source if built_in else _find_origin(function),
         sources=_read_sources(evidence, function, (run.provenance.activation_sha256 for run in runs)),
         learned=dict(learned),

@@ -14,11 +14,6 @@ from fluidrelu_cli.report.tuning import describe_tuning
 def summarise(evidence: Evidence) -> Section:
     """Each activation's accuracies."""
     held_out = evidence.protocol.validation_images
-    diverged = {
-        f"{tables.label(run.trial.activation)} seed {run.trial.seed}": run.epochs[-1].train_loss
-        for run in evidence.runs
-        if run.diverged
-    }
     return Section(
         "summary",
         f"{'Validation' if held_out else 'Test'} accuracy after the last epoch",
@@ -29,8 +24,7 @@ def summarise(evidence: Evidence) -> Section:
             wording.different_seeds(evidence.comparisons),
             wording.factors(evidence.factors),
             wording.moves({name: evidence.moves[name] for name in evidence.factors if name in evidence.moves}),
-            wording.diverged(diverged) if diverged else None,
-            *_doubt_training(evidence),
+            *list_doubts(evidence),
         ),
         explanations=(wording.noise(evidence.summary, evidence.test_images, held_out=held_out is not None),),
     )
@@ -40,8 +34,15 @@ FAST = 0.1
 """By which share the training loss may fall in the last epoch before a report says that training was not finished."""
 
 
-def _doubt_training(evidence: Evidence) -> Iterator[str]:
-    """What makes a comparison say little, because the networks are hardly trained."""
+def list_doubts(evidence: Evidence) -> Iterator[str]:
+    """What makes a comparison say little: networks that diverged, or are hardly trained."""
+    diverged = {
+        f"{tables.label(run.trial.activation)} seed {run.trial.seed}": run.epochs[-1].train_loss
+        for run in evidence.runs
+        if run.diverged
+    }
+    if diverged:
+        yield wording.diverged(diverged)
     if evidence.chance is not None and evidence.untrained:
         yield wording.near_chance(evidence.untrained, evidence.chance)
     if evidence.last_fall is not None and evidence.last_fall > FAST:

@@ -156,7 +156,7 @@ def side_by_side_cells(studies: pd.DataFrame) -> Cells:
 
 
 def cell_cells(cells: pd.DataFrame) -> Cells:
-    """grid.compare_cells, one row per cell."""
+    """grid.compare_cells of one activation, one row per cell."""
     head = ["cell", "pairs", "difference ±\n95 % interval", "p", "p (Holm,\nover cells)", "P(above)\n(95 %)"]
     rows = [
         [
@@ -166,6 +166,22 @@ def cell_cells(cells: pd.DataFrame) -> Cells:
             p_value(row["p"]),
             p_value(row["p_holm"]),
             _win_rate(row),
+        ]
+        for row in cells.to_dict("records")
+    ]
+    return head, rows
+
+
+def other_cell_cells(cells: pd.DataFrame) -> Cells:
+    """grid.compare_cells of several activations, one row per activation and cell."""
+    head = ["activation", "cell", "pairs", "difference ±\n95 % interval", "p (Holm,\nover all)"]
+    rows = [
+        [
+            label(row["activation"]),
+            row["cell"],
+            str(row["n"]),
+            plus_minus(difference(row["mean_difference"]), row),
+            p_value(row["p_holm"]),
         ]
         for row in cells.to_dict("records")
     ]

@@ -278,22 +278,32 @@ def answer_grid(compared: pd.DataFrame, summary: pd.DataFrame, cells: int, lacki
             f"{waiting}The mean accuracy ranges from {accuracy(low['mean'])} ({low['cell']}) to"
             f" {accuracy(high['mean'])} ({high['cell']})."
         )
-    ordered = compared.sort_values("mean_difference")
+    about = compared["activation"].iloc[0]
+    primary = compared[compared["activation"] == about]
+    ordered = primary.sort_values("mean_difference")
     low, high = ordered.iloc[0], ordered.iloc[-1]
-    a, b = label(low["activation"]), label(low["baseline"])
+    a, b = label(about), label(low["baseline"])
     span = (
         f"from {difference(low['mean_difference'])} ({low['cell']}) to {difference(high['mean_difference'])}"
         f" ({high['cell']})"
     )
-    if waiting:
-        return f"{waiting}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
-    counts = compared["verdict"].value_counts().to_dict()
-    better, worse = counts.get("better", 0), counts.get("worse", 0)
-    apart = ", ".join(f"{verdict} in {n or 'none'}" for verdict, n in (("better", better), ("worse", worse)))
+    cannot = too_few_seeds(int(primary["n"].max()), cells)
+    if waiting or cannot:
+        return f"{waiting or f'{cannot}. '}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
+    better, worse = ((primary["verdict"] == verdict).sum() for verdict in ("better", "worse"))
+    others = compared[compared["activation"] != about].groupby("activation", sort=False)["verdict"]
+    said = [f"{label(name)} is {_count_cells(verdicts)}" for name, verdicts in others]
     return (
-        f"Of {cells} cells {a} is {apart}, and not told apart from {b} in {cells - better - worse or 'none'}. The"
+        f"Of {cells} cells {a} is"
+        f" {_count_cells(primary['verdict'])}, and not told apart from {b} in {cells - better - worse or 'none'}. The"
         f" differences of the mean go {span}; p-values are adjusted for the {cells} cells."
+        f"{f' Of the others, {_join(said)}.' if said else ''}"
     )
+
+
+def _count_cells(verdicts: pd.Series[str]) -> str:
+    """In how many cells an activation is better, and in how many worse."""
+    return ", ".join(f"{verdict} in {(verdicts == verdict).sum() or 'none'}" for verdict in ("better", "worse"))
 
 
 NAMES_OF_SETTINGS = {"lr": "learning rate", "beta": "β"}
@@ -587,14 +597,6 @@ def where(facts: Mapping[str, str], activations: Iterable[str] = ()) -> str:
         f" Only the activation{' and its own ' + _join(own) if own else ''} differ{'' if own else 's'} between the runs"
         " of a seed."
     )
-
-
-def spell_formula(formula: str) -> str:
-    """A built-in activation's formula for those who do not know how networks.named abbreviates it."""
-    above, _, rest = formula.partition(" | ")
-    below, *learned = rest.split(", ")
-    gamma = ["γ = v / (2 exp(a))"] if "γ" in formula else []
-    return ", ".join([f"{above} for v ≥ 0", f"{below} for v < 0", *learned, *gamma]) if rest else formula
 
 
 def needed(modules: Iterable[str], data: str | None) -> Iterator[str]:

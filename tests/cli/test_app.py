@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from command_line import (
     fluidrelu,
+    fluidrelu_json,
     words,
 )
 from factories import make_study
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 import fluidrelu_cli
 from fluidrelu_cli.cli.app import app
+from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.protocol import SETTINGS
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -73,6 +75,8 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("report nosuch", "There is no study 'nosuch'"),
         ("report one --study two", "The study is named twice, one and --study two: leave one out."),
         ("report --format html", "Invalid value for '--format'"),
+        ("report --json --format csv", "Error: --json means --format json: leave out --json or --format csv."),
+        ("report --format table --json", "Error: --json means --format json: leave out --json or --format table."),
         ("plan --effect 0.001", "There is no study 'local'"),
         ("plan --effect 0.001 --workers 0", "Invalid value for '--workers'"),
         ("plan", "Missing option '--effect'"),
@@ -193,6 +197,15 @@ def test_acts_lists_every_built_in_activation() -> None:
     output = fluidrelu("acts")
     for name in ("relu", "fluid", "prelu", "elu", "leaky-relu", "sigmoid", "tanh", "fluid-exp", "fluid-coth"):
         assert f"\n {name} " in output
+    listed = {one["name"]: one for one in fluidrelu_json("acts")}
+    assert list(listed) == list(ACTIVATIONS)
+    assert listed["fluid"] == {
+        "name": "fluid",
+        "title": "FluidReLU",
+        "formula": "v for v ≥ 0, v / (1 - γ) for v < 0, γ = v / (2 exp(a))",
+        "origin": "the paper, eq. (4), as reconstructed here",
+    }
+    assert listed["prelu"]["formula"] == "v for v ≥ 0, a v for v < 0, a learned from 0.25"
 
 
 def test_models_lists_every_built_in_network() -> None:
@@ -200,6 +213,15 @@ def test_models_lists_every_built_in_network() -> None:
     for name in ("paper", "cnn3", "resnet20"):
         assert f"\n {name} " in output
     assert "--model mymodule:Net" in words(output)
+    paper, *others = fluidrelu_json("models")
+    assert paper == {
+        "name": "paper",
+        "title": "paper",
+        "formula": "2 convolutions 5x5 (16, 32), max-pooling, linear",
+        "origin": "the paper, Table 1",
+        "least_side": 16,
+    }
+    assert [one["name"] for one in others] == ["cnn3", "resnet20"]
 
 
 def test_version_and_help() -> None:
@@ -212,11 +234,11 @@ def test_version_and_help() -> None:
     ("arguments", "modules"),
     [
         (["--help"], {"torch", "torchvision", "pandas", "matplotlib", "scipy", "numpy"}),
-        (["acts"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
-        (["models"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
-        (["data", "list"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
-        (["report"], {"torch", "torchvision", "matplotlib.pyplot", "scipy.stats"}),
-        (["plan", "--effect", "0.5"], {"torch", "torchvision", "matplotlib"}),
+        (["acts", "--json"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
+        (["models", "--json"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
+        (["data", "list", "--json"], {"torch", "torchvision", "pandas", "matplotlib", "scipy"}),
+        (["report", "--json"], {"torch", "torchvision", "matplotlib.pyplot", "scipy.stats"}),
+        (["plan", "--effect", "0.5", "--json"], {"torch", "torchvision", "matplotlib"}),
         (["calibrate", "local"], {"torch", "torchvision", "matplotlib"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

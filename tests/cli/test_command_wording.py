@@ -136,7 +136,7 @@ def test_seeds_that_a_plan_leaves_out() -> None:
     assert wording.describe_left_out(make_plan()) is None
 
 
-def verification(differences: dict[str, float], conditions: dict[str, tuple[str, str]]) -> Verification:
+def verification(differences: dict[str, float], conditions: dict[str, tuple[str | None, str]]) -> Verification:
     recorded, again = (make_run("relu", accuracies=(0.5, accuracy)) for accuracy in (0.9752, 0.9753))
     return Verification(recorded, again, differences, conditions)
 
@@ -146,11 +146,18 @@ def test_verified_run_in_sentences() -> None:
     [equal] = wording.describe_verification(verification({}, {}), csv)
     assert equal == f"{csv}: made again, and every number but the timings is equal to the last digit."
     differing, accuracies, reason = wording.describe_verification(
-        verification({"test_loss": 0.00012, "test_accuracy": 0.0001}, {"versions torch": ("2.14", "2.15")}), csv
+        verification(
+            {"test_loss": 0.00012, "test_accuracy": 0.0001},
+            {"threads": (None, "1"), "versions torch": ("2.14", "2.15")},
+        ),
+        csv,
     )
     assert "test_loss by up to 0.00012, test_accuracy by up to 0.0001." in differing
     assert accuracies == "The test accuracy after the last epoch is 0.9753 here, 0.9752 there."
-    assert reason == "These conditions differ: versions torch (2.14 there, 2.15 here)."
+    assert (
+        reason
+        == "These conditions differ: threads (not recorded there, 1 here); versions torch (2.14 there, 2.15 here)."
+    )
     *_, unknown = wording.describe_verification(verification({"test_loss": 0.1}, {}), csv)
     assert "Nothing that is recorded of versions and hardware differs" in unknown
     altogether, *_ = wording.describe_verification(verification({"learned parameters": math.inf}, {}), csv)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import fluidrelu, words
+from command_line import fluidrelu, fluidrelu_json, words
 from data_server import Server, run_server
 from filelock import FileLock
 
@@ -61,6 +61,22 @@ def test_data_sets_are_listed_fetched_and_verified(
     fetched = "".join(fluidrelu("data", "fetch", "KMNIST", *here).split("\n"))
     assert f"kmnist: {folder / 'data' / 'kmnist.npz'}" in fetched
     assert " here" in fluidrelu("data", "list", *here)
+    sets = {one["name"]: one for one in fluidrelu_json("data", "list", *here)}
+    path = folder / "data" / "kmnist.npz"
+    assert sets.pop("kmnist") == {
+        "name": "kmnist",
+        "title": "Kuzushiji-MNIST",
+        "train_images": 20,  # as the server has it
+        "test_images": 10,
+        "shape": [1, 28, 28],
+        "classes": 10,
+        "data_sha256": None,
+        "bundled": False,
+        "path": str(path),
+        "here": True,
+        "bytes": path.stat().st_size,
+    }
+    assert [(one["here"], one["bytes"]) for one in sets.values()] == [(False, None)] * (len(CATALOGUE) - 1)
     verified = words(fluidrelu("data", "verify", *here))
     what = "20 + 10 images of 1 x 28 x 28, 10 classes; sha256 " + load("kmnist", folder / "data").sha256
     assert verified.startswith(f"kmnist: whole and of the right shape (no digest to compare with); {what} Pixels")

@@ -12,14 +12,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import typer
-from command_line import assert_same_numbers, fluidrelu, words
+from command_line import assert_same_numbers, fluidrelu, fluidrelu_json, words
 from factories import make_study
 from typer.testing import CliRunner
 
 import fluidrelu_cli
 from fluidrelu_cli.cli.report import calibrate, plan, report
 from fluidrelu_cli.errors import FluidReluError, UsageError
-from fluidrelu_cli.report import wording
+from fluidrelu_cli.report import plots, wording
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -159,12 +159,37 @@ def test_a_report_goes_to_a_folder_that_is_named_if_nothing_else_is_there(tmp_pa
 
 def test_report_prints_json_with_the_notes_on_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_study(tmp_path / "mine", {"nowhere:MyFluid": FLUID, "relu": RELU})
-    report(tmp_path, "mine", output="json")
+    report(tmp_path, "mine", as_json=True)
     output = capsys.readouterr()
     notes = json.loads(output.out)["notes"]
     assert "functions-nowhere-MyFluid is not drawn" in notes[0]
     assert "functions is drawn without nowhere:MyFluid" in notes[1]
     assert all(note in output.err for note in notes)
+
+
+GRID = """
+activations = ["relu", "fluid"]
+compare = ["fluid", "relu"]
+seeds = 3
+[vary]
+lr = [0.001, 0.01]
+"""
+
+
+def test_report_of_a_grid_prints_json(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "rates.toml").write_text(GRID)
+    for lr in (0.001, 0.01):
+        make_study(folder / "results" / "rates" / f"lr={lr}", BOTH, lr=lr)
+    monkeypatch.setattr(plots, "effects", lambda _: sys.stdout.write("somebody's code prints"))
+    content = fluidrelu_json("report", "rates.toml")
+    assert content["cells"] == {"lr=0.001": {"lr": 0.001}, "lr=0.01": {"lr": 0.01}}
+    assert [(row["cell"], row["activation"], row["mean"]) for row in content["summary"]] == [
+        (cell, name, pytest.approx(mean))
+        for cell in content["cells"]
+        for name, mean in (("relu", 0.975), ("fluid", 2.929 / 3))
+    ]
+    assert [row["cell"] for row in content["comparisons"]] == list(content["cells"])
+    assert len(content["runs"]) == 2 * 2 * 3 * 2
 
 
 @pytest.mark.slow
@@ -207,6 +232,35 @@ def test_plan_notes_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFix
     damaged, unpaired = output.err.splitlines()
     assert "relu-seed1" in damaged
     assert "fluid 1" in unpaired
+
+
+def test_plan_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_study(tmp_path / "mine", BOTH)
+    plan(0.002, workers=2, results=tmp_path, study="mine", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    plan(0.002, workers=2, results=tmp_path, study="mine")
+    said = capsys.readouterr().out
+    assert f"sample SD of {found['sd_difference']:.5f} (95 % interval {found['sd_low']:.5f} to" in said
+    assert f"takes {found['seeds']} seeds of each ({found['seeds_low']} to " in said
+    expected = {
+        "study": str(tmp_path / "mine"),
+        "activation": "fluid",
+        "baseline": "relu",
+        "effect": 0.002,
+        "power": 0.8,
+        "alpha": 0.05,
+        "pairs": 3,
+        "left_out": "",
+        "pair_seconds": 12.0,
+        "missing": 2 * found["seeds"] - 6,
+        "workers": 2,
+        "seconds": found["missing"] * 12 / 2 / 2,
+    }
+    assert {name: found[name] for name in expected} == expected
+    plan(0.00009, results=tmp_path, study="mine", as_json=True)
+    beyond = json.loads(capsys.readouterr().out)
+    assert beyond["seeds"] > 0
+    assert beyond["seeds_high"] is None
 
 
 def test_a_study_is_an_argument_too(tmp_path: Path) -> None:

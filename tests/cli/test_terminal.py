@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
+import json
 import os
 import pty
 import subprocess
@@ -15,7 +17,7 @@ from command_line import fluidrelu, words
 from factories import make_study
 
 import fluidrelu_cli
-from fluidrelu_cli.cli.terminal import count, say, show, show_text
+from fluidrelu_cli.cli.terminal import count, say, show, show_json, show_text
 from fluidrelu_cli.errors import printable
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -85,6 +87,15 @@ def test_text_for_programs_is_not_broken_on_a_terminal_either(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     show_text(f"{SENTENCE}\n\n{SENTENCE}\n")
     assert capsys.readouterr().out == f"{SENTENCE}\n\n{SENTENCE}\n"
+
+
+def test_json_is_utf_8_whatever_the_terminal_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
+    monkeypatch.setattr("sys.stdout", stdout)
+    show_json(["γ", "\udcff"])
+    written = stdout.buffer.getvalue().decode()
+    assert "γ" in written
+    assert json.loads(written) == ["γ", "\udcff"]
 
 
 @pytest.mark.slow

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,12 +17,15 @@ from command_line import (
     ACTIVATIONS,
     assert_same_numbers,
     fluidrelu,
+    fluidrelu_json,
     numbers,
     words,
 )
 from factories import forge, make_run, make_study
 
+from fluidrelu_cli.run import Run
 from fluidrelu_cli.study import load_study
+from fluidrelu_cli.verification import Verification
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -117,15 +122,20 @@ def test_train_says_that_the_run_diverged(small: tuple[object, ...]) -> None:
 def test_verify_a_run_and_one_that_was_changed(undisturbed: Path, data_dir: Path, folder: Path) -> None:
     for path in undisturbed.glob("relu-seed0.*"):
         shutil.copy(path, folder)
-    output = words(fluidrelu("verify", undisturbed.parent, "--act", "relu", "--data-dir", data_dir))
-    assert "relu seed 0: epoch 2/2" in output
-    assert "relu-seed0.csv: made again, and every number but the timings is equal to the last digit." in output
+    verified = fluidrelu_json("verify", undisturbed.parent, "--act", "relu", "--data-dir", data_dir)
+    assert verified["identical"] is True
+    [run] = verified["runs"]
+    assert run["csv"] == str(undisturbed / "relu-seed0.csv")
+    assert (run["activation"], run["seed"], run["identical"]) == ("relu", 0, True)
+    assert (run["differences"], run["conditions"]) == ({}, {})
+    assert run["test_accuracy"]["recorded"] == run["test_accuracy"]["again"]
     csv = folder / "relu-seed0.csv"
     csv.write_text(re.sub(r"^(relu,0,1),[^,]+", r"\1,0.5", csv.read_text(), flags=re.MULTILINE))
     output = words(fluidrelu("verify", csv, "--data-dir", data_dir, code=1))
     assert "relu-seed0.csv was changed after it was written (relu-seed0.json has its digest): restore it" in output
     forge(folder / "relu-seed0.json", without=["csv_sha256"])
     output = words(fluidrelu("verify", csv, "--data-dir", data_dir, code=1))
+    assert "relu seed 0: epoch 2/2" in output
     assert "made again, and the numbers differ: train_loss by up to" in output
     assert "Nothing that is recorded of versions and hardware differs" in output
 
@@ -146,16 +156,22 @@ def test_verify_chooses_runs_of_a_study(
 ) -> None:
     study = make_study(folder / "results" / "mine", {"relu": [(0.5,)] * 3, "fluid": [(0.5,)] * 2})
     study.files("fluid-seed0").csv.unlink()
-    verified: list[Path] = []
 
-    def disagree(_recorded: object, csv: Path, *_: object) -> bool:
-        verified.append(csv)
-        return False
+    def disagree(recorded: Run, *_: object) -> Verification:
+        sys.stdout.write("somebody's code prints")
+        return Verification(recorded, recorded, {"value": math.inf, "test_loss": 0.5}, {"cpu": ("A", None)})
 
     monkeypatch.setattr("fluidrelu_cli.cli.train._verify_run", disagree)
-    output = words(fluidrelu("verify", "mine", *options, code=1 if isinstance(chosen, list) else 2))
-    assert [csv.stem for csv in verified] == (chosen if isinstance(chosen, list) else [])
-    assert isinstance(chosen, list) or chosen in output
+    if isinstance(chosen, str):
+        assert chosen in words(fluidrelu("verify", "mine", *options, code=2))
+        return
+    content = fluidrelu_json("verify", "mine", *options, code=1)
+    assert content["identical"] is False
+    assert [Path(run["csv"]).stem for run in content["runs"]] == chosen
+    for run in content["runs"]:
+        assert run["identical"] is False
+        assert run["differences"] == {"value": None, "test_loss": 0.5}
+        assert run["conditions"] == {"cpu": {"recorded": "A", "again": None}}
 
 
 def test_a_trial_that_raises_is_reported_and_the_others_go_on(small: tuple[object, ...], folder: Path) -> None:

@@ -112,7 +112,8 @@ def test_csv_of_one_activation_has_the_same_columns(document: Document, tmp_path
 def test_json_has_everything(document: Document) -> None:
     content = loaded(document)
     assert list(content) == [
-        *("study", "protocol", "test_images", "question", "answer", "standing", "sequential", "remarks", "notes"),
+        *("study", "protocol", "cells", "test_images", "question", "answer", "standing", "sequential"),
+        *("remarks", "notes"),
         *("summary", "comparisons", "studies", "table2", "rankings", "runs", "conditions"),
         *("activations", "network", "commands"),
     ]
@@ -123,7 +124,7 @@ def test_json_has_everything(document: Document) -> None:
     assert [row["activation"] for row in content["summary"]] == ["relu", "fluid"]
     assert content["comparisons"][0]["p_holm"] == 0.75
     assert content["table2"][0]["accuracy"] == 0.9784
-    assert (content["studies"], content["rankings"]) == ([], [])
+    assert (content["studies"], content["rankings"], content["cells"]) == ([], [], {})
     assert content["conditions"]["device"] == {"None": 6}
     assert content["activations"][1] == {
         "name": "fluid",
