@@ -269,8 +269,8 @@ def confidence_sequence(
     """
     ax = ax or make_figure(0.6 + LINE * (4 if fit(2.6, 1, 2) == 2 else 6), 2.8).subplots()
     ends = looks[["low", "high"]].replace([np.inf, -np.inf], np.nan)
-    settled = slice(max(len(looks) - 4, 0) // 4, None)  # the first ends are far out
-    held = [-margin, margin, *looks["mean_difference"][settled], *ends[settled].stack()]
+    means = looks["mean_difference"][max(len(looks) - 4, 0) // 4 :]
+    held = [-margin, margin, *means, *ends[len(looks) // 2 :].stack()]  # the first ones are far out
     room = 0.1 * (max(held) - min(held))
     bottom, top = min(held) - room, max(held) + room
     ax.axhspan(-margin, margin, color="grey", alpha=0.15, linewidth=0, label=f"margin, ±{margin:g}")
