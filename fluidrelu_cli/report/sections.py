@@ -51,7 +51,7 @@ def list_doubts(evidence: Evidence) -> Iterator[str]:
 
 def compare(evidence: Evidence) -> Section | None:
     """Each activation against the baseline."""
-    comparisons = evidence.comparisons
+    comparisons, sequential = evidence.comparisons, evidence.sequential is not None
     if comparisons.empty:
         return None
     return Section(
@@ -59,8 +59,22 @@ def compare(evidence: Evidence) -> Section | None:
         f"Differences from {tables.label(evidence.baseline)}, paired by seed",
         comparisons,
         tables.comparison_cells(comparisons),
-        _said(wording.too_few_pairs(comparisons), wording.left_out(comparisons)),
-        explanations=(wording.COMPARISONS_EXPLAINED,),
+        _said(None if sequential else wording.too_few_pairs(comparisons), wording.left_out(comparisons)),
+        explanations=(wording.SEQUENTIAL_EXPLAINED if sequential else wording.COMPARISONS_EXPLAINED,),
+    )
+
+
+def follow_looks(evidence: Evidence) -> Section | None:
+    """What was known of the comparison that decides when training ends, after more and more pairs."""
+    found = evidence.sequential
+    if found is None or found.looks.empty:
+        return None
+    return Section(
+        "looks",
+        f"{tables.label(found.activation)} minus {tables.label(found.baseline)}, after so many pairs",
+        found.looks,
+        tables.look_cells(found.looks, found.decision.n),
+        explanations=(wording.LOOKS_EXPLAINED,),
     )
 
 
@@ -147,6 +161,7 @@ SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     repeat_table2,
     summarise,
     compare,
+    follow_looks,
     tell_tuning,
     refer_to_table2,
     rank_published,

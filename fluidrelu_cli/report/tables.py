@@ -107,6 +107,37 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
     return head, rows
 
 
+def look_cells(looks: pd.DataFrame, decided: int) -> Cells:
+    """sequential.follow after 5, 10, 20, 50, ... pairs, after those that decided it, and after all.
+
+    Args:
+        looks: the table.
+        decided: after how many pairs it was decided, or how many there are.
+    """
+    rounds = {step * 10**power for power in range(6) for step in (1, 2, 5)} - {1, 2}
+    shown = looks[looks["n"].isin({*rounds, decided, len(looks)})]
+    rows = [
+        [
+            str(row["n"]),
+            difference(row["mean_difference"]),
+            limits(row["low"], row["high"]),
+            limits(row["margin_low"], row["margin_high"]),
+            row["verdict"],
+        ]
+        for row in shown.to_dict("records")
+    ]
+    return ["pairs", "mean\ndifference", "95 % confidence\nsequence", "90 % confidence\nsequence", "verdict"], rows
+
+
+def limits(low: float, high: float) -> str:
+    """Both ends of a confidence sequence, where nothing may be excluded yet."""
+    if math.isinf(low) and math.isinf(high):
+        return "without ends yet"
+    if math.isinf(low) or math.isinf(high):
+        return f"below {difference(high)}" if math.isinf(low) else f"above {difference(low)}"
+    return f"{difference(low)} to {difference(high)}"
+
+
 def side_by_side_cells(studies: pd.DataFrame) -> Cells:
     """inference.side_by_side, one row per study."""
     head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p (Holm,\nover studies)"]
