@@ -109,9 +109,14 @@ class Entry:
         """The entry with these fields; what it does not know is left out. ValueError, TypeError if one is wrong."""
         known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
         entry = cls(**known)
-        texts = (entry.what, entry.when, entry.file or "", entry.sha256 or "")
+        names = (
+            entry.what,
+            entry.when,
+            *entry.seeds,
+            *(text for text in (entry.file, entry.sha256) if text is not None),
+        )
         counts = (*entry.seeds.values(), entry.finished or 0)
-        if not all(isinstance(each, str) for each in texts) or not all(isinstance(each, int) for each in counts):
+        if not all(map(is_name, names)) or not all(isinstance(each, int) for each in counts):
             raise ValueError(f"the log has {values!r}")
         return entry
 
