@@ -59,7 +59,7 @@ def run(
     """
     declarations = _read_all(files)
     if dry_run:
-        asked = [part for declaration in declarations for part in _list_asked(declaration, results)]
+        asked = [part for declaration in declarations for part in list_asked(declaration, results)]
         show_forecast(asked, workers, device, data_dir)
         return
     pool = PoolOptions(workers, batch_seeds, dask, device, data_dir)
@@ -86,7 +86,7 @@ def _read_all(paths: Sequence[Path]) -> list[Declaration]:
     return list(declarations.values())
 
 
-def _list_asked(declaration: Declaration, results: Path) -> Iterator[Asked]:
+def list_asked(declaration: Declaration, results: Path) -> Iterator[Asked]:
     """What a file asks of each of its studies, with the names that these have; nothing is imported."""
     tuning = declaration.tuning
     if tuning is not None:
@@ -99,7 +99,8 @@ def _list_asked(declaration: Declaration, results: Path) -> Iterator[Asked]:
     for cell in declaration.cells:
         study = open_declared(results, declaration, declaration.study_name(cell), cell.protocol)
         counts = declaration.spelled(study.known).seeds
-        yield Asked(study, [Trial(study.protocol, name, seed) for name, n in counts.items() for seed in range(n)])
+        trials = [Trial(study.protocol, name, seed) for name, n in counts.items() for seed in range(n)]
+        yield Asked(study, trials, at_most=declaration.stops_when_decided)
 
 
 @dataclass
