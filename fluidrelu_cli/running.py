@@ -13,9 +13,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fluidrelu_cli.errors import StorageError, UsageError
+from fluidrelu_cli.errors import StorageError
 from fluidrelu_cli.files import read_json, sealed_json, write_whole
 from fluidrelu_cli.protocol import Trial, is_name
 from fluidrelu_cli.study import Study
@@ -76,10 +76,10 @@ def read_running(study: Study) -> tuple[Running | None, bool]:
 
 def _read(study: Study) -> Running | None:
     try:
-        content: dict[str, Any] = read_json(study.marker)
-        content.pop("sha256", None)
-        return Running(**{**content, "in_flight": tuple(InFlight(**each) for each in content["in_flight"])})
-    except (StorageError, UsageError, KeyError, TypeError, ValueError):
+        content = read_json(study.marker)
+        in_flight = (InFlight(each["activation"], each["seed"], each["epoch"]) for each in content["in_flight"])
+        return Running(content["since"], content["host"], content["pid"], content["workers"], tuple(in_flight))
+    except (StorageError, KeyError, TypeError, ValueError):
         return None
 
 

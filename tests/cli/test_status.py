@@ -164,7 +164,7 @@ def test_what_was_interrupted_is_named_with_the_command_that_goes_on(
         {"since": "yesterday"},
         {"in_flight": [{"activation": "relu", "seed": -1, "epoch": 0}]},
         {"in_flight": [{"activation": 7, "seed": 1, "epoch": 0}]},
-        {"more": 1},
+        {"in_flight": ["relu"]},
     ],
     ids=str,
 )
