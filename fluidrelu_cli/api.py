@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fluidrelu_cli.declared import find_settled
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.protocol import SETTINGS
 from fluidrelu_cli.report.evidence import Evidence
@@ -183,7 +184,8 @@ def read_study(
 
     Args:
         folder: the study's, such as ``results/local``.
-        baseline: the activation that the others are compared with; None: relu if the study has it, else its first.
+        baseline: the activation that the others are compared with; None: the one that the study's file names, else relu
+            if the study has it, else its first.
         focus: the activation that the question is about; None: all but the baseline.
         trust: import activations of its author's own that the runs name, to draw the functions that were learned.
 
@@ -193,8 +195,19 @@ def read_study(
     """
     study = load_study(Path(folder))
     contents = study.read_some()
+    declaration, tuned = find_settled(study)
     trained = {run.trial.activation for run in contents.runs}
     first = next(
         (name for name in (DEFAULT_BASELINE, *study.asked) if name in trained), contents.runs[0].trial.activation
     )
-    return Result(Evidence(study, contents, baseline=baseline or first, focus=focus, trusted=None if trust else ()))
+    return Result(
+        Evidence(
+            study,
+            contents,
+            baseline=baseline or (None if declaration else first),
+            focus=focus,
+            trusted=None if trust else (),
+            declaration=declaration,
+            tuned=tuned,
+        )
+    )

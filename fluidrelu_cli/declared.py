@@ -75,6 +75,14 @@ def find_declaration(study: Study) -> Declaration | None:
     return None
 
 
+def find_settled(study: Study) -> tuple[Declaration | None, Tuned | None]:
+    """The file that a study was last trained from, as :func:`settle` gives it; None if it was never declared."""
+    declaration = find_declaration(study)
+    if declaration is None:
+        return None, None
+    return settle(declaration, study.folder.parents[1 if declaration.is_grid else 0])
+
+
 def find_question(results: Path, typed: str) -> Declaration | None:
     """The study file that is meant: the one of that path, or the one that a study of that name was last trained from.
 
@@ -93,14 +101,25 @@ def find_question(results: Path, typed: str) -> Declaration | None:
 
 
 def list_studies(results: Path, typed: str) -> list[str]:
-    """The names of the studies that are meant: one by its name or folder, or all of a study file or of a grid's name.
+    """The studies that are meant: one by its name or folder, or those of a study file or of a grid's name.
 
-    Raises UsageError, StorageError as :func:`find_question`.
+    Raises:
+        UsageError, StorageError: as :func:`find_question`.
+        FluidReluError: if a file's studies have no run yet.
     """
     declaration = None if find_folder(results, typed) is not None else find_question(results, typed)
     if declaration is None:
         return [typed]
-    return [declaration.study_name(cell) for cell in declaration.cells]
+    named = [declaration.study_name(cell) for cell in declaration.cells]
+    trained = [name for name in named if find_runs(results / name / "runs")]
+    if not trained:
+        raise lacks_runs(declaration)
+    return trained
+
+
+def lacks_runs(declaration: Declaration) -> FluidReluError:
+    """The error that nothing of a study file has been trained."""
+    return FluidReluError(f"{declaration.path} has no run yet: train it with `fluidrelu run {declaration.path}`.")
 
 
 def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned | None]:
@@ -125,7 +144,7 @@ def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned 
 
     folder = results / declaration.tuning_name
     if not (folder / "study.json").exists():
-        raise FluidReluError(f"{declaration.path} has no run yet: train it with `fluidrelu run {declaration.path}`.")
+        raise lacks_runs(declaration)
     tried = load_study(folder)
     spelled = declaration.spelled({split_arm(name)[0] for name in _list_names(folder)})
     arms = {name: [arm for arm, _ in settings] for name, settings in spelled.tuning_arms().items()}

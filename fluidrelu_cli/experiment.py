@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from fluidrelu_cli.audit import check_data, describe_changes, describe_factors
 from fluidrelu_cli.errors import ContradictoryRunError, StorageError, UsageError
@@ -224,7 +224,6 @@ def conduct(
     remember: bool = True,
     forget: bool = False,
     mix: bool = False,
-    until: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[Work, Iterator[Event]]]:
     """As :func:`conduct_all` with one study, and the same seeds of all its activations.
 
@@ -236,10 +235,9 @@ def conduct(
         remember: record in study.json that seeds up to the largest were asked for.
         forget: record it even if more were asked for earlier.
         mix: as for :func:`conduct_all`.
-        until: what study.json records of when training ends (study.Entry).
     """
     names = [activation.name for activation in experiment.activations]
-    entry = Entry(ASKED, dict.fromkeys(names, max(seeds) + 1), until=until) if remember else None
+    entry = Entry(ASKED, dict.fromkeys(names, max(seeds) + 1)) if remember else None
     request = Request(experiment, dict.fromkeys(names, seeds), entry, remember, forget)
     with conduct_all([request], run_jobs, batch_seeds=batch_seeds, mix=mix) as ([work], events):
         yield work, events

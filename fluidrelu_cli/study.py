@@ -101,7 +101,8 @@ class Entry:
     sha256: str | None = None
     """The digest of that file's text; a copy is kept beside the study."""
     until: Mapping[str, Any] | None = None
-    """Where training ends once a comparison is decided: ``compare`` (activation and baseline), and ``margin``."""
+    """Where training ends once a comparison is decided: ``compare`` (activation and baseline), ``margin``, and ``max``,
+    how many pairs at most."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Entry:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import error_rates
 import faults
 import measuring
 import peer
@@ -28,7 +29,13 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 @pytest.mark.parametrize(
     ("script", "option"),
-    [("step.py", "--rounds"), ("peer.py", "--rounds"), ("study.py", "--rounds"), ("faults.py", "--flips")],
+    [
+        ("step.py", "--rounds"),
+        ("peer.py", "--rounds"),
+        ("study.py", "--rounds"),
+        ("faults.py", "--flips"),
+        ("error_rates.py", "--replications"),
+    ],
 )
 def test_each_script_says_how_to_use_it(
     script: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -63,6 +70,13 @@ def test_faults_that_go_unnoticed_are_named(
     with pytest.raises(typer.Exit):
         faults.main(BENCHMARKS.parent / "results" / "paper", flips=1, edits=0, truncations=0, seed=0)
     assert re.search(r"unnoticed: single bits flipped in \S+: b.* became b", " ".join(capsys.readouterr().out.split()))
+
+
+def test_error_rates_are_simulated() -> None:
+    output = invoke(error_rates.main, "results/mnist-activations", "--replications=20", "--pairs=40")
+    assert re.search(r"normal +\d\.\d% \(\S+\) +\d\.\d% ", output)
+    assert re.search(r"20 images +\d+ +\d+ +\d+ +100\.0% better", output)
+    assert re.search(r"0 images, margin 20 +\d+ +\d+ +\d+ +100\.0% equal", output)
 
 
 def test_a_step_is_set_against_its_floor() -> None:

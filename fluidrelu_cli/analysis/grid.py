@@ -1,42 +1,40 @@
-"""One comparison over the cells of a grid: settings of which each combination is a study of its own."""
+"""Comparisons over the cells of a grid: settings of which each combination is a study of its own."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
-from fluidrelu_cli.analysis.inference import COMPARISON_COLUMNS, holm, judge
+from fluidrelu_cli.analysis.inference import holm, judge
 
 INTERIM = "interim"
 """The verdict of a comparison that lacks declared runs."""
 
 
-def compare_cells(rows: Mapping[str, Mapping[Any, Any]]) -> pd.DataFrame:
-    """The same comparison in each cell, as one table: cell, then inference.COMPARISON_COLUMNS.
+def compare_cells(cells: Mapping[str, pd.DataFrame], primary: str, *, interim: bool) -> pd.DataFrame:
+    """The comparisons of all cells as one table: cell, then inference.COMPARISON_COLUMNS; the primary one's rows first.
 
-    p_holm and verdict are adjusted for the number of cells. As long as a cell is interim, all are: their number is part
-    of the adjustment.
+    p_holm and verdict of the primary comparison are adjusted for the number of cells. Those of all others are adjusted
+    among themselves, over all cells.
 
     Args:
-        rows: by cell, its row of inference.comparisons.
+        cells: inference.comparisons of each cell.
+        primary: the activation that the question is about.
+        interim: whether some cell lacks declared runs: then none has a verdict, for their number is part of the
+            adjustment.
     """
-    waits = any(row["verdict"] == INTERIM for row in rows.values())
-    adjusted = holm([row["p"] for row in rows.values()])
-    table: pd.DataFrame = pd.DataFrame(
-        [
-            {
-                "cell": cell,
-                **row,
-                "p_holm": float("nan") if waits else p_holm,
-                "verdict": INTERIM if waits else judge(row["n"], row["mean_difference"], p_holm),
-            }
-            for (cell, row), p_holm in zip(rows.items(), adjusted, strict=True)
-        ],
-        columns=["cell", *COMPARISON_COLUMNS],
-    )
-    return table
+    table = join_cells(cells)
+    table = table[table["n"] > 0].astype({"p_holm": float}).reset_index(drop=True)
+    order = dict.fromkeys([primary, *table["activation"]])
+    for family in (table["activation"] == primary, table["activation"] != primary):
+        table.loc[family, "p_holm"] = math.nan if interim else holm(table.loc[family, "p"].tolist())
+    rows = table.to_dict("records")
+    table["verdict"] = [INTERIM if interim else judge(row["n"], row["mean_difference"], row["p_holm"]) for row in rows]
+    by_activation = [table[table["activation"] == name] for name in order]
+    joined: pd.DataFrame = pd.concat(by_activation, ignore_index=True)
+    return joined
 
 
 def join_cells(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

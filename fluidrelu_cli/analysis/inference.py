@@ -164,7 +164,12 @@ def side_by_side(rows: Sequence[Mapping[Any, Any]]) -> pd.DataFrame:
     adjusted = holm([row["p"] for row in rows])
     table: pd.DataFrame = pd.DataFrame(
         [
-            {**row, "p_holm": p_holm, "verdict": judge(row["n"], row["mean_difference"], p_holm)}
+            {
+                **row,
+                "p_holm": p_holm,
+                # without a p-value the study's own: it has no verdict yet, or one by another test
+                "verdict": row["verdict"] if math.isnan(p_holm) else judge(row["n"], row["mean_difference"], p_holm),
+            }
             for row, p_holm in zip(rows, adjusted, strict=True)
         ],
         columns=["study", "dataset", "model", *COMPARISON_COLUMNS],

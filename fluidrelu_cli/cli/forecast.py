@@ -9,6 +9,7 @@ from pathlib import Path
 from fluidrelu_cli.cli.terminal import show
 from fluidrelu_cli.errors import DataError
 from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.stopping import Stopping
 from fluidrelu_cli.study import Study
 
 
@@ -21,10 +22,18 @@ class Asked:
     at_most: bool = False
     """Whether it may turn out that fewer are needed."""
 
+    @classmethod
+    def until_decided(cls, study: Study, stopping: Stopping) -> Asked:
+        """What is asked of a study whose training ends once a comparison is decided, or is decided already."""
+        from fluidrelu_cli.analysis.sequential import UNDECIDED
 
-def show_forecast(
-    parts: Sequence[Asked], workers: int | None, device: str, data_dir: Path | None, source: str | None = None
-) -> None:
+        decision = stopping.decide(study.read().runs)
+        seeds = stopping.seeds_for(decision)
+        trials = [Trial(study.protocol, name, seed) for name, mine in seeds.items() for seed in mine]
+        return cls(study, trials, decision.verdict == UNDECIDED)
+
+
+def show_forecast(parts: Sequence[Asked], workers: int | None, device: str, data_dir: Path | None) -> None:
     """Print the trials of each study, what is finished, and how long the others take; nothing is trained or written.
 
     Args:
@@ -32,7 +41,6 @@ def show_forecast(
         workers: how many train side by side; None: as many as there would be.
         device: where to train.
         data_dir: where data sets are kept.
-        source: why the number of trials is not certain, if it is not.
     """
     from fluidrelu_cli.analysis.duration import estimate, median_seconds
     from fluidrelu_cli.cli.wording import describe_dry_run, dry_run_cells
@@ -53,7 +61,9 @@ def show_forecast(
             seconds.append(timer.time(trial) if found is None else found)
         certain = [each for each in seconds if each is not None]
         each = sum(certain) / len(certain) if certain and len(certain) == len(seconds) else None
-        rows.append((part.study.name, len(part.trials), len(part.trials) - len(missing), len(missing), each))
+        rows.append(
+            (part.study.name, len(part.trials), len(part.trials) - len(missing), len(missing), each, part.at_most)
+        )
         all_seconds += seconds
     show(rich_table("What would be trained", *dry_run_cells(rows)))
     whole = [each for each in all_seconds if each is not None]
@@ -62,9 +72,8 @@ def show_forecast(
     if len(whole) == len(all_seconds):
         total = estimate(whole, count)
     why = " and ".join(sources) if total is not None else timer.problem
-    show(describe_dry_run(len(all_seconds), total, count, why))
-    if source:
-        show(source)
+    at_most = any(part.at_most for part in parts)
+    show(describe_dry_run(len(all_seconds), total, count, why, at_most=at_most))
 
 
 def key_of_time(trial: Trial) -> tuple[Protocol, str]:

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from fluidrelu_cli.cli.completion import (
-    complete_activation,
     complete_dataset,
     complete_model,
     complete_study,
@@ -102,10 +101,6 @@ MixOption = Annotated[
 
 STUDY_OR_FILE = "the study: a name, the path of its folder, or a study file (studies/mine.toml)"
 
-BaselineOption = Annotated[
-    str, typer.Option(help="The activation that the others are compared with.", autocompletion=complete_activation)
-]
-
 
 def with_study_argument(function: Callable[..., None]) -> Callable[..., None]:
     """Let a command take its study as an argument, too: ``report first`` for ``report --study first``."""
@@ -120,7 +115,7 @@ def with_study_argument(function: Callable[..., None]) -> Callable[..., None]:
 
     argument = typer.Argument(
         metavar="STUDY",
-        help=f"The study, as for --study: {ANY_STUDY}.",
+        help=f"The study, as for --study: {ANY_STUDY}, or a study file.",
         show_default=False,
         autocompletion=complete_study,
     )

@@ -19,7 +19,7 @@ from fluidrelu_cli.study import DEFAULT_STUDY, Study
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import RunJobs, Work
     from fluidrelu_cli.protocol import Trial
-    from fluidrelu_cli.workers.events import Event, Finished, Job
+    from fluidrelu_cli.workers.events import Event, Job
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,21 @@ def show_notes(works: Sequence[Work]) -> None:
 def show_events(
     parts: Sequence[tuple[Study, Work]],
     events: Iterator[Event],
-    is_decided: Callable[[Finished], bool] = lambda _finished: False,
+    is_enough: Callable[[Event], bool] | None = None,
 ) -> int:
     """Show what there is to do in each study, and what happens; how many trials failed.
 
-    ``is_decided`` is asked after every finished job whether the others are not needed any more.
+    ``is_enough`` is asked after every event whether the trials that have not ended are not needed.
     """
     from fluidrelu_cli.cli.progress import TrialsProgress, trial_label
-    from fluidrelu_cli.workers.events import Failed, Finished
+    from fluidrelu_cli.workers.events import Failed
 
     show_notes([work for _, work in parts])
     for study, work in parts:
         asked, missing = len(work.trials), len(work.missing)
-        asked_for = count(asked, "trial")
-        say(f"{study.folder}: {asked_for} asked for, {asked - missing} finished already, {missing} to train.")
+        most = "at most " if is_enough is not None else ""
+        asked_for, to_train = f"{most}{count(asked, 'trial')} asked for", f"{most}{missing} to train"
+        say(f"{study.folder}: {asked_for}, {asked - missing} finished already, {to_train}.")
     homes = {trial: study for study, work in reversed(parts) for trial in work.missing}
     failures = 0
     several = len({study.folder for study in homes.values()}) > 1
@@ -123,7 +124,7 @@ def show_events(
             if isinstance(event, Failed):
                 failures += 1
                 say(f"    traceback: {homes[event.trial].files(event.trial.name).failure}")
-            if isinstance(event, Finished) and is_decided(event):
+            if is_enough is not None and is_enough(event):
                 break
     return failures
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,6 @@ from fluidrelu_cli.cli.completion import complete_activation, complete_study
 from fluidrelu_cli.cli.options import (
     ANY_STUDY,
     DEFAULT_RESULTS,
-    BaselineOption,
     JsonOption,
     ResultsOption,
     StudyOption,
@@ -30,7 +29,6 @@ from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say
 from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import is_own
-from fluidrelu_cli.run import find_runs
 from fluidrelu_cli.study import (
     DEFAULT_ACTIVATIONS,
     DEFAULT_BASELINE,
@@ -47,6 +45,7 @@ if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
     from fluidrelu_cli.declaration import Cell, Declaration
     from fluidrelu_cli.report.evidence import Evidence
+    from fluidrelu_cli.study import Study
 
 COMPARED, SHOWN = "What is compared", "What is shown and written"
 """Panels of the help."""
@@ -212,7 +211,7 @@ def _gather(
     results: Path, names: list[str], baseline: str | None, focus: str | None, against: str | None, trust: bool
 ) -> Evidence:
     from fluidrelu_cli.declaration import ENDING
-    from fluidrelu_cli.declared import find_question, settle
+    from fluidrelu_cli.declared import find_question, lacks_runs, settle
     from fluidrelu_cli.report.evidence import Evidence
 
     declaration, tuned = find_question(results, names[0]), None
@@ -222,7 +221,7 @@ def _gather(
     if declaration is not None and named.endswith(ENDING):
         named = declaration.name
         if find_folder(results, named) is None:
-            raise FluidReluError(f"{names[0]} has no run yet: train it with `fluidrelu run {names[0]}`.")
+            raise lacks_runs(declaration)
     own, *others = [find_study(results, name) for name in (named, *names[1:])]
     other = find_study(results, against) if against is not None else None
     if len({study.folder.resolve() for study in (own, *others)}) < len(names):
@@ -244,21 +243,18 @@ def _gather_grid(results: Path, typed: str, trust: bool) -> tuple[Declaration, d
 
     Raises FluidReluError if no cell has a run.
     """
-    from fluidrelu_cli.declared import find_question, settle
+    from fluidrelu_cli.declared import find_question, list_studies, settle
     from fluidrelu_cli.report.evidence import Evidence
 
     declaration = find_question(results, typed)
     if declaration is None or not declaration.is_grid or find_folder(results, typed) is not None:
         return None
     declaration, _ = settle(declaration, results)
-    cells: dict[Cell, Evidence] = {}
-    for cell in declaration.cells:
-        folder = find_folder(results, declaration.study_name(cell))
-        if folder is not None and find_runs(folder / "runs"):
-            study = find_study(results, declaration.study_name(cell))
-            cells[cell] = Evidence(study, trusted=None if trust else (), declaration=declaration)
-    if not cells:
-        raise FluidReluError(f"{declaration.path} has no run yet: train it with `fluidrelu run {declaration.path}`.")
+    by_name = {declaration.study_name(cell): cell for cell in declaration.cells}
+    cells = {
+        by_name[name]: Evidence(find_study(results, name), trusted=None if trust else (), declaration=declaration)
+        for name in list_studies(results, typed)
+    }
     return declaration, cells
 
 
@@ -285,10 +281,19 @@ def plan(
     act: Annotated[
         str | None,
         typer.Option(
-            help="The activation (left out: the study's first).", autocompletion=complete_activation, show_default=False
+            help="The activation (left out: the one that the study is about).",
+            autocompletion=complete_activation,
+            show_default=False,
         ),
     ] = None,
-    baseline: BaselineOption = DEFAULT_BASELINE,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="The activation that it is compared with (left out: what the study's file says, or relu).",
+            autocompletion=complete_activation,
+            show_default=False,
+        ),
+    ] = None,
     power: Annotated[float, typer.Option(help="Probability of detecting it.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
     workers: WorkersOption = None,
@@ -296,32 +301,65 @@ def plan(
     study: StudyOption = DEFAULT_STUDY,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how many seeds it takes to detect a difference, and how long, from a study's own runs."""
+    """Show how many seeds it takes to detect a difference, and how long, from a study's own runs.
+
+    Of a study file that varies something, it does so for each of its studies.
+    """
+    from fluidrelu_cli.cli.wording import describe_plan
+    from fluidrelu_cli.declared import find_question, list_studies
+    from fluidrelu_cli.workers.local import default_workers
+
+    declaration = find_question(results, study)
+    if declaration is not None and declaration.compare is not None:
+        act, baseline = act or declaration.compare[0], baseline or declaration.compare[1]
+    opened = [find_study(results, name) for name in list_studies(results, study)]
+    file = None if declaration is None else declaration.path.as_posix()
+    listed = []
+    for each, made in _plan_all(opened, act, baseline or DEFAULT_BASELINE, effect, power, alpha):
+        team = workers or default_workers(made.device)
+        listed.append({"study": str(each.folder), **_list_fields(made), "workers": team, "seconds": made.seconds(team)})
+        where = shlex.join([*(["--study", each.name] if file is None else [file]), "--results", str(results)])
+        model = each.protocol.model if is_own(each.protocol.model) else None
+        heading = [f"{each.folder}:"] if len(opened) > 1 else []
+        for sentence in () if as_json else (*heading, *describe_plan(made, team, where, model, file)):
+            show(sentence)
+    if as_json:
+        show_json(listed if len(opened) > 1 else listed[0])
+
+
+def _plan_all(
+    opened: Sequence[Study], act: str | None, baseline: str, effect: float, power: float, alpha: float
+) -> list[tuple[Study, Plan]]:
+    """A plan by the runs of each study; where some of several do not allow one, that is said."""
+    if len(opened) == 1:
+        return [(opened[0], _plan(opened[0], act, baseline, effect, power, alpha))]
+    plans = []
+    for study in opened:
+        try:
+            plans.append((study, _plan(study, act, baseline, effect, power, alpha)))
+        except FluidReluError as error:  # noqa: PERF203 - the others may do
+            say(f"{study.folder}: {error}")
+    if not plans:
+        raise FluidReluError("No study of the file has enough runs for a plan: train some more pairs first.")
+    return plans
+
+
+def _plan(study: Study, act: str | None, baseline: str, effect: float, power: float, alpha: float) -> Plan:
+    """A plan by the runs of a study; what is to be known of these is said."""
     from fluidrelu_cli.analysis import planning
     from fluidrelu_cli.audit import describe_doubts
     from fluidrelu_cli.cli import wording
-    from fluidrelu_cli.workers.local import default_workers
 
-    opened = find_study(results, study)
-    contents = opened.read()
+    contents = study.read()
     trained = {run.trial.activation for run in contents.runs}
     names = {name.lower(): name for name in trained}
-    first = next((name for name in opened.asked if name in trained - {baseline}), DEFAULT_ACTIVATIONS[1])
+    first = next((name for name in study.asked if name in trained - {baseline}), DEFAULT_ACTIVATIONS[1])
     act, baseline = (name if name in trained else names.get(name.lower(), name) for name in (act or first, baseline))
     made = planning.plan(contents.runs, act, baseline, effect, power, alpha)
-    mixtures = describe_doubts([run for run in contents.runs if run.trial.activation in (act, baseline)], opened.folder)
+    mixtures = describe_doubts([run for run in contents.runs if run.trial.activation in (act, baseline)], study.folder)
     for note in (*contents.notes, *mixtures, *filter(None, [wording.describe_left_out(made)])):
         say(note)
-    workers = workers or default_workers(made.device)
-    if as_json:
-        show_json(
-            {"study": str(opened.folder), **_list_fields(made), "workers": workers, "seconds": made.seconds(workers)}
-        )
-        return
-    where = shlex.join(["--study", opened.name, "--results", str(results)])
-    model = opened.protocol.model if is_own(opened.protocol.model) else None
-    for sentence in wording.describe_plan(made, workers, where, model):
-        show(sentence)
+    return made
 
 
 def _list_fields(made: Plan) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -30,6 +30,7 @@ from fluidrelu_cli.declared import keep_declaration, open_declared, settle
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.stopping import Stopping
 from fluidrelu_cli.study import ASKED, Entry
 from fluidrelu_cli.study_file import STARTING_FILE, find_files, read_declaration
 
@@ -55,7 +56,8 @@ def run(
 ) -> None:
     """Train what study files declare: the trials that are not finished yet.
 
-    Every study gets its first seed before any gets its second. What a file tunes is tuned first.
+    Every study gets its first seed before any gets its second. What a file tunes is tuned first. Where a file says to
+    stop once it is decided, its study is trained by itself, after the others, until it is.
     """
     declarations = _read_all(files)
     if dry_run:
@@ -98,9 +100,20 @@ def list_asked(declaration: Declaration, results: Path) -> Iterator[Asked]:
             declaration, _ = settle(declaration, results)
     for cell in declaration.cells:
         study = open_declared(results, declaration, declaration.study_name(cell), cell.protocol)
-        counts = declaration.spelled(study.known).seeds
-        trials = [Trial(study.protocol, name, seed) for name, n in counts.items() for seed in range(n)]
-        yield Asked(study, trials, at_most=declaration.stops_when_decided)
+        spelled = declaration.spelled(study.known)
+        stopping = Stopping.declared(spelled)
+        if stopping is not None:
+            yield Asked.until_decided(study, stopping)
+            continue
+        counts = spelled.seeds.items()
+        yield Asked(study, [Trial(study.protocol, name, seed) for name, n in counts for seed in range(n)])
+
+
+class _Wanted(NamedTuple):
+    """What a study file asks of one of its studies, and where its training ends if not with the last seed."""
+
+    request: Request
+    stopping: Stopping | None = None
 
 
 @dataclass
@@ -114,12 +127,22 @@ class _Trainer:
     failures: int = 0
     trials: int = 0
 
-    def train(self, requests: Sequence[Request]) -> None:
-        """Train what these lack."""
+    def train(self, wanted: Sequence[_Wanted]) -> None:
+        """Train what studies lack: all of them together, and then those that go on until they are decided."""
+        together = [request for request, stopping in wanted if stopping is None]
+        if together:
+            self._train_together(together)
+        for request, stopping in wanted:
+            if stopping is not None:
+                from fluidrelu_cli.cli.until import train_until_decided
+
+                failures, trials = train_until_decided(request, stopping, self.pool, mix=self.mix)
+                self.failures += failures
+                self.trials += trials
+
+    def _train_together(self, requests: Sequence[Request]) -> None:
         from fluidrelu_cli.experiment import conduct_all
 
-        if not requests:
-            return
         experiment = requests[0].experiment
         run_jobs, together = self.pool.choose(experiment.data_dir, experiment.device_name)
         with conduct_all(requests, run_jobs, batch_seeds=together, mix=self.mix) as (works, events):
@@ -147,7 +170,7 @@ class _Question:
         except UsageError as error:
             raise UsageError(f"{self.declaration.path}: {error}") from error
 
-    def first_requests(self) -> list[Request]:
+    def first_requests(self) -> list[_Wanted]:
         """What can be trained at once: the cells, or what settings are chosen by."""
         declaration, tuning = self.declaration, self.declaration.tuning
         if tuning is None:
@@ -155,9 +178,9 @@ class _Question:
         names = [arm for arms in declaration.tuning_arms().values() for arm, _ in arms]
         seeds = dict.fromkeys(names, range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning.seeds))
         self.tuning = self._request(declaration.tuning_name, declaration.tuning_protocol, seeds, remember=False)
-        return [self.tuning]
+        return [_Wanted(self.tuning)]
 
-    def last_requests(self) -> list[Request]:
+    def last_requests(self) -> list[_Wanted]:
         """What is trained with the settings that were chosen; nothing if some activation has none."""
         from fluidrelu_cli.analysis.inference import final_accuracies
         from fluidrelu_cli.analysis.tuning import list_chosen, tune
@@ -176,12 +199,13 @@ class _Question:
         say(f"{declaration.path}: chosen on held-out images: {', '.join(chosen.values())}.")
         return self._request_cells(declaration.settled(chosen))
 
-    def _request_cells(self, declaration: Declaration) -> list[Request]:
+    def _request_cells(self, declaration: Declaration) -> list[_Wanted]:
         seeds = {name: range(n) for name, n in declaration.seeds.items()}
-        return [
+        requests = (
             self._request(declaration.study_name(cell), cell.protocol, seeds, remember=True)
             for cell in declaration.cells
-        ]
+        )
+        return [_Wanted(request, Stopping.declared(declaration)) for request in requests]
 
     def _request(self, name: str, protocol: Protocol, seeds: Mapping[str, range], *, remember: bool) -> Request:
         from fluidrelu_cli.cli.data import show_downloads

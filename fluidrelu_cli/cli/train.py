@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,7 +35,17 @@ from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command,
 from fluidrelu_cli.cli.terminal import open_stderr, say, show, show_json, stop_if_interrupted
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Device, Trial, trial_names
-from fluidrelu_cli.study import DEFAULT_ACTIVATIONS, DEFAULT_STUDY, MOST_SEEDS, find_study, open_study
+from fluidrelu_cli.stopping import Stopping
+from fluidrelu_cli.study import (
+    ASKED,
+    DEFAULT_ACTIVATIONS,
+    DEFAULT_BASELINE,
+    DEFAULT_STUDY,
+    MOST_SEEDS,
+    Entry,
+    find_study,
+    open_study,
+)
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Experiment
@@ -115,6 +125,34 @@ def repeat(
             rich_help_panel=WHAT,
         ),
     ] = 3,
+    until: Annotated[
+        Literal["decided"] | None,
+        typer.Option(
+            help="Instead of n seeds: train pair by pair until one of two activations is better, or they are equal"
+            " within --margin; at most --max pairs.",
+            show_default=False,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="With --until: a difference of mean accuracies so small that it matters to nobody, such as 0.001.",
+            show_default=False,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    most: Annotated[
+        int | None,
+        typer.Option(
+            "--max",
+            min=1,
+            max=MOST_SEEDS,
+            help="With --until: how many seeds of each activation at most.",
+            show_default=False,
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     forget: Annotated[
         bool,
         typer.Option("--forget", help="Forget that more seeds were asked for earlier.", rich_help_panel=WHAT),
@@ -152,28 +190,89 @@ def repeat(
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
 ) -> None:
-    """Train n seeded trials of each activation: those that are not finished yet."""
-    from fluidrelu_cli.experiment import conduct
+    """Train n seeded trials of each activation: those that are not finished yet.
 
+    With --until decided: as many as it takes to tell which of two is better, or that they are equal.
+    """
     if drop is not None:
         _refuse_others(context, "drop", "results", "study", "debug")
         opened = find_study(results, study)
         _drop(opened, drop, report_command(results, opened.name))
         return
+    goal = _read_goal(context, until, margin, most)
     pool = PoolOptions(workers, batch_seeds, dask, device, data_dir)
     where = {"elsewhere": dask is not None, "in_workers": dask is None}
     experiment = _prepare(results, study, requested, act, device, data_dir, offline, trust, **where)
-    if dry_run:
+    stopping = None if goal is None else _make_stopping(experiment, *goal)
+    if dry_run and stopping is not None:
+        show_forecast([Asked.until_decided(experiment.study, stopping)], workers, device, data_dir)
+    elif dry_run:
         _show_forecast(experiment, range(n), workers, device, data_dir)
+    if dry_run:
         return
+    if stopping is not None:
+        failures, trials = _train_until_decided(experiment, stopping, pool, forget=forget, mix=mix)
+    else:
+        failures, trials = _train_seeds(experiment, n, pool, forget=forget, mix=mix)
+    _show_summary(experiment)
+    exit_if_failed(failures, trials)
+    say(f"Compare them with: {report_command(results, experiment.study.name)}")
+
+
+def _train_seeds(experiment: Experiment, n: int, pool: PoolOptions, *, forget: bool, mix: bool) -> tuple[int, int]:
+    """Train n seeds; how many trials failed, and how many ended."""
+    from fluidrelu_cli.experiment import conduct
+
     run_jobs, together = pool.choose(experiment.data_dir, experiment.device_name)
     with conduct(experiment, range(n), run_jobs, batch_seeds=together, forget=forget, mix=mix) as (work, events):
         if work.missing:
             _warn_of_too_few_seeds(experiment, n, forget)
         failures = show_events([(experiment.study, work)], events)
-    _show_summary(experiment)
-    exit_if_failed(failures, len(work.missing))
-    say(f"Compare them with: {report_command(results, experiment.study.name)}")
+    return failures, len(work.missing)
+
+
+def _read_goal(
+    context: typer.Context, until: str | None, margin: float | None, most: int | None
+) -> tuple[float, int] | None:
+    """The margin and the most seeds of --until; None without it. UsageError if its options do not fit together."""
+    if until is None:
+        given = "--margin" if margin is not None else "--max" if most is not None else None
+        if given:
+            raise UsageError(f"{given} belongs to --until decided: add that, or leave {given} out.")
+        return None
+    source = context.get_parameter_source("n")
+    if source is not None and source.name == "COMMANDLINE":
+        raise UsageError("--until decided says itself how many seeds it takes: leave --seeds out, and name --max.")
+    if margin is None:
+        raise UsageError("--until decided needs a margin: name the difference that would matter, as --margin 0.001.")
+    if most is None:
+        raise UsageError("--until decided needs an end: name how many seeds there may be at most, as --max 200.")
+    if not 0 < margin < 1:
+        raise UsageError(f"--margin must be a difference of accuracies between 0 and 1, such as 0.001, not {margin:g}.")
+    return margin, most
+
+
+def _make_stopping(experiment: Experiment, margin: float, most: int) -> Stopping:
+    """Where training ends with --until: the baseline is the report's, relu, or else the first of the two."""
+    names = [activation.name for activation in experiment.activations]
+    if len(names) != 2:
+        raise UsageError(
+            f"--until decided compares two activations, not {', '.join(names)}: name them, as --act relu --act fluid."
+        )
+    baseline, activation = sorted(names, key=lambda name: name != DEFAULT_BASELINE)
+    return Stopping((activation, baseline), margin, dict.fromkeys(names, most))
+
+
+def _train_until_decided(
+    experiment: Experiment, stopping: Stopping, pool: PoolOptions, *, forget: bool, mix: bool
+) -> tuple[int, int]:
+    """Train pair by pair until it is decided; how many trials failed, and how many ended."""
+    from fluidrelu_cli.cli.until import train_until_decided
+    from fluidrelu_cli.experiment import Request
+
+    seeds = {name: range(n) for name, n in stopping.seeds.items()}
+    entry = Entry(ASKED, stopping.seeds, until=stopping.recorded())
+    return train_until_decided(Request(experiment, seeds, entry, forget=forget), stopping, pool, mix=mix)
 
 
 def _show_forecast(
@@ -279,8 +378,9 @@ def verify(
     runs: Annotated[
         str,
         typer.Argument(
-            metavar="STUDY|RUN.csv",
-            help=f"A study ({ANY_STUDY}), of which the first run of each activation is made again, or a run's CSV.",
+            metavar="STUDY|FILE|RUN.csv",
+            help=f"A study ({ANY_STUDY}) or a study file, of which the first run of each activation is made again, or a"
+            " run's CSV.",
             autocompletion=complete_study,
         ),
     ],
@@ -346,12 +446,19 @@ def _list_fields(verified: Verification, csv: Path) -> dict[str, Any]:
 
 
 def _choose_runs(results: Path, typed: str, activations: Sequence[str], seed: int | None) -> list[Path]:
-    """The CSVs of the runs that are meant: the one that was typed, or the first of each activation of a study."""
+    """The CSVs of the runs that are meant: the one that was typed, or the first of each activation of every study."""
     if typed.lower().endswith(".csv"):
         if activations or seed is not None:
             raise UsageError(f"{typed} is one run already: leave --act and --seed out, or name its study instead.")
         return [Path(typed)]
-    study = find_study(results, typed)
+    from fluidrelu_cli.declared import list_studies
+
+    studies = [find_study(results, name) for name in list_studies(results, typed)]
+    return [csv for study in studies for csv in _choose_runs_of(study, activations, seed)]
+
+
+def _choose_runs_of(study: Study, activations: Sequence[str], seed: int | None) -> list[Path]:
+    """The CSVs of the first run of each activation, or of those that are named, or with this seed."""
     contents = study.read_some()
     for note in contents.notes:
         say(note)

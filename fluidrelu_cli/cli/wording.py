@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
+from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE
 from fluidrelu_cli.cli.terminal import count
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.tables import accuracy, label
@@ -20,8 +21,10 @@ from fluidrelu_cli.study import DEFAULT_BASELINE, MOST_SEEDS
 
 if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
+    from fluidrelu_cli.analysis.sequential import Decision
     from fluidrelu_cli.data.dataset import Dataset
     from fluidrelu_cli.running import InFlight, Running
+    from fluidrelu_cli.stopping import Stopping
     from fluidrelu_cli.verification import Verification
 
 
@@ -37,8 +40,16 @@ def describe_too_few_seeds(asked: Mapping[str, int], activations: Iterable[str])
     return f"{cannot} (-n {fewest_pairs(ALPHA / comparisons)})." if cannot else None
 
 
-def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None) -> list[str]:
-    """What a plan says; ``where`` are the options that name the study, ``model`` is somebody's own network."""
+def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None, file: str | None = None) -> list[str]:
+    """What a plan says.
+
+    Args:
+        plan: of one study.
+        workers: how many train side by side.
+        where: what names the study to a command.
+        model: a network of somebody's own, which has to be named too.
+        file: the study file that declares it, if there is one.
+    """
     a, b = label(plan.activation), label(plan.baseline)
     said = [
         f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {plan.sd_difference:.5f}"
@@ -57,7 +68,9 @@ def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None
         f"That is {trials} trials{f', of which the study has {finished}' if finished else ''}. The missing ones take"
         f" {duration(plan.seconds(workers))} with {count(workers, 'worker')}, at the {plan.pair_seconds:.0f} s that a"
         f" pair took on {' and '.join(plan.processors)}.",
-        f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}"
+        f"Declare them with seeds = {plan.seeds} in {file}, and train them with: fluidrelu run {where}"
+        if file
+        else f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}"
         + (f" --model {shlex.quote(model)}" if model else ""),
     ]
 
@@ -72,21 +85,56 @@ def describe_left_out(plan: Plan) -> str | None:
     return f"Only seeds that both have are pairs; left out: {plan.left_out}." if plan.left_out else None
 
 
-def dry_run_cells(rows: Iterable[tuple[str, int, int, int, float | None]]) -> tuple[list[str], list[list[str]]]:
+def describe_decision(decision: Decision, stopping: Stopping, *, already: bool = False, stopped: int = 0) -> str:
+    """How a study that goes on until it is decided ended, or stands, in a clause that follows its name.
+
+    Args:
+        decision: what its pairs say.
+        stopping: which comparison it is about.
+        already: whether it was decided before this command.
+        stopped: how many trials were in flight when it was decided.
+    """
+    activation, baseline = stopping.compare
+    pairs = count(decision.n, "pair")
+    if decision.verdict == UNDECIDED:
+        if decision.n == stopping.most:
+            return f"not decided after {pairs}, the most that were asked for."
+        return f"not decided after {pairs}; pairs count in the order of their seeds, and seed {decision.n} lacks a run."
+    verdict = {
+        BETTER: f"{activation} is better than {baseline}",
+        WORSE: f"{activation} is worse than {baseline}",
+        EQUAL: f"{activation} and {baseline} differ by less than {stopping.margin:g}",
+    }[decision.verdict]
+    were = "was" if stopped == 1 else "were"
+    ended = f"; {count(stopped, 'trial')} in flight {were} stopped" if stopped else ""
+    return f"decided {'already, ' if already else ''}after {pairs}: {verdict}{ended}."
+
+
+def dry_run_cells(rows: Iterable[tuple[str, int, int, int, float | None, bool]]) -> tuple[list[str], list[list[str]]]:
     """The table of what a command would train, one row per study.
 
     Args:
-        rows: a study's name, how many trials were asked for, are finished and are to be trained, and the seconds that
-            one of those takes, or None if they are not known.
+        rows: a study's name, how many trials were asked for, are finished and are to be trained, the seconds that one
+            of those takes, or None if they are not known, and whether it may be fewer trials.
     """
     cells = [
-        [name, str(asked), str(finished), str(missing), "–" if seconds is None else duration(seconds)]
-        for name, asked, finished, missing, seconds in rows
+        [
+            name,
+            _at_most(asked, at_most),
+            str(finished),
+            _at_most(missing, at_most),
+            "–" if seconds is None else duration(seconds),
+        ]
+        for name, asked, finished, missing, seconds, at_most in rows
     ]
     return ["study", "trials", "finished", "to train", "time\nper trial"], cells
 
 
-def describe_dry_run(to_train: int, seconds: float | None, workers: int, source: str) -> str:
+def _at_most(number: int, at_most: bool) -> str:
+    return f"at most {number}" if at_most else str(number)
+
+
+def describe_dry_run(to_train: int, seconds: float | None, workers: int, source: str, *, at_most: bool = False) -> str:
     """How much a command would train, and how long that takes.
 
     Args:
@@ -94,13 +142,15 @@ def describe_dry_run(to_train: int, seconds: float | None, workers: int, source:
         seconds: how long they take together; None if that is not known.
         workers: how many train side by side.
         source: by what the seconds are known, or a clause that says why they are not.
+        at_most: whether training may end earlier, because a comparison is decided.
     """
     if to_train == 0:
         return "Nothing is left to train."
-    trials = f"{count(to_train, 'trial')} to train"
+    trials = f"{'At most ' if at_most else ''}{count(to_train, 'trial')} to train"
+    ends = " Training ends once it is decided." if at_most else ""
     if seconds is None:
-        return f"{trials}. How long that takes is not known, because {source}."
-    return f"{trials}, about {duration(seconds)} with {count(workers, 'worker')}, by {source}."
+        return f"{trials}. How long that takes is not known, because {source}.{ends}"
+    return f"{trials}, about {duration(seconds)} with {count(workers, 'worker')}, by {source}.{ends}"
 
 
 def duration(seconds: float) -> str:

@@ -33,7 +33,15 @@ def _train(evidence: Evidence) -> Iterator[list[str]]:
         *(text for name, (value, _) in changed.items() for text in (option(name), str(value))),
     ]
     asked: dict[int, list[str]] = {}
+    undeclared = evidence.sequential if evidence.declaration is None else None
+    pair = (undeclared.baseline, undeclared.activation) if undeclared is not None else ()
+    if undeclared is not None:
+        limits = ["--margin", f"{undeclared.margin:g}", "--max", str(undeclared.most)]
+        acts = [text for name in pair for text in ("--act", name)]
+        yield ["fluidrelu", "repeat", "--until", "decided", *limits, *acts, *options]
     for name in evidence.order:
+        if name in pair:
+            continue
         asked.setdefault(study.asked.get(name, 0), []).append(name)
     for n, names in asked.items():
         if n:
@@ -41,7 +49,7 @@ def _train(evidence: Evidence) -> Iterator[list[str]]:
             yield ["fluidrelu", "repeat", "-n", str(n), *acts, *options]
     for run in evidence.runs:
         name, seed = run.trial.activation, run.trial.seed
-        if seed >= study.asked.get(name, 0):
+        if name not in pair and seed >= study.asked.get(name, 0):
             yield ["fluidrelu", "train", "--act", name, "--seed", str(seed), *options]
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from fluidrelu_cli.files import csv_text, replace_folder
 from fluidrelu_cli.report import plots, tables, wording
 from fluidrelu_cli.report.commands import list_commands
 from fluidrelu_cli.report.document import Document, Drawing, Picture, explain
-from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.report.evidence import Evidence, Sequential
 from fluidrelu_cli.report.figures import FIGURES
 from fluidrelu_cli.report.functions import define_activations, define_network
 from fluidrelu_cli.report.page import render_page
@@ -29,7 +30,13 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
     failures = evidence.failures
     declared = evidence.declaration
     answer = wording.answer(
-        evidence.comparisons, evidence.summary, evidence.baseline, evidence.focus, failures, declared
+        evidence.comparisons,
+        evidence.summary,
+        evidence.baseline,
+        evidence.focus,
+        failures,
+        declared,
+        evidence.sequential,
     )
     if evidence.margin_interval is not None and declared is not None and declared.margin is not None:
         answer = f"{answer} {wording.within_margin(*evidence.margin_interval, declared.margin)}"
@@ -51,9 +58,18 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
         activations=define_activations(evidence),
         network=define_network(evidence),
         commands=list_commands(evidence),
+        sequential=_list_fields(evidence.sequential),
         standing=wording.standing(declared, evidence.study.log, evidence.not_counted, evidence.changes),
         made=made,
     )
+
+
+def _list_fields(sequential: Sequential | None) -> dict[str, Any] | None:
+    """Its numbers by name."""
+    if sequential is None:
+        return None
+    names = {name: getattr(sequential, name) for name in ("activation", "baseline", "margin", "most")}
+    return {**names, "pairs": len(sequential.looks), **asdict(sequential.decision)}
 
 
 def illustrate(document: Document, kinds: Sequence[str], width: float | None = None) -> Document:

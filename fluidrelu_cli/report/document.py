@@ -123,6 +123,8 @@ class Document:
     """What makes the study and this report again, line by line."""
     cells: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By the name of each cell of a grid, the fields of the protocol that it sets."""
+    sequential: Mapping[str, Any] | None = None
+    """What the pairs up to the one that decides say, where training ends once it is decided."""
     standing: str = ""
     """How far what it says was settled before the runs."""
     made: date | None = None

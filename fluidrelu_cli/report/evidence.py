@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from fluidrelu_cli.analysis import inference, published
+from fluidrelu_cli.analysis.sequential import Decision, decide, follow
 from fluidrelu_cli.analysis.tuning import Tuned
 from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.data.catalogue import CATALOGUE
@@ -17,9 +19,42 @@ from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.declared import recall_declaration
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.networks.named import find_among
-from fluidrelu_cli.protocol import Protocol, file_stem, is_own
+from fluidrelu_cli.protocol import Protocol, file_stem, is_name, is_own
 from fluidrelu_cli.run import Run, tabulate_parameters, tabulate_runs
-from fluidrelu_cli.study import ASKED, DEFAULT_BASELINE, Contents, Study
+from fluidrelu_cli.stopping import Stopping, list_differences
+from fluidrelu_cli.study import ASKED, DEFAULT_BASELINE, Contents, Entry, Study
+
+NOT_JUDGED = "not judged"
+"""The verdict on a comparison other than the one that decides when training ends."""
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """A comparison that may be looked at after every pair, and what it says by now."""
+
+    activation: str
+    baseline: str
+    margin: float
+    most: int
+    """How many pairs there may be."""
+    decision: Decision
+    looks: pd.DataFrame
+    """sequential.follow: a row for each of the first seeds that both have, up to one that is missing."""
+
+
+def find_asked_until(log: Sequence[Entry]) -> list[Entry]:
+    """The lines of a study's log that asked for seeds until a comparison is decided, as far as they make sense."""
+    return [entry for entry in log if entry.what == ASKED and _is_rule(entry.until)]
+
+
+def _is_rule(until: Any) -> bool:
+    """Whether it is what study.Entry says: it comes from a file, which may be a stranger's."""
+    if not isinstance(until, Mapping):
+        return False
+    compare, margin, most = (until.get(name) for name in ("compare", "margin", "max"))
+    names = isinstance(compare, list) and len(compare) == 2 and all(is_name(name) for name in compare)
+    numbers = isinstance(margin, float) and 0 < margin < math.inf and isinstance(most, int) and most > 0
+    return names and numbers
 
 
 class Evidence:
@@ -70,7 +105,10 @@ class Evidence:
             raise FluidReluError(f"{study.folder} has no finished run of what its file declares: train some first.")
         self._notes = [*contents.notes, *describe_doubts(self.runs, study.folder)]
         self._names = inference.arrange({*self.asked, *(run.trial.activation for run in self.runs)}, list(self.asked))
-        declared = (None, DEFAULT_BASELINE) if declaration is None else declaration.compare or (None, DEFAULT_BASELINE)
+        self._stopping = self._find_stopping()
+        compare = declaration.compare if declaration is not None else self._stopping and self._stopping.compare
+        declared = compare or (None, DEFAULT_BASELINE)
+        self._primary = declared[0]
         self.baseline = self._find("baseline", baseline or declared[1], allowed=DEFAULT_BASELINE)
         primary = declared[0] if baseline is None and len(self._names) == 2 else None
         self.focus = self._find("focus", focus) if focus is not None else primary
@@ -88,6 +126,19 @@ class Evidence:
     def lacking(self) -> int:
         """How many of the declared runs are not finished; 0 where none are declared."""
         return sum(self.asked.values()) - len(self.runs) if self.declaration is not None else 0
+
+    def _find_stopping(self) -> Stopping | None:
+        """Where training ends once it is decided: what the file says, or what was asked for last without one."""
+        if self.declaration is not None:
+            return Stopping.declared(self.declaration)
+        asked = [entry.until for entry in find_asked_until(self.study.log) if entry.until is not None]
+        if not asked:
+            return None
+        found = [find_among(name, self._names) for name in asked[-1]["compare"]]
+        a, b = (name for name in found if name is not None) if None not in found else (None, None)
+        if a is None or b is None or a == b:
+            return None
+        return Stopping((a, b), asked[-1]["margin"], dict.fromkeys((a, b), asked[-1]["max"]))
 
     def _find(self, option: str, name: str, allowed: str | None = None) -> str:
         """The activation of the study that an option names; it may be the allowed one even if the study lacks it."""
@@ -125,8 +176,7 @@ class Evidence:
     @cached_property
     def order(self) -> list[str]:
         """All activations, as rows and colours are arranged: the baseline, the focus, then as they were asked for."""
-        primary = self.declaration.compare[0] if self.declaration and self.declaration.compare else None
-        first = [name for name in (self.baseline, self.focus, primary) if name in (self.baseline, *self._names)]
+        first = [name for name in (self.baseline, self.focus, self._primary) if name in (self.baseline, *self._names)]
         return inference.arrange(self._names, [*filter(None, first), *self._names])
 
     @cached_property
@@ -142,18 +192,39 @@ class Evidence:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """inference.summary."""
-        return inference.summary(self.finals, self.asked, self.test_images, self.order)
+        asked = dict(self.asked)
+        if self._stopping is not None and self.sequential is not None:  # once it is decided, no more seeds are
+            asked |= {name: len(seeds) for name, seeds in self._stopping.seeds_for(self.sequential.decision).items()}
+        return inference.summary(self.finals, asked, self.test_images, self.order)
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         """inference.comparisons with the baseline; empty if the study has no run of it.
 
-        As long as a declared study lacks runs, it has estimates, and neither p-values nor verdicts.
+        As long as a declared study lacks runs, it has estimates, and neither p-values nor verdicts. One that ends once
+        a comparison is decided has no p-values, which a number of pairs must not depend on, and one verdict.
         """
         trained = self.baseline in set(self.finals["activation"])
         finals = self.finals if trained else self.finals.iloc[:0]
         table = inference.comparisons(finals, self.baseline, self.test_images, self.order)
-        return table.assign(p=math.nan, p_holm=math.nan, verdict="interim") if self.lacking else table
+        if self.sequential is not None:
+            verdicts = {self.sequential.activation: self.sequential.decision.verdict}
+            judged = [verdicts.get(name, NOT_JUDGED) for name in table["activation"]]
+            table = table.assign(p=math.nan, p_holm=math.nan, verdict=judged)
+        elif self.lacking:
+            table = table.assign(p=math.nan, p_holm=math.nan, verdict="interim")
+        return table
+
+    @cached_property
+    def sequential(self) -> Sequential | None:
+        """The comparison that decides when training ends; None without one, or with another baseline."""
+        if self._stopping is None or self._stopping.compare[1] != self.baseline:
+            return None
+        margin, most = self._stopping.margin, self._stopping.most
+        differences = list_differences(self.runs, *self._stopping.compare, most)
+        return Sequential(
+            *self._stopping.compare, margin, most, decide(differences, margin), follow(differences, margin)
+        )
 
     @cached_property
     def question(self) -> str | None:
@@ -173,7 +244,7 @@ class Evidence:
         It lies within the margin where both one-sided tests at 5 % say that the difference is smaller.
         """
         declared = self.declaration
-        if declared is None or declared.compare is None or declared.margin is None or self.lacking:
+        if declared is None or declared.compare is None or declared.margin is None or self.lacking or self.sequential:
             return None
         a, b = declared.compare
         by_seed = self.finals.pivot(index="seed", columns="activation", values="test_accuracy")

@@ -40,11 +40,29 @@ def draw_accuracies(evidence: Evidence) -> Iterator[Picture]:
 
 def draw_differences(evidence: Evidence) -> Iterator[Picture]:
     if (evidence.comparisons["n"] > 0).any():
+        by_looks = "the verdict is that of the confidence sequence"
+        verdict = by_looks if evidence.sequential else "the verdict goes by the adjusted p-values"
         yield Picture(
             "differences",
             "One dot per seed: both of its runs start from the same weights and see the same batches. The intervals are"
-            " not adjusted for the number of comparisons; the verdict goes by the adjusted p-values.",
+            f" not adjusted for the number of comparisons; {verdict}.",
             lambda: plots.figure_of(plots.differences(evidence.finals, evidence.comparisons, _colours(evidence))),
+        )
+
+
+def draw_confidence_sequence(evidence: Evidence) -> Iterator[Picture]:
+    found = evidence.sequential
+    if found is not None and not found.looks.empty:
+        yield Picture(
+            "confidence-sequence",
+            "The outer band holds the true difference at every number of pairs at once with probability 95 %, so it may"
+            " be looked at after each pair. It decides between better and worse, the inner one (90 %) on equal. Bands"
+            " only shrink, because what was once excluded stays so.",
+            lambda: plots.figure_of(
+                plots.confidence_sequence(
+                    found.looks, found.margin, found.activation, found.baseline, _colours(evidence)[found.activation]
+                )
+            ),
         )
 
 
@@ -132,6 +150,7 @@ def draw_figure1(evidence: Evidence) -> Iterator[Picture]:
 FIGURES: tuple[Callable[[Evidence], Iterator[Picture]], ...] = (
     draw_accuracies,
     draw_differences,
+    draw_confidence_sequence,
     draw_tuning_curve,
     draw_forest,
     draw_best_of_three,

@@ -74,6 +74,7 @@ def to_json(document: Document) -> str:
         "question": document.question,
         "answer": document.answer,
         "standing": document.standing,
+        "sequential": document.sequential,
         "remarks": document.remarks,
         "notes": document.notes,
         "summary": [],

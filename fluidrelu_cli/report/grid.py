@@ -7,12 +7,13 @@ from datetime import date
 
 import pandas as pd
 
-from fluidrelu_cli.analysis.grid import INTERIM, compare_cells, join_cells
+from fluidrelu_cli.analysis.grid import compare_cells, join_cells
 from fluidrelu_cli.declaration import Cell, Declaration
 from fluidrelu_cli.report import plots, tables, wording
 from fluidrelu_cli.report.document import Document, Picture, Section
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.functions import define_activations, define_network
+from fluidrelu_cli.report.sections import list_doubts
 
 
 def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence], made: date | None = None) -> Document:
@@ -26,8 +27,8 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     by_name = {cell.name: evidence for cell, evidence in cells.items()}
     first = next(iter(by_name.values()))
     summary = join_cells({name: evidence.summary for name, evidence in by_name.items()})
-    compared = _compare(declaration, by_name)
     lacking = len(declaration.cells) - sum(not evidence.lacking for evidence in by_name.values())
+    compared = _compare(declaration, by_name, interim=lacking > 0)
     order = list(declaration.activations)
     return Document(
         question=declaration.question or wording.question(order, declaration.baseline, _about(declaration)),
@@ -35,7 +36,7 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
         where=str(first.study.folder.parent),
         protocol=declaration.protocol,
         test_images=first.test_images,
-        sections=_describe(compared, summary),
+        sections=_describe(compared, _about(declaration), summary, by_name),
         pictures=_draw(declaration, by_name, compared, summary),
         runs=join_cells({name: evidence.run_table for name, evidence in by_name.items()}),
         conditions=wording.count_conditions([run for evidence in by_name.values() for run in evidence.runs]),
@@ -56,41 +57,42 @@ def _about(declaration: Declaration) -> str | None:
     return declaration.compare[0] if declaration.compare else None
 
 
-def _compare(declaration: Declaration, cells: Mapping[str, Evidence]) -> pd.DataFrame:
-    """analysis.grid.compare_cells of the declared comparison; empty where there is just one activation.
-
-    As long as a cell of the file has no run at all, no cell has a verdict.
-    """
-    rows = {
-        name: row
-        for name, evidence in cells.items()
-        for row in evidence.comparisons.to_dict("records")
-        if row["activation"] == _about(declaration) and row["n"] > 0
-    }
-    if len(rows) < len(declaration.cells):
-        rows = {name: {**row, "verdict": INTERIM} for name, row in rows.items()}
-    return compare_cells(rows)
+def _compare(declaration: Declaration, cells: Mapping[str, Evidence], *, interim: bool) -> pd.DataFrame:
+    """analysis.grid.compare_cells with the declared comparison first; empty where there is just one activation."""
+    compared = {name: evidence.comparisons for name, evidence in cells.items()}
+    return compare_cells(compared, _about(declaration) or "", interim=interim)
 
 
-def _describe(compared: pd.DataFrame, summary: pd.DataFrame) -> tuple[Section, ...]:
-    of_means = Section("summary", "Accuracy after the last epoch, by cell", summary, tables.cell_summary_cells(summary))
-    if compared.empty:
-        return (of_means,)
-    activation, baseline = (tables.label(compared[name].iloc[0]) for name in ("activation", "baseline"))
-    title = f"{activation} minus {baseline}, cell by cell"
-    return (Section("comparisons", title, compared, tables.cell_cells(compared)), of_means)
+def _describe(
+    compared: pd.DataFrame, about: str | None, summary: pd.DataFrame, cells: Mapping[str, Evidence]
+) -> tuple[Section, ...]:
+    doubts = tuple(f"{name}: {doubt}" for name, evidence in cells.items() for doubt in list_doubts(evidence))
+    title = "Accuracy after the last epoch, by cell"
+    of_means = Section("summary", title, summary, tables.cell_summary_cells(summary), doubts)
+    sections = []
+    primary = compared[compared["activation"] == about]
+    others = compared[compared["activation"] != about]
+    if not primary.empty:
+        activation, baseline = (tables.label(primary[name].iloc[0]) for name in ("activation", "baseline"))
+        what = f"{activation} minus {baseline}, cell by cell"
+        sections.append(Section("comparisons", what, primary, tables.cell_cells(primary)))
+    if not others.empty:
+        what = f"The others minus {tables.label(others['baseline'].iloc[0])}, cell by cell"
+        sections.append(Section("other_comparisons", what, others, tables.other_cell_cells(others)))
+    return (*sections, of_means)
 
 
 def _draw(
     declaration: Declaration, cells: Mapping[str, Evidence], compared: pd.DataFrame, summary: pd.DataFrame
 ) -> tuple[Picture, ...]:
     pictures = []
-    if not compared.empty:
+    primary = compared[compared["activation"] == _about(declaration)]
+    if not primary.empty:
         pictures.append(
             Picture(
                 "effects",
                 "One row per cell. An interval that excludes 0 is no verdict by itself: p-values are adjusted.",
-                lambda: plots.figure_of(plots.effects(compared)),
+                lambda: plots.figure_of(plots.effects(primary)),
             )
         )
     places = _find_places(declaration, cells)

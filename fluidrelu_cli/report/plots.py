@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fluidrelu_cli.analysis.published import Published
+from fluidrelu_cli.analysis.sequential import UNDECIDED
 from fluidrelu_cli.networks.curves import fluid
 from fluidrelu_cli.report.tables import difference, label
 
@@ -249,6 +250,51 @@ def differences(
     ax.set(
         xlabel=wrap(f"test accuracy minus {label(baseline)}'s at the same seed", 52),
         title=wrap("Paired differences; black: mean and 95 % interval", 52),
+    )
+    return ax
+
+
+def confidence_sequence(
+    looks: pd.DataFrame, margin: float, activation: str, baseline: str, colour: str, ax: Axes | None = None
+) -> Axes:
+    """The mean difference with its confidence sequence against the number of pairs, and where it was decided.
+
+    Args:
+        looks: as sequential.follow gives it.
+        margin: a difference below which it matters to nobody; that zone is shaded.
+        activation: whose accuracy it is.
+        baseline: the activation that it is compared with.
+        colour: the activation's.
+        ax: where to draw.
+    """
+    ax = ax or make_figure(0.6 + LINE * (4 if fit(2.6, 1, 2) == 2 else 6), 2.8).subplots()
+    ends = looks[["low", "high"]].replace([np.inf, -np.inf], np.nan)
+    means = looks["mean_difference"][max(len(looks) - 4, 0) // 4 :]
+    held = [-margin, margin, *means, *ends[len(looks) // 2 :].stack()]  # the first ones are far out
+    room = 0.1 * (max(held) - min(held))
+    bottom, top = min(held) - room, max(held) + room
+    ax.axhspan(-margin, margin, color="grey", alpha=0.15, linewidth=0, label=f"margin, ±{margin:g}")
+    ax.axhline(0, color="black", linewidth=1)
+    bands = {"95 % confidence sequence": ("low", "high"), "the same, 90 %": ("margin_low", "margin_high")}
+    for name, (low, high) in bands.items():
+        band = looks[low].clip(lower=bottom), looks[high].clip(upper=top)
+        ax.fill_between(looks["n"], *band, step="mid", color=colour, alpha=0.22, linewidth=0, label=name)
+    ax.plot(looks["n"], looks["mean_difference"], color=colour, marker="o", markersize=2.5, label="mean difference")
+    decided = looks[looks["verdict"] != UNDECIDED]
+    if not decided.empty:
+        n, verdict = int(decided["n"].iloc[0]), decided["verdict"].iloc[0]
+        pairs = f"{n} pair{'' if n == 1 else 's'}"
+        ax.axvline(n, color="black", linestyle="--", linewidth=1, label=f"decided after {pairs}: {verdict}")
+    ax.set(xlim=(0.5, len(looks) + 0.5), ylim=(bottom, top), xlabel="pairs of runs, in the order of their seeds")
+    ax.xaxis.set_major_locator(MaxNLocator(fit(0.7, 3, 8), integer=True))
+    ax.yaxis.set_major_formatter(signed)
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=fit(2.6, 1, 2),
+        fontsize="small",
+        title=wrap(f"Test accuracy of {label(activation)} minus {label(baseline)}'s", 52),
+        alignment="left",
     )
     return ax
 

@@ -14,11 +14,6 @@ from fluidrelu_cli.report.tuning import describe_tuning
 def summarise(evidence: Evidence) -> Section:
     """Each activation's accuracies."""
     held_out = evidence.protocol.validation_images
-    diverged = {
-        f"{tables.label(run.trial.activation)} seed {run.trial.seed}": run.epochs[-1].train_loss
-        for run in evidence.runs
-        if run.diverged
-    }
     return Section(
         "summary",
         f"{'Validation' if held_out else 'Test'} accuracy after the last epoch",
@@ -29,8 +24,7 @@ def summarise(evidence: Evidence) -> Section:
             wording.different_seeds(evidence.comparisons),
             wording.factors(evidence.factors),
             wording.moves({name: evidence.moves[name] for name in evidence.factors if name in evidence.moves}),
-            wording.diverged(diverged) if diverged else None,
-            *_doubt_training(evidence),
+            *list_doubts(evidence),
         ),
         explanations=(wording.noise(evidence.summary, evidence.test_images, held_out=held_out is not None),),
     )
@@ -40,8 +34,15 @@ FAST = 0.1
 """By which share the training loss may fall in the last epoch before a report says that training was not finished."""
 
 
-def _doubt_training(evidence: Evidence) -> Iterator[str]:
-    """What makes a comparison say little, because the networks are hardly trained."""
+def list_doubts(evidence: Evidence) -> Iterator[str]:
+    """What makes a comparison say little: networks that diverged, or are hardly trained."""
+    diverged = {
+        f"{tables.label(run.trial.activation)} seed {run.trial.seed}": run.epochs[-1].train_loss
+        for run in evidence.runs
+        if run.diverged
+    }
+    if diverged:
+        yield wording.diverged(diverged)
     if evidence.chance is not None and evidence.untrained:
         yield wording.near_chance(evidence.untrained, evidence.chance)
     if evidence.last_fall is not None and evidence.last_fall > FAST:
@@ -50,7 +51,7 @@ def _doubt_training(evidence: Evidence) -> Iterator[str]:
 
 def compare(evidence: Evidence) -> Section | None:
     """Each activation against the baseline."""
-    comparisons = evidence.comparisons
+    comparisons, sequential = evidence.comparisons, evidence.sequential is not None
     if comparisons.empty:
         return None
     return Section(
@@ -58,8 +59,22 @@ def compare(evidence: Evidence) -> Section | None:
         f"Differences from {tables.label(evidence.baseline)}, paired by seed",
         comparisons,
         tables.comparison_cells(comparisons),
-        _said(wording.too_few_pairs(comparisons), wording.left_out(comparisons)),
-        explanations=(wording.COMPARISONS_EXPLAINED,),
+        _said(None if sequential else wording.too_few_pairs(comparisons), wording.left_out(comparisons)),
+        explanations=(wording.SEQUENTIAL_EXPLAINED if sequential else wording.COMPARISONS_EXPLAINED,),
+    )
+
+
+def follow_looks(evidence: Evidence) -> Section | None:
+    """What was known of the comparison that decides when training ends, after more and more pairs."""
+    found = evidence.sequential
+    if found is None or found.looks.empty:
+        return None
+    return Section(
+        "looks",
+        f"{tables.label(found.activation)} minus {tables.label(found.baseline)}, after so many pairs",
+        found.looks,
+        tables.look_cells(found.looks, found.decision.n),
+        explanations=(wording.LOOKS_EXPLAINED,),
     )
 
 
@@ -146,6 +161,7 @@ SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     repeat_table2,
     summarise,
     compare,
+    follow_looks,
     tell_tuning,
     refer_to_table2,
     rank_published,

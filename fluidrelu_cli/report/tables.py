@@ -107,6 +107,37 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
     return head, rows
 
 
+def look_cells(looks: pd.DataFrame, decided: int) -> Cells:
+    """sequential.follow after 5, 10, 20, 50, ... pairs, after those that decided it, and after all.
+
+    Args:
+        looks: the table.
+        decided: after how many pairs it was decided, or how many there are.
+    """
+    rounds = {step * 10**power for power in range(6) for step in (1, 2, 5)} - {1, 2}
+    shown = looks[looks["n"].isin({*rounds, decided, len(looks)})]
+    rows = [
+        [
+            str(row["n"]),
+            difference(row["mean_difference"]),
+            limits(row["low"], row["high"]),
+            limits(row["margin_low"], row["margin_high"]),
+            row["verdict"],
+        ]
+        for row in shown.to_dict("records")
+    ]
+    return ["pairs", "mean\ndifference", "95 % confidence\nsequence", "90 % confidence\nsequence", "verdict"], rows
+
+
+def limits(low: float, high: float) -> str:
+    """Both ends of a confidence sequence, where nothing may be excluded yet."""
+    if math.isinf(low) and math.isinf(high):
+        return "without ends yet"
+    if math.isinf(low) or math.isinf(high):
+        return f"below {difference(high)}" if math.isinf(low) else f"above {difference(low)}"
+    return f"{difference(low)} to {difference(high)}"
+
+
 def side_by_side_cells(studies: pd.DataFrame) -> Cells:
     """inference.side_by_side, one row per study."""
     head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p (Holm,\nover studies)"]
@@ -125,7 +156,7 @@ def side_by_side_cells(studies: pd.DataFrame) -> Cells:
 
 
 def cell_cells(cells: pd.DataFrame) -> Cells:
-    """grid.compare_cells, one row per cell."""
+    """grid.compare_cells of one activation, one row per cell."""
     head = ["cell", "pairs", "difference ±\n95 % interval", "p", "p (Holm,\nover cells)", "P(above)\n(95 %)"]
     rows = [
         [
@@ -135,6 +166,22 @@ def cell_cells(cells: pd.DataFrame) -> Cells:
             p_value(row["p"]),
             p_value(row["p_holm"]),
             _win_rate(row),
+        ]
+        for row in cells.to_dict("records")
+    ]
+    return head, rows
+
+
+def other_cell_cells(cells: pd.DataFrame) -> Cells:
+    """grid.compare_cells of several activations, one row per activation and cell."""
+    head = ["activation", "cell", "pairs", "difference ±\n95 % interval", "p (Holm,\nover all)"]
+    rows = [
+        [
+            label(row["activation"]),
+            row["cell"],
+            str(row["n"]),
+            plus_minus(difference(row["mean_difference"]), row),
+            p_value(row["p_holm"]),
         ]
         for row in cells.to_dict("records")
     ]

@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
+from fluidrelu_cli.analysis.sequential import EQUAL, UNDECIDED
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm
-from fluidrelu_cli.report.tables import accuracy, difference, label, p_value, percent, plus_minus
+from fluidrelu_cli.report.evidence import NOT_JUDGED, Sequential, find_asked_until
+from fluidrelu_cli.report.tables import accuracy, difference, label, limits, p_value, percent, plus_minus
 from fluidrelu_cli.run import Provenance, Run
 from fluidrelu_cli.study import ASKED, Entry
 
@@ -20,6 +22,17 @@ COMPARISONS_EXPLAINED = (
     "p: exact, two-sided, by flipping the signs of the paired differences. p (Holm): adjusted for all comparisons in"
     " this table; the verdict goes by it. The intervals are not adjusted, so one may exclude 0 where the verdict is"
     " undecided. P(above): the share of seeds at which the activation's accuracy is higher; ties count as not above."
+)
+SEQUENTIAL_EXPLAINED = (
+    "There are no p-values, because how many pairs there are depends on what they show. The verdict is that of the"
+    " confidence sequence, on the one comparison that decides when training ends. The intervals are those of a fixed"
+    " number of pairs. P(above): the share of seeds at which the activation's accuracy is higher; ties count as not"
+    " above."
+)
+LOOKS_EXPLAINED = (
+    "A confidence sequence holds the true difference at every number of pairs at once, with probability 95 % (90 %):"
+    " it may be looked at after each pair. Better and worse: the 95 % sequence excludes 0. Equal: the 90 % sequence"
+    " lies within the margin. This needs differences that are symmetric about their centre."
 )
 TABLE2_EXPLAINED = (
     "The best of many runs beats the best of three. To compare like with like, our numbers are the average best and the"
@@ -58,6 +71,7 @@ def answer(
     focus: str | None = None,
     failures: Mapping[str, Sequence[str]] | None = None,
     declared: Declaration | None = None,
+    sequential: Sequential | None = None,
 ) -> str:
     """The answer: what the first comparison says, and where the question is about several, the others in short.
 
@@ -68,6 +82,7 @@ def answer(
         focus: as for :func:`question`.
         failures: the tracebacks of each activation's trials that failed.
         declared: the study's file, if it has one.
+        sequential: the comparison that decides when training ends, if one does.
     """
     trained = {row["activation"]: row for row in summary.to_dict("records") if row["n"]}
     others = [name for name in summary["activation"] if name != baseline]
@@ -85,7 +100,9 @@ def answer(
     rows = {row["activation"]: row for row in comparisons.to_dict("records")}
     if about in rows and rows[about]["verdict"] == "interim":
         return interim(rows[about], (declared.seeds if declared else {}).get(about, 0))
-    if about in rows:
+    if sequential is not None and about == sequential.activation and about in rows:
+        sentence = decided(sequential)
+    elif about in rows:
         sentence = verdict(rows[about], int(comparisons["p"].notna().sum()))
     else:
         unfinished = _unfinished([about], failures or {})
@@ -127,6 +144,8 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
     found = f"mean accuracy is {by}"
     over = f"over {row['n']} seeds"
     bounds = f"95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])}"
+    if row["verdict"] == NOT_JUDGED:
+        return f"{a} is not judged, because another comparison decides when training ends.{_estimate(row)}"
     if row["verdict"] == "too few pairs":
         seeds = f"{row['n']} seeds" if row["n"] > 1 else "One seed"
         interval = f" ({bounds})" if row["n"] > 1 else ""
@@ -141,14 +160,44 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
     return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
 
 
+def decided(sequential: Sequential) -> str:
+    """What the comparison that decides when training ends says by now."""
+    a, b, decision = label(sequential.activation), label(sequential.baseline), sequential.decision
+    pairs = f"{decision.n} pair{'' if decision.n == 1 else 's'}"
+    ends, level = (decision.low, decision.high), "95 %"
+    if decision.verdict == EQUAL:
+        ends, level = (decision.margin_low, decision.margin_high), "90 %"
+    found = f"mean difference {difference(decision.mean_difference)}, {level} confidence sequence {limits(*ends)}"
+    if decision.verdict == UNDECIDED:
+        if decision.n == 0:
+            return f"Not decided yet: none of at most {sequential.most} pairs is finished. {LOOKING}"
+        if decision.n < sequential.most:
+            return f"Not decided yet after {pairs} of at most {sequential.most} ({found}). {LOOKING}"
+        return f"Not decided after {pairs}, the most that were asked for ({found}). {LOOKING}"
+    said = f"{a} is {decision.verdict} than {b}"
+    if decision.verdict == EQUAL:
+        said = f"{a} and {b} are equal within the margin of {sequential.margin:g}"
+    later = len(sequential.looks) - decision.n
+    beyond = f" The {later} pair{'' if later == 1 else 's'} after that do{'es' if later == 1 else ''} not change it."
+    return f"Decided after {pairs}: {said} ({found}).{beyond if later else ''} {LOOKING}"
+
+
+LOOKING = "The test holds at every number of pairs, so looking at any time is allowed."
+"""What the answer of a study ends with that goes on until it is decided."""
+
+
 def interim(row: Mapping[Any, Any], seeds: int) -> str:
     """What a row of inference.comparisons estimates so far, of a study that declares how many seeds it takes."""
+    return f"Interim: {row['n']} of {seeds} seeds, no verdict yet.{_estimate(row)}"
+
+
+def _estimate(row: Mapping[Any, Any]) -> str:
+    """What a row of inference.comparisons estimates so far; empty without a pair."""
     a, b = label(row["activation"]), label(row["baseline"])
-    waiting = f"Interim: {row['n']} of {seeds} seeds, no verdict yet."
     if row["n"] == 0:
-        return waiting
+        return ""
     bounds = f" (95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])})" if row["n"] > 1 else ""
-    return f"{waiting} So far {a}'s mean accuracy is {difference(row['mean_difference'])} from {b}'s{bounds}."
+    return f" So far {a}'s mean accuracy is {difference(row['mean_difference'])} from {b}'s{bounds}."
 
 
 def within_margin(low: float, high: float, margin: float) -> str:
@@ -178,7 +227,7 @@ def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted:
         changes: what the file said otherwise when it was first trained from.
     """
     if declaration is None:
-        return EXPLORATORY
+        return " ".join(_asked_until(log)) or EXPLORATORY
     said = [f"Declared in {declaration.path.as_posix()}."]
     first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)
     if first is None or first.finished:
@@ -192,6 +241,24 @@ def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted:
             f"{runs} beyond what it declares {'is' if not_counted == 1 else 'are'} exploratory, and not counted."
         )
     return " ".join(said)
+
+
+def _asked_until(log: Sequence[Entry]) -> Iterator[str]:
+    """That training was asked to go on until it is decided, and what was there or otherwise before; nothing if not."""
+    asked = find_asked_until(log)
+    if not asked:
+        return
+    last = asked[-1].until or {}
+    first = next(entry for entry in asked if (entry.until or {})["compare"] == last["compare"])
+    margin = (first.until or {})["margin"]
+    yield (
+        f"No file declared this question. Training was asked to go on until it is decided, first on {day(first.when)},"
+        f" with {'the' if margin == last['margin'] else 'a'} margin of {margin:g}."
+    )
+    if first.finished:
+        yield f"{first.finished} runs are older than that."
+    if margin != last["margin"]:
+        yield f"The margin was changed to {last['margin']:g} ({day(asked[-1].when)})."
 
 
 def answer_grid(compared: pd.DataFrame, summary: pd.DataFrame, cells: int, lacking: int) -> str:
@@ -211,22 +278,36 @@ def answer_grid(compared: pd.DataFrame, summary: pd.DataFrame, cells: int, lacki
             f"{waiting}The mean accuracy ranges from {accuracy(low['mean'])} ({low['cell']}) to"
             f" {accuracy(high['mean'])} ({high['cell']})."
         )
-    ordered = compared.sort_values("mean_difference")
+    about = compared["activation"].iloc[0]
+    primary = compared[compared["activation"] == about]
+    ordered = primary.sort_values("mean_difference")
     low, high = ordered.iloc[0], ordered.iloc[-1]
-    a, b = label(low["activation"]), label(low["baseline"])
+    a, b = label(about), label(low["baseline"])
     span = (
         f"from {difference(low['mean_difference'])} ({low['cell']}) to {difference(high['mean_difference'])}"
         f" ({high['cell']})"
     )
-    if waiting:
-        return f"{waiting}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
-    counts = compared["verdict"].value_counts().to_dict()
-    better, worse = counts.get("better", 0), counts.get("worse", 0)
-    apart = ", ".join(f"{verdict} in {n or 'none'}" for verdict, n in (("better", better), ("worse", worse)))
+    cannot = too_few_seeds(int(primary["n"].max()), cells)
+    if waiting or cannot:
+        return f"{waiting or f'{cannot}. '}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
+    better, worse = ((primary["verdict"] == verdict).sum() for verdict in ("better", "worse"))
+    others = compared[compared["activation"] != about].groupby("activation", sort=False)
+    said = [f"{label(name)} is {_list_cells(rows)}" for name, rows in others]
     return (
-        f"Of {cells} cells {a} is {apart}, and not told apart from {b} in {cells - better - worse or 'none'}. The"
-        f" differences of the mean go {span}; p-values are adjusted for the {cells} cells."
+        f"Of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in"
+        f" {cells - better - worse or 'none'}. The differences of the mean go {span}; p-values are adjusted for the"
+        f" {cells} cells.{f' Of the others, {_join(said)}.' if said else ''}"
     )
+
+
+def _list_cells(rows: pd.DataFrame) -> str:
+    """In how many cells an activation is better, and in how many worse; which, where they are few."""
+    said = []
+    for verdict in ("better", "worse"):
+        found = rows.loc[rows["verdict"] == verdict, "cell"].tolist()
+        which = f" ({', '.join(found)})" if 0 < len(found) < 4 else ""
+        said.append(f"{verdict} in {len(found) or 'none'}{which}")
+    return ", ".join(said)
 
 
 NAMES_OF_SETTINGS = {"lr": "learning rate", "beta": "β"}
@@ -288,6 +369,7 @@ _TALLIED = {
     "better": ("is better than {}", "are better than {}"),
     "worse": ("is worse than {}", "are worse than {}"),
     "undecided": ("is not told apart from {}", "are not told apart from {}"),
+    NOT_JUDGED: ("is not judged", "are not judged"),
     "interim": ("has no verdict yet", "have no verdict yet"),
     "too few pairs": ("has too few pairs", "have too few pairs"),
     "unfinished": ("has no finished run", "have no finished run"),

@@ -327,3 +327,6 @@ def test_side_by_side_adjusts_for_the_studies_alone() -> None:
         ["mixed", 1.0, 1.0, "undecided"],
     ]
     assert list(side_by_side([])) == list(table)
+    # one that has no p-value is not judged by it
+    waiting = {**rows[0], "p": math.nan, "verdict": "interim"}
+    assert side_by_side([waiting, rows[1]])["verdict"].tolist() == ["interim", "undecided"]

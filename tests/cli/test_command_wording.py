@@ -25,9 +25,10 @@ def test_duration(seconds: float, text: str) -> None:
 
 
 def test_dry_run_as_a_table() -> None:
-    assert wording.dry_run_cells([("mnist-lr=0.001", 120, 12, 108, 18.4), ("cifar10", 60, 60, 0, None)]) == (
+    rows = [("mnist-lr=0.001", 120, 12, 108, 18.4, False), ("cifar10", 60, 60, 0, None, True)]
+    assert wording.dry_run_cells(rows) == (
         ["study", "trials", "finished", "to train", "time\nper trial"],
-        [["mnist-lr=0.001", "120", "12", "108", "18 s"], ["cifar10", "60", "60", "0", "–"]],
+        [["mnist-lr=0.001", "120", "12", "108", "18 s"], ["cifar10", "at most 60", "60", "at most 0", "–"]],
     )
 
 

@@ -112,7 +112,8 @@ def test_csv_of_one_activation_has_the_same_columns(document: Document, tmp_path
 def test_json_has_everything(document: Document) -> None:
     content = loaded(document)
     assert list(content) == [
-        *("study", "protocol", "cells", "test_images", "question", "answer", "standing", "remarks", "notes"),
+        *("study", "protocol", "cells", "test_images", "question", "answer", "standing", "sequential"),
+        *("remarks", "notes"),
         *("summary", "comparisons", "studies", "table2", "rankings", "runs", "conditions"),
         *("activations", "network", "commands"),
     ]

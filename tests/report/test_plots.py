@@ -21,6 +21,7 @@ from strange_names import NAMES
 
 from fluidrelu_cli.analysis import inference
 from fluidrelu_cli.analysis.published import PAPER, best_and_worst_of
+from fluidrelu_cli.analysis.sequential import follow
 from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.report import plots
 
@@ -280,6 +281,23 @@ def test_look_of_figures_does_not_leak() -> None:
     with plots.style():
         assert mpl.rcParams["axes.grid"] is True
     assert mpl.rcParams["axes.grid"] == before
+
+
+def test_a_confidence_sequence_shows_where_it_was_decided() -> None:
+    looks = follow([0.0012, 0.0008] * 20, 0.0005)
+    ax = plots.confidence_sequence(looks, 0.0005, "fluid", "relu", "#D55E00")
+    drawn = lines(ax)
+    assert drawn["mean difference"] == dict(zip(looks["n"], looks["mean_difference"].round(9), strict=True))
+    assert drawn["decided after 8 pairs: better"] == {8: 1}
+    outer, inner = (band.get_datalim(ax.transData).extents for band in ax.collections)
+    bottom, top = ax.get_ylim()
+    assert (outer[1], outer[3]) == (inner[1], inner[3]) == pytest.approx((bottom, top))  # without ends yet
+    assert bottom < -0.0005 < 0.0005 < 0.0012 < top < 0.003
+    legend = ax.get_legend()
+    assert legend is not None
+    assert legend.get_title().get_text() == "Test accuracy of FluidReLU minus ReLU's"
+    undecided = lines(plots.confidence_sequence(looks.iloc[:1], 0.0005, "fluid", "relu", "#D55E00"))
+    assert not [label for label in undecided if "decided" in label]
 
 
 def side_by_side(**differences: Sequence[float]) -> pd.DataFrame:

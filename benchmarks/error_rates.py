@@ -1,0 +1,112 @@
+"""How often the test that may be looked at after every pair errs, and how many pairs it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from measuring import console
+from numpy.typing import NDArray
+
+from fluidrelu_cli.analysis.inference import wilson_interval
+from fluidrelu_cli.analysis.planning import pairs_needed
+from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE, judge_looks
+from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.report.tables import rich_table
+from fluidrelu_cli.study import load_study
+
+IMAGES = 10_000
+MARGIN = 10.0
+"""Of equality, in test images, as all numbers here."""
+NO_MARGIN = 0.001
+"""Nothing is equal within it."""
+
+Draw = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]
+
+
+def read_differences(folder: Path) -> NDArray[np.float64]:
+    """The differences of a study's first comparison, in test images."""
+    evidence = Evidence(load_study(folder))
+    by_seed = evidence.finals.pivot(index="seed", columns="activation", values="test_accuracy")
+    activation = next(name for name in evidence.order if name != evidence.baseline)
+    found: NDArray[np.float64] = np.rint((by_seed[activation] - by_seed[evidence.baseline]).dropna() * IMAGES)
+    return found
+
+
+def distributions(differences: NDArray[np.float64]) -> dict[str, Draw]:
+    """By name, what to draw distances from a centre from."""
+    distances = differences - differences.mean()
+    symmetric = np.concatenate([distances, -distances])
+    return {
+        "MNIST's": lambda random, shape: random.choice(symmetric, shape),
+        "normal": lambda random, shape: random.normal(0, symmetric.std(), shape),
+        "60 % ties": lambda random, shape: random.normal(0, 0.6, shape),
+        "heavy tails (Student's, 2 degrees of freedom)": lambda random, shape: 8 * random.standard_t(2, shape),
+        "skewed (exponential), no guarantee": lambda random, shape: 11 * (random.exponential(1, shape) - 1),
+    }
+
+
+def look(drawn: NDArray[np.float64], margin: float) -> list[tuple[str, int]]:
+    """The verdict of each row of differences, and after how many pairs it came."""
+    found = []
+    for differences in np.rint(drawn):
+        verdicts = judge_looks((differences / IMAGES).tolist(), margin / IMAGES)
+        found.append((verdicts[-1], verdicts.index(verdicts[-1]) + 1))
+    return found
+
+
+def main(
+    study: Annotated[Path, typer.Argument(help="The study whose differences are drawn from.")] = Path(
+        "results/mnist-activations"
+    ),
+    replications: Annotated[int, typer.Option(help="Simulated studies of each kind.")] = 2000,
+    pairs: Annotated[int, typer.Option(help="Pairs of each, looked at one by one.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Determines all that is drawn.")] = 0,
+) -> None:
+    """Simulate studies that stop once they are decided, of known differences of accuracies rounded to test images."""
+    random = np.random.default_rng(seed)
+    differences = read_differences(study)
+    kinds, shape = distributions(differences), (replications, pairs)
+
+    def share(drawn: NDArray[np.float64], margin: float, *wrong: str) -> str:
+        errors = sum(verdict in wrong for verdict, _ in look(drawn, margin))
+        low, high = wilson_interval(errors, replications)
+        return f"{errors / replications:.1%} ({low:.1%}–{high:.1%})"
+
+    rows = [
+        [
+            name,
+            share(draw(random, shape), NO_MARGIN, BETTER, WORSE),
+            share(draw(random, shape) + MARGIN, MARGIN, EQUAL),
+            share(draw(random, shape) - MARGIN, MARGIN, EQUAL),
+        ]
+        for name, draw in kinds.items()
+    ]
+    head = [
+        "differences",
+        "better or worse,\nwithout a difference",
+        "equal, with one\nof the margin",
+        "of minus\nthe margin",
+    ]
+    console.print(rich_table(f"Wrong verdicts in {replications} studies of up to {pairs} pairs (95 %)", head, rows))
+
+    rows = []
+    questions = [(effect, NO_MARGIN, BETTER) for effect in (3, 5, 8, 10, 20)] + [(0, m, EQUAL) for m in (5, 8, 10, 20)]
+    for effect, margin, right in questions:
+        found = look(kinds["MNIST's"](random, shape) + effect, margin)
+        needed = [n if verdict != UNDECIDED else pairs + 1 for verdict, n in found]
+        quantiles = (int(np.quantile(needed, q, method="inverted_cdf")) for q in (0.5, 0.8, 0.95))
+        shown = [str(n) if n <= pairs else f"over {pairs}" for n in quantiles]
+        fixed = pairs_needed(effect, float(differences.std(ddof=1)), 0.8) if effect else None
+        correct = sum(verdict == right for verdict, _ in found) / replications
+        asked = f"{effect} images" if effect else f"0 images, margin {margin:g}"
+        rows.append([asked, *shown, f"{correct:.1%} {right}", str(fixed or "")])
+    head = ["true difference", "pairs for\nhalf", "for\n80 %", "for\n95 %", "verdicts", "fixed number\nfor 80 %"]
+    console.print(rich_table("Pairs until it is decided, with the spread of MNIST's differences", head, rows))
+
+
+if __name__ == "__main__":
+    typer.run(main)

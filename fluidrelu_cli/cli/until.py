@@ -1,0 +1,76 @@
+"""Train a study until its comparison is decided, and say how that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from fluidrelu_cli.analysis.sequential import UNDECIDED, Decision
+from fluidrelu_cli.cli.pools import PoolOptions, show_events
+from fluidrelu_cli.cli.terminal import say
+from fluidrelu_cli.cli.wording import describe_decision
+from fluidrelu_cli.protocol import Trial
+from fluidrelu_cli.run import Run
+from fluidrelu_cli.stopping import Stopping
+from fluidrelu_cli.workers.events import Event, Failed, Finished, Outcome, Started
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.experiment import Request
+
+
+def train_until_decided(request: Request, stopping: Stopping, pool: PoolOptions, *, mix: bool) -> tuple[int, int]:
+    """Train seed by seed until a study's comparison is decided; how many trials failed, and how many ended.
+
+    Args:
+        request: what is asked of the study at most.
+        stopping: where training ends.
+        pool: where to train.
+        mix: as for experiment.conduct_all.
+    """
+    from fluidrelu_cli.experiment import conduct_all
+
+    experiment = request.experiment
+    runs = experiment.study.read().runs
+    before = stopping.decide(runs)
+    decided = before.verdict != UNDECIDED
+    if decided:
+        say(f"{experiment.study.folder}: {describe_decision(before, stopping, already=True)}")
+    request = replace(request, seeds=stopping.seeds_for(before))
+    run_jobs, together = pool.choose(experiment.data_dir, experiment.device_name)
+    with conduct_all([request], run_jobs, batch_seeds=together, mix=mix) as ([work], events):
+        watch = _Watch(stopping, list(runs), work.missing, before)
+        failures = show_events([(experiment.study, work)], events, None if decided else watch)
+    if decided:
+        return failures, len(work.missing)
+    now = stopping.decide(experiment.contents.runs)
+    say(f"{experiment.study.folder}: {describe_decision(now, stopping, stopped=len(watch.in_flight))}")
+    return failures, len(watch.ended)
+
+
+@dataclass
+class _Watch:
+    """Follows what happens in a study, and knows when no more of it is needed."""
+
+    stopping: Stopping
+    runs: list[Run]
+    missing: Sequence[Trial]
+    decision: Decision
+    in_flight: set[Trial] = field(default_factory=set)
+    ended: set[Trial] = field(default_factory=set)
+
+    def __call__(self, event: Event) -> bool:
+        """Whether the comparison is decided, and every trial with a seed of the pairs that decided it has ended."""
+        if isinstance(event, Started):
+            self.in_flight |= {*event.job.trials}
+        elif isinstance(event, Outcome):
+            self.in_flight -= {*event.job.trials}
+        if isinstance(event, Finished | Failed):
+            self.ended |= {*event.job.trials}
+        if isinstance(event, Finished):
+            self.runs += event.runs
+            self.decision = self.stopping.decide(self.runs, self.decision)
+        if self.decision.verdict == UNDECIDED:
+            return False
+        needed = self.stopping.seeds_for(self.decision)
+        return all(trial in self.ended for trial in self.missing if trial.seed in needed[trial.activation])

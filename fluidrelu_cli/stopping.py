@@ -1,0 +1,75 @@
+"""Seeds until it is decided: which comparison is meant, what its pairs say by now, and which seeds that takes.
+
+Pairs count in the order of their seeds, as far as none is missing: none is left out because it takes long or fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fluidrelu_cli.run import Run
+
+if TYPE_CHECKING:
+    from fluidrelu_cli.analysis.sequential import Decision
+    from fluidrelu_cli.declaration import Declaration
+
+
+def list_differences(runs: Iterable[Run], activation: str, baseline: str, most: int) -> list[float]:
+    """The differences of final accuracies, activation minus baseline, of the seeds 0, 1, ... below ``most``.
+
+    They end before the first seed that one of the two has no run of.
+    """
+    accuracies = {(run.trial.activation, run.trial.seed): run.test_accuracy for run in runs}
+    differences: list[float] = []
+    for seed in range(most):
+        mine, other = accuracies.get((activation, seed)), accuracies.get((baseline, seed))
+        if mine is None or other is None:
+            break
+        differences.append(mine - other)
+    return differences
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """A study whose training ends once a comparison is decided."""
+
+    compare: tuple[str, str]
+    """The activation, and its baseline."""
+    margin: float
+    seeds: Mapping[str, int]
+    """By activation, how many at most: 0, 1, ..."""
+
+    @classmethod
+    def declared(cls, declaration: Declaration) -> Stopping | None:
+        """What a study file says of it; None if it declares a number of seeds."""
+        if not declaration.stops_when_decided or declaration.compare is None or declaration.margin is None:
+            return None
+        return cls(declaration.compare, declaration.margin, declaration.seeds)
+
+    @property
+    def most(self) -> int:
+        """How many pairs there can be."""
+        return min(self.seeds[name] for name in self.compare)
+
+    def recorded(self) -> dict[str, Any]:
+        """What a study's log says of it (study.Entry)."""
+        return {"compare": list(self.compare), "margin": self.margin, "max": self.most}
+
+    def decide(self, runs: Iterable[Run], earlier: Decision | None = None) -> Decision:
+        """What a study's runs say of the comparison; ``earlier`` is what fewer of them said."""
+        from fluidrelu_cli.analysis.sequential import UNDECIDED, decide
+
+        if earlier is not None and earlier.verdict != UNDECIDED:
+            return earlier  # pairs that follow never change it
+        differences = list_differences(runs, *self.compare, self.most)
+        return earlier if earlier and earlier.n == len(differences) else decide(differences, self.margin)
+
+    def seeds_for(self, decision: Decision) -> dict[str, range]:
+        """Which seeds each activation needs: those of the pairs that decided it, or else all of them."""
+        from fluidrelu_cli.analysis.sequential import UNDECIDED
+
+        return {
+            name: range(n if decision.verdict == UNDECIDED else min(n, decision.n)) for name, n in self.seeds.items()
+        }
