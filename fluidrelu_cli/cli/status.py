@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,10 @@ from fluidrelu_cli.cli.run import list_asked
 from fluidrelu_cli.cli.terminal import say, show, show_json
 from fluidrelu_cli.declaration import ENDING, Declaration
 from fluidrelu_cli.errors import FluidReluError
-from fluidrelu_cli.protocol import Protocol, Trial, is_own, trial_names
+from fluidrelu_cli.protocol import Protocol, Trial, is_own, spell_number, trial_names
 from fluidrelu_cli.running import TIME_FORMAT, InFlight, Running, read_running
-from fluidrelu_cli.study import ASKED, DEFAULT_STUDY, Contents, Study, find_folder, find_study, list_studies
+from fluidrelu_cli.stopping import Stopping
+from fluidrelu_cli.study import ASKED, DEFAULT_STUDY, MOST_SEEDS, Contents, Study, find_folder, find_study, list_studies
 from fluidrelu_cli.study_file import find_files
 
 
@@ -121,23 +122,30 @@ class Part:
     def _count(self, activation: str, trials: Sequence[Trial], finished: Collection[Trial]) -> Arm:
         missing = [trial for trial in trials if trial not in finished]
         running = tuple(self.in_flight[trial] for trial in missing if trial in self.in_flight)
-        tracebacks = (self.study.files(trial.name).failure for trial in missing if trial not in self.in_flight)
-        damaged = sum(
-            any(name in self.contents.problems for name in trial_names(activation, trial.seed)) for trial in missing
-        )
-        failed = tuple(path for path in tracebacks if path.exists())
-        return Arm(activation, len(trials) - len(missing), tuple(missing), running, failed, damaged)
+        idle = [trial for trial in missing if trial not in self.in_flight] if self.tracebacks else []
+        failed = tuple(path for trial in idle if (path := self.study.files(trial.name).failure) in self.tracebacks)
+        problems = self.contents.problems
+        damaged = [
+            trial
+            for trial in missing
+            if problems and not problems.keys().isdisjoint(trial_names(activation, trial.seed))
+        ]
+        return Arm(activation, len(trials) - len(missing), tuple(missing), running, failed, len(damaged))
+
+    @cached_property
+    def tracebacks(self) -> frozenset[Path]:
+        """Of all trials that failed; some may have succeeded since."""
+        return frozenset(self.study.runs_folder.glob("*-seed*.failed.txt"))
 
     @property
     def other_failures(self) -> list[Path]:
         """The tracebacks of trials that nobody asked for, as `train` leaves them."""
         if self.declaration is not None:
             return []
-        tracebacks = self.study.runs_folder.glob("*-seed*.failed.txt")
         tried_again = {self.study.files(trial.name).failure for trial in self.in_flight}
         succeeded = {self.study.files(run.trial.name).failure for run in self.contents.runs}
         asked = {path for arm in self.arms for path in arm.failed}
-        return sorted({*tracebacks} - tried_again - succeeded - asked)
+        return sorted(self.tracebacks - tried_again - succeeded - asked)
 
     @property
     def last_run(self) -> datetime | None:
@@ -186,7 +194,7 @@ class Clock:
         from fluidrelu_cli.workers.local import default_workers
 
         self._alike: dict[tuple[Protocol, str], list[float]] = {}
-        self._own: dict[tuple[Protocol, str], float] = {}
+        self._own: dict[tuple[Protocol, str], float | None] = {}
         for part in parts:
             for name, seconds in median_seconds(part.contents.runs).items():
                 self._own[part.study.protocol, name] = seconds
@@ -204,8 +212,11 @@ class Clock:
         return estimate(known, self.workers) if len(known) == len(seconds) else None
 
     def _time(self, part: Part, trial: Trial) -> float | None:
-        others = self._alike.get(key_of_time(trial))
-        seconds = self._own.get((trial.protocol, trial.activation), median(others) if others else None)
+        kind = trial.protocol, trial.activation
+        if kind not in self._own:
+            others = self._alike.get(key_of_time(trial))
+            self._own[kind] = median(others) if others else None
+        seconds = self._own[kind]
         running = part.in_flight.get(trial)
         done = min(running.epoch / trial.protocol.epochs, 1) if running else 0
         return None if seconds is None else seconds * (1 - done)
@@ -256,9 +267,23 @@ def _list_meant(typed: str, results: Path) -> list[Part]:
 
 def _recall(study: Study) -> Asked:
     """What a study was asked for, by itself."""
-    trials = [Trial(study.protocol, name, seed) for name, n in study.asked.items() for seed in range(n)]
-    untils = [entry.until for entry in study.log if entry.what == ASKED]
-    return Asked(study, trials, at_most=bool(untils and untils[-1]))
+    stopping = _recall_stopping(study)
+    asked = Asked(study, ()) if stopping is None else Asked.until_decided(study, stopping)
+    others = {name: n for name, n in study.asked.items() if stopping is None or name not in stopping.seeds}
+    trials = (Trial(study.protocol, name, seed) for name, n in others.items() for seed in range(n))
+    return replace(asked, trials=[*asked.trials, *trials])
+
+
+def _recall_stopping(study: Study) -> Stopping | None:
+    """Where training ends once a comparison is decided; None if something else was asked for since."""
+    from fluidrelu_cli.report.evidence import find_asked_until
+
+    for entry in find_asked_until([entry for entry in study.log if entry.what == ASKED][-1:]):
+        until = entry.until or {}
+        activation, baseline = until["compare"]
+        most = min(until["max"], MOST_SEEDS)
+        return Stopping((activation, baseline), until["margin"], {baseline: most, activation: most})
+    return None
 
 
 def _show_all(parts: Sequence[Part], results: Path) -> None:
@@ -346,8 +371,9 @@ def _resume_command(study: Study, marker: Running, results: Path) -> str | None:
         )
     if last is None:
         return None
-    n = str(max(last.seeds.values(), default=1))
-    until = last.until or {}
-    seeds = ["--until", "decided", "--margin", f"{until['margin']:g}", "--max", n] if "margin" in until else ["-n", n]
+    stopping = _recall_stopping(study)
+    seeds = ["-n", str(max(last.seeds.values(), default=1))]
+    if stopping is not None:
+        seeds = ["--until", "decided", "--margin", spell_number(stopping.margin), "--max", str(stopping.most)]
     activations = [word for name in last.seeds for word in ("--act", name)]
     return shlex.join(["fluidrelu", "repeat", *seeds, *activations, *where])

@@ -132,7 +132,7 @@ def test_a_trial_that_ended_since_is_finished_and_not_running() -> None:
         (Entry(ASKED, {"relu": 3, "fluid": 3}), ("relu", 9), "train --act relu --seed 9 --study mine"),
         (None, ("relu", 9), "train --act relu --seed 9 --study mine"),
         (
-            Entry(ASKED, {"relu": 9, "fluid": 9}, until={"compare": ["fluid", "relu"], "margin": 0.001}),
+            Entry(ASKED, {"relu": 9, "fluid": 9}, until={"compare": ["fluid", "relu"], "margin": 0.001, "max": 9}),
             ("relu", 2),
             "repeat --until decided --margin 0.001 --max 9 --act relu --act fluid --study mine",
         ),
@@ -149,10 +149,29 @@ def test_what_was_interrupted_is_named_with_the_command_that_goes_on(
     assert f"mine was interrupted: go on with `fluidrelu {command}`." in output
     assert "being trained" not in output
     assert re.search(r" mine .* interrupted ", fluidrelu("status"))
-    assert ("of at most 3" in output) == (entry is not None and entry.until is not None)
+    assert ("of at most 9" in output) == (entry is not None and entry.until is not None)
     with study.locked():  # whoever trains next clears it
         pass
     assert "interrupted" not in fluidrelu("status", "mine")
+
+
+@pytest.mark.parametrize("until", [{"margin": "a"}, {"compare": ["relu", "relu"], "margin": 0.1, "max": 10**12}])
+def test_what_a_stranger_wrote_into_a_log_breaks_nothing(until: dict[str, Any]) -> None:
+    study = make_short()
+    study.record(Entry(ASKED, {"relu": 3}, until=until))
+    interrupt(study, "relu", 2)
+    assert "local was interrupted: go on with `fluidrelu repeat " in fluidrelu("status", "local")
+
+
+def test_a_comparison_that_is_decided_needs_no_more() -> None:
+    study = make_study(Path("results/local"), {"relu": [(0.25,)] * 40, "fluid": [(0.75,)] * 40})
+    study.ask(["relu", "fluid"], 60)
+    study.record(
+        Entry(ASKED, {"relu": 60, "fluid": 60}, until={"compare": ["fluid", "relu"], "margin": 0.1, "max": 60})
+    )
+    output = fluidrelu("status", "local")
+    assert [row[:2] for row in rows(output)] == [["ReLU", "40 of 40"], ["FluidReLU", "40 of 40"]]
+    assert output.endswith("All that was asked for is finished.\n")
 
 
 @pytest.mark.parametrize(
