@@ -10,12 +10,14 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from measuring import console
 
+from fluidrelu_cli.declared import find_settled
 from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.evidence import Evidence
@@ -71,9 +73,12 @@ def _vary(value: object, draw: random.Random) -> object:
 
 
 def read_report(folder: Path) -> tuple[list[str], str]:
-    """What a report says of a study: its notes, and everything else."""
-    document = build_document(Evidence(load_study(folder)))
-    return list(document.notes), to_json(document)
+    """What a report says of a study: its notes, and everything else but timings, which nothing protects."""
+    study = load_study(folder)
+    declaration, tuned = find_settled(study)
+    document = build_document(Evidence(study, declaration=declaration, tuned=tuned))
+    runs = document.runs.drop(columns=["train_seconds", "test_seconds"])
+    return [*document.notes, document.standing], to_json(replace(document, runs=runs))
 
 
 def judge(folder: Path, intact: tuple[list[str], str]) -> str:

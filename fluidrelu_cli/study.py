@@ -25,6 +25,7 @@ from fluidrelu_cli.errors import (
     OtherProtocolError,
     StorageError,
     UsageError,
+    printable,
 )
 from fluidrelu_cli.files import is_locked, lock_file, read_bytes, read_json, sealed_json, write_whole
 from fluidrelu_cli.protocol import Protocol, Trial, file_stem, is_name, is_own, option, trial_names
@@ -109,9 +110,10 @@ class Entry:
         """The entry with these fields; what it does not know is left out. ValueError, TypeError if one is wrong."""
         known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
         entry = cls(**known)
-        texts = (entry.what, entry.when, entry.file or "", entry.sha256 or "")
+        names = (entry.what, entry.when, *entry.seeds, entry.sha256 or "-")
         counts = (*entry.seeds.values(), entry.finished or 0)
-        if not all(isinstance(each, str) for each in texts) or not all(isinstance(each, int) for each in counts):
+        named = all(map(is_name, names)) and is_name(entry.file or "-", longest=10_000)
+        if not named or not all(isinstance(each, int) for each in counts):
             raise ValueError(f"the log has {values!r}")
         return entry
 
@@ -181,7 +183,8 @@ class Study:
                 self.asked, self.log = recorded.asked, recorded.log
             if entry._meaning not in [line._meaning for line in self.log]:
                 when = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-                self.log = (*self.log, replace(entry, when=when))
+                file = None if entry.file is None else printable(entry.file)
+                self.log = (*self.log, replace(entry, when=when, file=file))
                 self._write()
 
     @contextlib.contextmanager

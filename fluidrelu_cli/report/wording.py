@@ -217,6 +217,14 @@ def within_margin(low: float, high: float, margin: float) -> str:
 EXPLORATORY = "Exploratory: no file declared this question, so nothing fixed the number of seeds beforehand."
 
 
+def lost_file(file: str) -> str:
+    """That a study was declared, but not what: its copy of the file cannot be used."""
+    return (
+        f"It was trained from {file}, but its copy of that file is gone or was changed: name the file itself"
+        " to have what it declares reported."
+    )
+
+
 def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Sequence[str]) -> str:
     """How far what a report says was settled before the runs: the file, what was there before it, what changed since.
 
@@ -227,7 +235,8 @@ def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted:
         changes: what the file said otherwise when it was first trained from.
     """
     if declaration is None:
-        return " ".join(_asked_until(log)) or EXPLORATORY
+        lost = next((entry.file for entry in reversed(log) if entry.sha256 is not None), None)
+        return lost_file(lost) if lost else " ".join(_asked_until(log)) or EXPLORATORY
     said = [f"Declared in {declaration.path.as_posix()}."]
     first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)
     if first is None or first.finished:
