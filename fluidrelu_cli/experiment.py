@@ -19,6 +19,7 @@ from fluidrelu_cli.networks.own import require_trust
 from fluidrelu_cli.networks.source import Source, record_sources
 from fluidrelu_cli.protocol import Protocol, Trial, is_own, join_arm, split_arm, trial_names
 from fluidrelu_cli.run import Provenance, Run
+from fluidrelu_cli.running import Markers
 from fluidrelu_cli.study import ASKED, Contents, Entry, Study, sort_key
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, group_jobs
 
@@ -352,9 +353,11 @@ def _run_and_keep(parts: Sequence[_Part], jobs: Sequence[Job], run_jobs: RunJobs
     for part in parts:
         for trial in part.work.missing:
             lacking.setdefault(trial, []).append(part)
-    with contextlib.closing(run_jobs(jobs) if jobs else _do_nothing()) as events:
+    with contextlib.ExitStack() as stack:
+        events = stack.enter_context(contextlib.closing(run_jobs(jobs) if jobs else _do_nothing()))
         for part in parts:
             part.begin()
+        markers = stack.enter_context(Markers([(part.study, part.work.missing) for part in parts if part.work.missing]))
         for event in events:
             if isinstance(event, Finished):
                 for run in event.runs:
@@ -363,6 +366,7 @@ def _run_and_keep(parts: Sequence[_Part], jobs: Sequence[Job], run_jobs: RunJobs
             elif isinstance(event, Failed):
                 for part in lacking[event.trial]:
                     part.study.write_failure(event.trial, event.details)
+            markers.note(event)
             yield event
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Columns = dict[str, list[Any]]
 """A CSV's columns by name: as lists, because a data frame for each of a thousand small files takes seconds."""
 
+MEETING_SECONDS = 0.2
+"""How long to try for a lock before another process counts as having it, and not as one that looks (is_locked)."""
+
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """What a file system that cannot lock files answers."""
 
@@ -67,7 +70,7 @@ def lock_file(path: Path, option: str, on_wait: Callable[[], None] = lambda: Non
     lock = FileLock(path, fallback_to_soft=False)  # which would warn, and not see other machines' processes
     try:
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=MEETING_SECONDS, poll_interval=0.01)
         except Timeout:
             on_wait()
             lock.acquire()
@@ -82,6 +85,24 @@ def lock_file(path: Path, option: str, on_wait: Callable[[], None] = lambda: Non
         yield
     finally:
         lock.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a lock (:func:`lock_file`), or nobody here may find out; no file is written.
+
+    It is found out by holding the lock for a moment, which whoever wants it waits for.
+    """
+    from filelock import FileLock, Timeout
+
+    if not path.exists():
+        return False
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=0)
+    except (NotImplementedError, OSError, Timeout):
+        return True
+    lock.release()
+    return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -27,7 +27,7 @@ from fluidrelu_cli.errors import (
     UsageError,
     printable,
 )
-from fluidrelu_cli.files import lock_file, read_bytes, read_json, sealed_json, write_whole
+from fluidrelu_cli.files import is_locked, lock_file, read_bytes, read_json, sealed_json, write_whole
 from fluidrelu_cli.protocol import Protocol, Trial, file_stem, is_name, is_own, option, trial_names
 from fluidrelu_cli.run import Run, RunFiles, find_runs
 
@@ -148,6 +148,11 @@ class Study:
     @property
     def path(self) -> Path:
         return self.folder / "study.json"
+
+    @property
+    def marker(self) -> Path:
+        """Where whoever trains in it says what (:mod:`fluidrelu_cli.running`)."""
+        return self.folder / ".running.json"
 
     @property
     def known(self) -> set[str]:
@@ -353,6 +358,15 @@ class Study:
             self._settle()
             yield
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a process is at work in it, as :meth:`held` lets one alone."""
+        return is_locked(self._lock)
+
+    @property
+    def _lock(self) -> Path:
+        return self.folder / ".lock"
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes from training in this study at the same time; clear what a killed one left.
@@ -368,8 +382,9 @@ class Study:
         with contextlib.ExitStack() as stack:
             try:
                 self.runs_folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(lock_file(self.folder / ".lock", "--results", refuse))
-                for leftover in (*self.runs_folder.glob(".*.tmp"), *self.folder.glob(".study.json.*.tmp")):
+                stack.enter_context(lock_file(self._lock, "--results", refuse))
+                scratch = (self.folder.glob(f".{path.name}.*.tmp") for path in (self.path, self.marker))
+                for leftover in (*self.runs_folder.glob(".*.tmp"), *itertools.chain(*scratch), self.marker):
                     leftover.unlink(missing_ok=True)
             except OSError as error:
                 raise StorageError(

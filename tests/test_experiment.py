@@ -21,6 +21,7 @@ from fluidrelu_cli.experiment import Experiment, conduct, prepare
 from fluidrelu_cli.networks.named import ACTIVATIONS, resolve
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.run import Provenance
+from fluidrelu_cli.running import InFlight, read_running
 from fluidrelu_cli.study import Study, load_study, open_study
 from fluidrelu_cli.workers.events import EpochDone, Event, Failed, Finished, Job, Started, run_in_this_process
 
@@ -61,10 +62,18 @@ def test_each_run_is_written_before_its_event_and_each_traceback_kept(tmp_path: 
         assert work.trials == work.missing
         assert work.notes == ()
         for event in events:
+            marker, is_running = read_running(study)
+            assert is_running
+            assert marker is not None
+            if isinstance(event, Started):
+                [trial] = event.job.trials
+                assert marker.in_flight == (InFlight(trial.activation, trial.seed, 0),)
             if isinstance(event, Finished):
+                assert marker.in_flight == ()
                 assert study.files(event.runs[0].trial.name).csv.exists()
             elif isinstance(event, Failed):
                 assert study.files(event.trial.name).failure.read_text() == "Traceback ..."
+    assert not study.marker.exists()
     assert [run.trial.name for run in experiment.contents.runs] == ["fluid-seed0", "relu-seed0", "relu-seed1"]
     assert experiment.contents == study.read()
     assert load_study(tmp_path).asked == {"relu": 2, "fluid": 2}
@@ -78,6 +87,8 @@ def test_nothing_is_trained_but_by_taking_the_next_event(tmp_path: Path) -> None
     with conduct(experiment, range(2), pretend) as (_, events):
         assert names(study) == []
         next(event for event in events if isinstance(event, Finished))
+        assert study.marker.exists()
+    assert not study.marker.exists()
     assert names(study) == ["relu-seed0.csv", "relu-seed0.json"]  # leaving early keeps what is finished
     assert [run.trial.name for run in experiment.contents.runs] == ["relu-seed0"]
     with study.locked():  # and frees the study

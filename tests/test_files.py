@@ -7,6 +7,7 @@ import fcntl
 import json
 import math
 import os
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,7 @@ from fluidrelu_cli.errors import DamagedFileError, StorageError
 from fluidrelu_cli.files import (
     csv_rows,
     csv_text,
+    is_locked,
     json_text,
     lock_file,
     read_json,
@@ -134,6 +136,31 @@ def test_lock_of_an_older_filelock_that_cannot_be_had_is_told(tmp_path: Path, mo
     monkeypatch.setattr(FileLock, "acquire", refuse)
     with pytest.raises(StorageError, match=r"does not appear to support flock\)"), lock_file(tmp_path / "lock", "--x"):
         pass
+
+
+def test_whether_a_lock_is_held_is_found_out_without_a_trace_and_without_being_in_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert not is_locked(path)
+    assert list(tmp_path.iterdir()) == []
+    with lock_file(path, "--x"):
+        assert is_locked(path)
+    assert not is_locked(path)
+    looking = FileLock(path, thread_local=False)
+    looking.acquire()
+    threading.Timer(0.05, looking.release).start()  # as slow as nobody looks
+    with lock_file(path, "--x", pytest.fail):
+        pass
+
+
+def test_a_lock_that_may_not_be_opened_counts_as_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In somebody else's folder; root may open any."""
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise PermissionError
+
+    (tmp_path / "lock").touch()
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert is_locked(tmp_path / "lock")
 
 
 def test_lock_that_another_holds_is_waited_for_unless_one_does_not_want_to(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fluidrelu_cli import __version__
-from fluidrelu_cli.cli import report, run, train
+from fluidrelu_cli.cli import report, run, status, train
 from fluidrelu_cli.cli.data import data
 from fluidrelu_cli.cli.options import JsonOption
 from fluidrelu_cli.cli.terminal import App, show, show_json
@@ -40,6 +40,7 @@ app.command(epilog="Example: fluidrelu train --act fluid --seed 1")(train.train)
 app.command(epilog="Example: fluidrelu repeat -n 10 --act relu --act fluid")(train.repeat)
 app.command(epilog="Example: fluidrelu run studies/mine.toml")(run.run)
 app.command(epilog="Example: fluidrelu new studies/mine.toml")(run.new)
+app.command(epilog="Example: fluidrelu status studies/mine.toml")(status.status)
 app.command(epilog="Example: fluidrelu report mine --against paper")(report.report)
 app.command(epilog="Example: fluidrelu plan paper --effect 0.0005")(report.plan)
 app.command(epilog="Example: fluidrelu verify paper --act relu")(train.verify)

@@ -76,6 +76,11 @@ def show_forecast(parts: Sequence[Asked], workers: int | None, device: str, data
     show(describe_dry_run(len(all_seconds), total, count, why, at_most=at_most))
 
 
+def key_of_time(trial: Trial) -> tuple[Protocol, str]:
+    """What trials have in common that take the same time."""
+    return replace(trial.protocol, lr=Protocol.lr, momentum=0.0, beta=1.0), trial.activation.partition("@")[0]
+
+
 @dataclass
 class _Timer:
     """Times trials by some of their steps, those that differ in nothing that takes time once."""
@@ -87,7 +92,7 @@ class _Timer:
 
     def time(self, trial: Trial) -> float | None:
         """The seconds that a trial takes; None if its data is not here."""
-        key = replace(trial.protocol, lr=Protocol.lr, momentum=0.0, beta=1.0), trial.activation.partition("@")[0]
+        key = key_of_time(trial)
         if key not in self.known:
             self.known[key] = self._time(trial.protocol, key[1])
         return self.known[key]

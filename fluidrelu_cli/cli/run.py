@@ -61,7 +61,7 @@ def run(
     """
     declarations = _read_all(files)
     if dry_run:
-        asked = [part for declaration in declarations for part in _list_asked(declaration, results)]
+        asked = [part for declaration in declarations for part in list_asked(declaration, results)]
         show_forecast(asked, workers, device, data_dir)
         return
     pool = PoolOptions(workers, batch_seeds, dask, device, data_dir)
@@ -88,7 +88,7 @@ def _read_all(paths: Sequence[Path]) -> list[Declaration]:
     return list(declarations.values())
 
 
-def _list_asked(declaration: Declaration, results: Path) -> Iterator[Asked]:
+def list_asked(declaration: Declaration, results: Path) -> Iterator[Asked]:
     """What a file asks of each of its studies, with the names that these have; nothing is imported."""
     tuning = declaration.tuning
     if tuning is not None:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
 from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE
 from fluidrelu_cli.cli.terminal import count
+from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.tables import accuracy, label
 from fluidrelu_cli.report.wording import too_few_seeds
+from fluidrelu_cli.running import TIME_FORMAT
 from fluidrelu_cli.study import DEFAULT_BASELINE, MOST_SEEDS
 
 if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
     from fluidrelu_cli.analysis.sequential import Decision
     from fluidrelu_cli.data.dataset import Dataset
+    from fluidrelu_cli.running import InFlight, Running
     from fluidrelu_cli.stopping import Stopping
     from fluidrelu_cli.verification import Verification
 
@@ -226,3 +231,81 @@ def _range(counts: list[int]) -> str:
     if least == most:
         return f"{least:,}"
     return f"{least:,} (label {counts.index(least)}) to {most:,} (label {counts.index(most)})"
+
+
+def describe_protocol(protocol: Protocol) -> str:
+    """A protocol in short: data set, network, and what differs from the defaults."""
+    plain = replace(Protocol(), dataset=protocol.dataset, model=protocol.model)
+    others = (f"{name.replace('_', ' ')} {value}" for name, (value, _) in protocol.differences(plain).items())
+    return ", ".join([protocol.dataset, protocol.model, *others])
+
+
+def list_counts(counts: Iterable[tuple[str, int, int]]) -> str:
+    """How many runs activations have, of how many where they lack some: ``60 each: relu, fluid; elu 20 of 60``.
+
+    Args:
+        counts: an activation, and how many of its trials are finished and were asked for.
+    """
+    names: dict[str, list[str]] = {}
+    for name, finished, asked in counts:
+        names.setdefault(str(finished) if finished == asked else f"{finished} of {asked}", []).append(name)
+    return "; ".join(
+        f"{', '.join(mine)} {n}" if len(mine) == 1 else f"{', '.join(mine)} {n} each" for n, mine in names.items()
+    )
+
+
+def status_cells(
+    rows: Sequence[tuple[str, str, int, int, bool, float | None, Mapping[str, int]]],
+) -> tuple[list[str], list[list[str]]]:
+    """The table of how far activations are, one row per study and activation; no column that says nothing.
+
+    Args:
+        rows: a study's name, an activation, how many trials are finished and were asked for, whether fewer may do, the
+            seconds that the others take, or None if they are not known, and how many are running, failed, and so on.
+    """
+    names = ["study"] if len({row[0] for row in rows}) > 1 else []
+    counted = [name for name in (rows[0][-1] if rows else ()) if any(row[-1][name] for row in rows)]
+    cells = [
+        [
+            *([study] if names else []),
+            label(activation),
+            f"{finished} of {'at most ' if at_most else ''}{asked}",
+            *(str(counts[name] or "–") for name in counted),
+            "–" if seconds is None or finished == asked else duration(seconds),
+        ]
+        for study, activation, finished, asked, at_most, seconds, counts in rows
+    ]
+    return [*names, "activation", "finished", *counted, "time left"], cells
+
+
+def describe_moment(moment: datetime) -> str:
+    """A time as the clock here shows it: of today ``12:40``, else ``2026-11-25``."""
+    here = moment.astimezone()
+    return here.strftime("%H:%M" if here.date() == datetime.now().date() else "%Y-%m-%d")
+
+
+def describe_trainer(study: str, marker: Running, in_flight: Sequence[InFlight], protocol: Protocol) -> str:
+    """Who trains in a study, since when, and what just now."""
+    trials = [
+        f"{label(each.activation)} seed {each.seed} (epoch {each.epoch} of {protocol.epochs})" for each in in_flight
+    ]
+    now = f": {', '.join(trials)}" if trials else ""
+    since = describe_moment(datetime.strptime(marker.since, TIME_FORMAT).replace(tzinfo=timezone.utc))
+    return f"{study} is being trained since {since} by process {marker.pid} on {marker.host}{now}."
+
+
+def describe_time_left(trials: int, seconds: float | None, workers: int, *, at_most: bool = False) -> str:
+    """How long the trials take that are not finished.
+
+    Args:
+        trials: how many.
+        seconds: how long they take together; None if that is not known.
+        workers: how many train side by side.
+        at_most: whether fewer may do.
+    """
+    if trials == 0:
+        return "All that was asked for is finished."
+    left = f"{'At most ' if at_most else ''}{count(trials, 'trial')} to go"
+    if seconds is None:
+        return f"{left}. How long that takes is not known, because some have no finished run to go by."
+    return f"{left}, about {duration(seconds)} with {count(workers, 'worker')}, by the seconds of earlier runs."

@@ -240,6 +240,7 @@ def test_version_and_help() -> None:
         (["report", "--json"], {"torch", "torchvision", "matplotlib.pyplot", "scipy.stats"}),
         (["plan", "--effect", "0.5", "--json"], {"torch", "torchvision", "matplotlib"}),
         (["calibrate", "local"], {"torch", "torchvision", "matplotlib"}),
+        (["status", "local"], {"torch", "torchvision", "matplotlib"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

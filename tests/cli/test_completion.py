@@ -43,6 +43,7 @@ def complete(line: str) -> list[str]:
         ("verify lon", ["longer"]),
         ("calibrate local lon", ["longer"]),
         ("restore lon", ["longer"]),
+        ("status local lon", ["longer"]),
         ("repeat --study lon", ["longer"]),
         ("repeat --act ", sorted(ALL, key=ALL.index)),
         ("train --act myc", ["mycurves:Soft"]),

@@ -54,6 +54,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed: Path, 
     """Right after relu's trial ended, while the slow one runs."""
     process = start_repeat(folder, "--workers", 1, "--data-dir", data_dir)
     wait_for_first_run(process)
+    assert " is being trained since " in fluidrelu("status", "local")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers
     output, errors = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -62,6 +63,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed: Path, 
     assert_nobody_left(process.pid)
     runs = folder / "results" / "local" / "runs"
     assert [path.name for path in runs.glob("*.csv")] == ["relu-seed0.csv"]
+    assert not (folder / "results" / "local" / ".running.json").exists()
     output = words(fluidrelu("repeat", "-n", 2, "--act", "relu", "--act", "fluid", "--data-dir", data_dir))
     assert "4 trials asked for, 1 finished already, 3 to train." in output
     assert_same_numbers(runs, undisturbed)
@@ -75,8 +77,11 @@ def test_kill_9_loses_the_trial_in_flight_alone(undisturbed: Path, data_dir: Pat
     process.kill()
     process.communicate(timeout=30)
     assert_nobody_left(process.pid)
+    resume = "local was interrupted: go on with `fluidrelu repeat -n 1 --act relu --act mine:Slow`."
+    assert resume in fluidrelu("status", "local")
     output = words(fluidrelu("repeat", "-n", 2, "--act", "relu", "--act", "fluid", "--data-dir", data_dir))
     assert "4 trials asked for, 1 finished already, 3 to train." in output
+    assert "interrupted" not in fluidrelu("status", "local")
     assert_same_numbers(folder / "results" / "local" / "runs", undisturbed)
 
 
