@@ -110,7 +110,8 @@ class Entry:
         entry = cls(**known)
         texts = (entry.what, entry.when, entry.file or "", entry.sha256 or "")
         counts = (*entry.seeds.values(), entry.finished or 0)
-        if not all(isinstance(each, str) for each in texts) or not all(isinstance(each, int) for each in counts):
+        known_types = isinstance(entry.until or {}, Mapping) and all(isinstance(each, str) for each in texts)
+        if not known_types or not all(isinstance(each, int) for each in counts):
             raise ValueError(f"the log has {values!r}")
         return entry
 
