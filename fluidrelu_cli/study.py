@@ -112,8 +112,9 @@ class Entry:
         entry = cls(**known)
         names = (entry.what, entry.when, *entry.seeds, entry.sha256 or "-")
         counts = (*entry.seeds.values(), entry.finished or 0)
-        named = all(map(is_name, names)) and is_name(entry.file or "-", longest=10_000)
-        if not named or not all(isinstance(each, int) for each in counts):
+        texts = all(map(is_name, names)) and is_name(entry.file or "-", longest=10_000)
+        known_types = texts and isinstance(entry.until or {}, Mapping)
+        if not known_types or not all(isinstance(each, int) for each in counts):
             raise ValueError(f"the log has {values!r}")
         return entry
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from fluidrelu_cli.declared import Declaration, parse_declaration
 from fluidrelu_cli.files import sealed_json
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch, Provenance, Run, tabulate_runs
@@ -73,3 +74,8 @@ def make_run_table(accuracies: Mapping[str, Sequence[Sequence[float]]]) -> pd.Da
     return tabulate_runs(
         make_run(activation, seed, run) for activation, seeds in accuracies.items() for seed, run in enumerate(seeds)
     )
+
+
+def make_declaration(text: str, path: Path = Path("mine.toml")) -> Declaration:
+    """What a study file with this text declares."""
+    return parse_declaration(text.encode(), path)

@@ -27,8 +27,8 @@ def tune(finals: pd.DataFrame, arms: Mapping[str, Sequence[str]], seeds: int) ->
     """How well each activation did with each setting, and which one is chosen for it.
 
     One row per arm: activation, arm, n (its seeds), mean, sd (sample) of its validation accuracies, and chosen: True
-    for the arm of the activation that has the highest mean of those with all seeds, the first of equal ones. None is
-    chosen where no arm has all of them.
+    for the arm of the activation that has the highest mean, the first of equal ones. None is chosen as long as an arm
+    of the activation lacks a seed: it would have been chosen from less than the others had.
 
     Args:
         finals: as inference.final_accuracies gives it.
@@ -39,8 +39,8 @@ def tune(finals: pd.DataFrame, arms: Mapping[str, Sequence[str]], seeds: int) ->
     for activation, names in arms.items():
         values = {name: finals.loc[finals["activation"] == name, "test_accuracy"].tolist() for name in names}
         means = {name: float(np.mean(found)) if found else math.nan for name, found in values.items()}
-        whole = [name for name in names if len(values[name]) >= seeds]
-        best = max(whole, key=lambda name: means[name], default=None)
+        whole = all(len(found) >= seeds for found in values.values())
+        best = max(names, key=lambda name: means[name], default=None) if whole else None
         for name, found in values.items():
             sd = float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
             rows.append((activation, name, len(found), means[name], sd, name == best))

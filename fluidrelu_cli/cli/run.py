@@ -194,7 +194,7 @@ class _Question:
         chosen = list_chosen(tune(finals, arms, declaration.tuning.seeds))
         if chosen.keys() != arms.keys():
             lacking = ", ".join(name for name in arms if name not in chosen)
-            say(f"{declaration.path}: no setting of {lacking} has all its seeds, so nothing is trained with it yet.")
+            say(f"{declaration.path}: not every setting of {lacking} has all its seeds, so none is chosen yet.")
             return []
         say(f"{declaration.path}: chosen on held-out images: {', '.join(chosen.values())}.")
         return self._request_cells(declaration.settled(chosen))
