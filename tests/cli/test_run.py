@@ -1,0 +1,131 @@
+"""`run` and `new`: a study file on its way to trained studies."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import fluidrelu, words
+
+from fluidrelu_cli.declared import find_question, recall_declaration
+from fluidrelu_cli.study_file import read_declaration
+
+PROTOCOL = "[protocol]\nepochs = 1\ntrain_images = 200\ntest_images = 100\nbatch_size = 50\n"
+GRID = 'activations = ["relu", "elu"]\nseeds = 2\n' + PROTOCOL + "[vary]\nlr = [0.001, 0.01]\n"
+CELLS = ("lr=0.001", "lr=0.01")
+
+
+def train(folder: Path, data_dir: Path, *arguments: object, code: int = 0) -> str:
+    options = ("--workers", 1, "--batch-seeds", 1, "--device", "cpu", "--data-dir", data_dir)
+    return fluidrelu("run", *arguments, *options, "--results", folder / "results", code=code)
+
+
+@pytest.fixture(scope="module")
+def trained(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with a trained grid, and what was said."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "grid.toml").write_text(GRID)
+    return folder, train(folder, data_dir, folder / "grid.toml")
+
+
+@pytest.fixture
+def copy(trained: tuple[Path, str], folder: Path) -> Path:
+    """A copy of it, which is the current folder."""
+    shutil.copytree(trained[0], folder, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.mark.usefixtures("folder")
+def test_new_writes_a_file_that_reads() -> None:
+    assert "Written: mine.toml" in fluidrelu("new", "mine.toml")
+    assert read_declaration(Path("mine.toml")).name == "mine"
+    assert "is there already: name another file" in words(fluidrelu("new", "mine.toml", code=2))
+    assert "it has to end in .toml" in words(fluidrelu("new", "mine.txt", code=2))
+    assert "cannot be written: name another file" in words(fluidrelu("new", "mine.toml/mine.toml", code=2))
+
+
+def test_every_cell_has_its_first_seed_before_any_has_its_second(trained: tuple[Path, str]) -> None:
+    finished = [line for line in trained[1].splitlines() if re.match(r"\d+/\d+", line)]
+    assert len(finished) == 8
+    assert [bool(re.search(r"\b(seed )?1\b(?!/)", line.split(":")[0].partition(" ")[2])) for line in finished] == [
+        *[False] * 4,
+        *[True] * 4,
+    ]
+
+
+def test_only_what_is_missing_is_trained(copy: Path, data_dir: Path) -> None:
+    assert not re.search(r"^1/", train(copy, data_dir, "grid.toml"), re.MULTILINE)
+    runs = copy / "results" / "grid" / CELLS[0] / "runs"
+    for path in runs.glob("relu-*1*"):
+        path.unlink()
+    before = {path.name for path in runs.iterdir()}
+    said = train(copy, data_dir, "grid.toml")
+    assert len(re.findall(r"^\d+/\d+", said, re.MULTILINE)) == 1
+    assert before < {path.name for path in runs.iterdir()}
+
+
+def test_a_dry_run_writes_nothing(copy: Path, data_dir: Path) -> None:
+    before = sorted(copy.rglob("*"))
+    said = train(copy, data_dir, ".", "--dry-run")
+    assert all(f"grid/{cell}" in said for cell in CELLS)
+    assert sorted(copy.rglob("*")) == before
+
+
+def test_two_files_of_one_name_are_refused(copy: Path, data_dir: Path) -> None:
+    (copy / "other").mkdir()
+    (copy / "other" / "grid.toml").write_text(GRID)
+    said = words(train(copy, data_dir, "grid.toml", "other", code=2))
+    assert "grid.toml and other/grid.toml would share the study grid: rename one of them." in said
+
+
+def test_another_protocol_is_refused_and_other_seeds_are_logged(copy: Path, data_dir: Path) -> None:
+    file = copy / "grid.toml"
+    file.write_text(GRID.replace("epochs = 1", "epochs = 2"))
+    said = words(train(copy, data_dir, "grid.toml", code=2))
+    assert "was trained with epochs 1, not 2: put that back in the file, or give the file another name" in said
+    file.write_text(GRID.replace("seeds = 2", "seeds = 1"))
+    train(copy, data_dir, "grid.toml")
+    log = json.loads((copy / "results" / "grid" / CELLS[0] / "study.json").read_text())["log"]
+    digests = list(dict.fromkeys(entry["sha256"] for entry in log))
+    assert digests[-1] == read_declaration(file).sha256
+    earlier = recall_declaration(copy / "results" / "grid" / CELLS[0], digests[0], file)
+    assert earlier is not None
+    assert read_declaration(file).changes_since(earlier) == ["seeds 2 → 1"]
+
+
+def test_a_question_is_found_by_its_file_its_grid_and_a_cell(copy: Path) -> None:
+    results = copy / "results"
+    found = [find_question(results, typed) for typed in ("grid.toml", "grid", f"grid/{CELLS[0]}")]
+    digest = read_declaration(copy / "grid.toml").sha256
+    assert [each.sha256 for each in found if each] == [digest] * 3
+    assert find_question(results, "none") is None
+
+
+def test_a_copy_that_was_changed_is_not_taken(copy: Path) -> None:
+    digest = read_declaration(copy / "grid.toml").sha256
+    kept = copy / "results" / "grid"
+    (copy / "x.toml").write_text(GRID)
+    for strange in ("../../../x", digest.upper(), f"{digest}\n", 3, None):
+        assert recall_declaration(kept, strange, Path("grid.toml")) is None
+    (kept / "declared" / f"{digest}.toml").write_text(GRID.replace("seeds = 2", "seeds = 1"))
+    assert recall_declaration(kept, digest, Path("grid.toml")) is None
+
+
+def test_settings_are_tuned_and_a_named_activation_is_trusted(folder: Path, data_dir: Path) -> None:
+    (folder / "own_act.py").write_text("import torch\n\nclass Soft(torch.nn.Softplus):\n    pass\n")
+    (folder / "tuned.toml").write_text(
+        'activations = ["relu", "own_act:Soft"]\nseeds = 1\n'
+        + PROTOCOL.replace("test_images = 100\n", "")
+        + "[tune]\nlr = [0.001, 0.01]\nseeds = 1\nvalidation_images = 50\n"
+    )
+    assert "has no run yet" in words(fluidrelu("report", "tuned.toml", code=1))
+    said = words(train(folder, data_dir, "tuned.toml"))
+    assert "tuned.toml: chosen on held-out images: relu@lr=" in said
+    assert len(list((folder / "results" / "tuned" / "tuning" / "runs").glob("*.json"))) == 4
+    fluidrelu("report", "tuned.toml")
+    for path in (folder / "results" / "tuned" / "tuning" / "runs").glob("relu*.json"):
+        path.unlink()
+    assert "is not tuned yet: 2 of 4" in words(fluidrelu("report", "tuned.toml", code=1))

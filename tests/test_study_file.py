@@ -1,0 +1,277 @@
+"""Study files: what they may say, and the sentence about each mistake."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fluidrelu_cli.declaration import Declaration
+from fluidrelu_cli.errors import StorageError, UsageError
+from fluidrelu_cli.study_file import STARTING_FILE, TOP, _Reader, find_files, parse_declaration, read_declaration
+
+PATH = Path("mine.toml")
+START = 'activations = ["relu", "fluid"]\nseeds = 3\n'
+TUNE = "[tune]\nseeds = 2\nvalidation_images = 50\n"
+PUBLISHED = '[published]\nsource = "a paper"\nruns = 3\n'
+
+
+def parse(text: str) -> Declaration:
+    return parse_declaration(text.encode(), PATH)
+
+
+def test_the_file_to_start_from_reads() -> None:
+    read = parse(STARTING_FILE)
+    assert (read.name, read.activations, read.compare) == ("mine", ("relu", "fluid"), ("fluid", "relu"))
+    assert (dict(read.seeds), read.margin, read.stops_when_decided) == ({"relu": 10, "fluid": 10}, 0.001, False)
+
+
+def test_what_is_left_out_has_defaults() -> None:
+    read = parse(START)
+    assert read.compare == ("fluid", "relu")
+    assert (read.question, read.margin, read.tuning, read.published, read.is_grid) == (None, None, None, None, False)
+    assert parse('activations = ["relu"]\nseeds = 1\n').compare is None
+
+
+def test_arms_are_tables_or_names() -> None:
+    read = parse('activations = ["relu@lr=0.01", {name = "fluid", lr = 1, seeds = 5}, "elu"]\nseeds = 3\n')
+    assert dict(read.seeds) == {"relu@lr=0.01": 3, "fluid@lr=1": 5, "elu": 3}
+
+
+def test_a_table_varies_by_every_combination() -> None:
+    read = parse(START + "[vary]\nlr = [1, 0.01]\nbatch_size = [10, 20]\n")
+    assert [(cell.protocol.lr, cell.protocol.batch_size) for cell in read.cells] == [
+        (1.0, 10),
+        (1.0, 20),
+        (0.01, 10),
+        (0.01, 20),
+    ]
+    assert (read.is_grid, read.varied) == (True, ("lr", "batch_size"))
+
+
+def test_tables_of_an_array_are_cells_with_names() -> None:
+    read = parse(START + '[[vary]]\nname = "slow"\nlr = 0.0001\n[[vary]]\nlr = 0.01\n')
+    assert [read.study_name(cell) for cell in read.cells] == ["mine/slow", "mine/lr=0.01"]
+
+
+def test_what_is_tuned_and_published() -> None:
+    rows = "best = { ReLU = 1, fluid = 0.9 }\nworst = { relu = 0, fluid = 0.8 }\n"
+    read = parse(START + TUNE + "lr = [0.001, 1]\n" + PUBLISHED + rows)
+    assert read.tuning is not None
+    assert read.tuning.settings == ({"lr": 0.001}, {"lr": 1.0})
+    assert read.published == {
+        "source": "a paper",
+        "runs": 3,
+        "best": {"relu": 1.0, "fluid": 0.9},
+        "worst": {"relu": 0.0, "fluid": 0.8},
+    }
+    assert parse('published = "paper"\n' + START).published == "paper"
+
+
+def test_a_mark_of_order_and_windows_line_ends_are_read_over() -> None:
+    windows = b"\xef\xbb\xbf" + START.replace("\n", "\r\n").encode()
+    assert parse_declaration(windows, PATH) == parse(START)
+
+
+def test_nothing_named_is_imported(folder: Path) -> None:
+    (folder / "effect_of_reading.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
+    parse('activations = ["relu", "effect_of_reading:Soft"]\nseeds = 1\n[protocol]\nmodel = "effect_of_reading:Net"\n')
+    assert not (folder / "imported").exists()
+    assert "effect_of_reading" not in sys.modules
+
+
+WRONG = [
+    ("seeds = 3", "activations is missing: add it."),
+    ('activations = ["relu"]', "seeds is missing: add it."),
+    (START + "sedes = 3", 'there is no key "sedes": did you mean seeds?'),
+    (START + "lr = 1", "lr is a setting of the protocol: write it below [protocol]."),
+    (START + "question = 3", "question must be text on one line, of at most 1,000 characters."),
+    (
+        START + "margin = true",
+        "margin must be a difference of accuracies between 0 and 1, such as 0.001, not true.",
+    ),
+    (START + 'stop = "never"', 'stop must be "seeds" or "decided", not "never".'),
+    (START + 'stop = "decided"', 'stop = "decided" needs a margin: write one, such as margin = 0.001.'),
+    (
+        'activations = ["relu"]\nseeds = 3\nstop = "decided"',
+        'stop = "decided" needs two activations to compare: name another.',
+    ),
+    (
+        START + 'margin = 0.1\nstop = "decided"\n[vary]\nlr = [0.1]',
+        'stop = "decided" is for one study: leave [vary] out, or write a file for each cell.',
+    ),
+    (
+        START + TUNE + "lr = [0.1]\n[vary]\nbatch_size = [10]",
+        "[vary] and [tune] cannot stand in one file: write a file for each.",
+    ),
+    (START + "protocol = 3", "protocol must be a table: write what belongs to it below a line [protocol]."),
+    ("activations = []\nseeds = 3", 'activations must be a list of names, such as ["relu", "fluid"].'),
+    ('activations = ["relu", "relu"]\nseeds = 3', "activations: relu is named twice: leave one out."),
+    ("activations = [3]\nseeds = 3", "activations must have names of printable characters on one line, not 3."),
+    ("activations = [{lr = 1}]\nseeds = 3", "activations: name is missing: add it."),
+    (
+        'activations = [{name = "relu@lr=1", lr = 1}]\nseeds = 3',
+        "activations: relu@lr=1 and lr = ... both set lr: leave one out.",
+    ),
+    (
+        START + 'compare = ["fluid"]',
+        'compare must be an activation and its baseline, such as ["fluid", "relu"].',
+    ),
+    (
+        START + 'compare = ["elu", "relu"]',
+        'compare: "elu" is not among the activations: name relu or fluid.',
+    ),
+    (
+        START + 'compare = ["relu", "relu"]',
+        "compare names relu twice: name an activation and its baseline.",
+    ),
+    (
+        START + "[protocol]\nlr = 0.1\n[vary]\nlr = [0.1]",
+        "lr is both below [protocol] and below [vary]: leave one out.",
+    ),
+    (START + "[vary]\nlr = 3", "[vary] lr must be a list of values, not 3: write lr = [..., ...]."),
+    (START + "[vary]\nlr = [0.1, 0.1]", "[vary] lr has 0.1 twice: leave one out."),
+    (
+        START + "vary = [3]",
+        "vary must be lists of values below [vary], or settings below each of several [[vary]].",
+    ),
+    (
+        START + '[[vary]]\nname = "a/b"\nlr = 1',
+        '[[vary]] name must be a name for a folder, without /, not "a/b".',
+    ),
+    (START + "[vary]", "[vary] varies nothing: name a setting and its values, such as lr = [0.001, 0.01]."),
+    (
+        START + '[[vary]]\nname = "a"\nlr = 1\n[[vary]]\nname = "A"\nlr = 2',
+        "[vary] two studies would be called A: give each a name of its own in [[vary]].",
+    ),
+    (
+        START + '[[vary]]\nname = "Tuning"\nlr = 1',
+        '[vary] "Tuning" cannot be the name of a folder (`tuning` is another folder): name it otherwise below'
+        " [[vary]].",
+    ),
+    (START + TUNE, "[tune] tries nothing: name a setting and its values, such as lr = [0.001, 0.01]."),
+    (
+        'activations = ["relu@lr=0.01"]\nseeds = 3\n' + TUNE + "lr = [0.1]",
+        "[tune] chooses lr, which relu@lr=0.01 has already: leave it out of one of them.",
+    ),
+    (
+        START + TUNE + "lr = [0.1]\n[protocol]\nvalidation_images = 50",
+        "[protocol] validation_images belongs below [tune]: move it there.",
+    ),
+    (
+        START + TUNE + "lr = [0.1]\n[protocol]\ntest_images = 50",
+        "[protocol] test_images cannot stand beside [tune], which holds images out: leave it out.",
+    ),
+    (
+        START + 'published = "mine"',
+        'published must be a table, or "paper" for the numbers that come with the program.',
+    ),
+    (
+        START + PUBLISHED.replace('"a paper"', "3") + "best = {}\nworst = {}",
+        '[published] source must be a name on one line, such as "the paper, Table 2".',
+    ),
+    (
+        START + PUBLISHED.replace("3", "1") + "best = {}\nworst = {}",
+        "[published] runs must be a whole number from 2 to {most}, not 1.",
+    ),
+    (
+        START + PUBLISHED + "best = {}\nworst = {}",
+        "[published] best must give accuracies by activation, such as {{ relu = 0.9784 }}.",
+    ),
+    (
+        START + PUBLISHED + "best = {relu = 1}\nworst = {fluid = 1}",
+        "[published] best and worst must name the same activations: add those that one lacks.",
+    ),
+    (
+        START + PUBLISHED + "best = {elu = 1}\nworst = {relu = 1}",
+        '[published] best: "elu" is not among the activations: name relu or fluid.',
+    ),
+    (
+        START + PUBLISHED + "best = {relu = 2}\nworst = {relu = 1}",
+        "[published] best: relu must be an accuracy from 0 to 1, not 2.",
+    ),
+    (
+        START + PUBLISHED + "best = {relu = 1, ReLU = 1}\nworst = {relu = 1}",
+        "[published] best: relu is named twice: leave one out.",
+    ),
+    (
+        START.replace("3", "0"),
+        "seeds must be a whole number from 1 to {most}, not 0.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), WRONG)
+def test_a_mistake_gets_a_sentence_with_file_and_key(text: str, sentence: str) -> None:
+    from fluidrelu_cli.study import MOST_SEEDS
+
+    with pytest.raises(UsageError) as raised:
+        parse(text)
+    assert str(raised.value) == f"mine.toml: {sentence.format(most=f'{MOST_SEEDS:,}')}"
+
+
+def test_files_are_found_in_folders_once(folder: Path) -> None:
+    for name in ("b.toml", "a.toml", ".hidden.toml", "other.txt"):
+        (folder / name).write_text(START)
+    assert find_files([folder, folder / "b.toml"]) == [folder / "a.toml", folder / "b.toml"]
+    (folder / "empty").mkdir()
+    with pytest.raises(UsageError, match="has no study file: name one, or write one with `fluidrelu new empty/mine"):
+        find_files([Path("empty")])
+
+
+def test_a_file_that_is_none_is_refused(folder: Path) -> None:
+    for path, sentence in {
+        "mine.txt": "mine.txt is no study file: its name has to end in .toml.",
+        "none.toml": "There is no study file none.toml: `fluidrelu new none.toml` writes one to start from.",
+    }.items():
+        with pytest.raises(UsageError) as raised:
+            read_declaration(Path(path))
+        assert str(raised.value) == sentence
+    (folder / "folder.toml").mkdir()
+    with pytest.raises(StorageError, match=": name another study file"):
+        read_declaration(Path("folder.toml"))
+    with pytest.raises(UsageError, match="is not text in UTF-8: save it so with your editor"):
+        parse_declaration(b"\xff", PATH)
+    with pytest.raises(UsageError, match=r"is not TOML .*: correct it there"):
+        parse_declaration(b"seeds = ", PATH)
+
+
+KEYS = (*TOP, "lr", "name", "seeds", "validation_images", "source", "runs", "best", "worst", "batch_size", "dataset")
+LEAVES = st.one_of(
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text("aé\n\x1b/.:@=", max_size=8),
+    st.sampled_from(["relu", "fluid", "relu@lr=0.01", "mnist", "decided", "paper"]),
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def outcome(content: dict[str, Any]) -> object:
+    try:
+        return _Reader(PATH, content).read("")
+    except (UsageError, StorageError) as error:
+        assert "\n" not in str(error)  # noqa: PT017 - it may as well be read
+        return str(error)
+
+
+@given(st.dictionaries(st.sampled_from(TOP), VALUES))
+def test_whatever_a_file_says_it_reads_or_gets_one_sentence(content: dict[str, Any]) -> None:
+    content = {"activations": ["relu", "fluid"], "seeds": 3, **content}
+    assert repr(outcome(content)) == repr(outcome(content))
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_get_one_sentence(text: bytes) -> None:
+    try:
+        parse_declaration(text, PATH)
+    except (UsageError, StorageError) as error:
+        assert "\n" not in str(error)  # noqa: PT017 - it may as well be read
