@@ -110,7 +110,7 @@ class Entry:
         """The entry with these fields; what it does not know is left out. ValueError, TypeError if one is wrong."""
         known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
         entry = cls(**known)
-        names = (entry.what, entry.when, *entry.seeds, entry.sha256 or "-")
+        names = (entry.what, entry.when or "-", *entry.seeds, entry.sha256 or "-")
         counts = (*entry.seeds.values(), entry.finished or 0)
         texts = all(map(is_name, names)) and is_name(entry.file or "-", longest=10_000)
         known_types = texts and isinstance(entry.until or {}, Mapping)

@@ -1,11 +1,15 @@
+"""The log of study.json: what was asked for, and looked at."""
+
+from __future__ import annotations
+
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from factories import forge, make_study
 
 from fluidrelu_cli.errors import DamagedFileError
 from fluidrelu_cli.study import Entry, load_study
-from tests.factories import forge, make_study
 
 
 def test_lines_written_at_once_are_all_kept_and_none_twice(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
+"""What counts in a declared study, and when it has a verdict."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
+from factories import make_declaration, make_study
 
 from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.evidence import Evidence
-from tests.factories import make_declaration, make_study
 
 RUNS = [[0.5, 0.6], [0.5, 0.7], [0.5, 0.65]]
 
