@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from fluidrelu_cli.declared import Declaration, parse_declaration
+from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.files import sealed_json
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch, Provenance, Run, tabulate_runs
 from fluidrelu_cli.study import Study
+from fluidrelu_cli.study_file import parse_declaration
 
 
 def make_run(

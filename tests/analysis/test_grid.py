@@ -14,7 +14,8 @@ def compared(**p_values: float) -> pd.DataFrame:
         {"activation": name, "baseline": "relu", "n": 0 if p != p else 60, "mean_difference": 0.01, "p": p, "p_holm": p}
         for name, p in p_values.items()
     ]
-    return pd.DataFrame(rows).assign(verdict="better")
+    table: pd.DataFrame = pd.DataFrame(rows).assign(verdict="better")
+    return table
 
 
 def test_the_primary_comparison_is_adjusted_for_its_cells_and_the_others_among_themselves() -> None:
