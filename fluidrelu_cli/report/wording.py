@@ -240,16 +240,19 @@ def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted:
     said = [f"Declared in {declaration.path.as_posix()}."]
     first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)
     if first is None or first.finished:
-        n = "The" if first is None else str(first.finished)
-        said.append(f"{n} runs are older than the file's first use, so it is not their registration.")
+        older = "The runs are" if first is None else _count_runs(first.finished or 0)
+        said.append(f"{older} older than the file's first use, so it is not their registration.")
     if first is not None and changes:
         said.append(f"The file was changed since its first use ({day(first.when)}): {'; '.join(changes)}.")
     if not_counted:
-        runs = "1 run" if not_counted == 1 else f"{not_counted} runs"
-        said.append(
-            f"{runs} beyond what it declares {'is' if not_counted == 1 else 'are'} exploratory, and not counted."
-        )
+        runs, are = _count_runs(not_counted).rsplit(" ", 1)
+        said.append(f"{runs} beyond what it declares {are} exploratory, and not counted.")
     return " ".join(said)
+
+
+def _count_runs(n: int) -> str:
+    """``1 run is``, ``2 runs are``."""
+    return "1 run is" if n == 1 else f"{n} runs are"
 
 
 def _asked_until(log: Sequence[Entry]) -> Iterator[str]:
@@ -265,33 +268,35 @@ def _asked_until(log: Sequence[Entry]) -> Iterator[str]:
         f" with {'the' if margin == last['margin'] else 'a'} margin of {margin:g}."
     )
     if first.finished:
-        yield f"{first.finished} runs are older than that."
+        yield f"{_count_runs(first.finished)} older than that."
     if margin != last["margin"]:
         yield f"The margin was changed to {last['margin']:g} ({day(asked[-1].when)})."
 
 
-def answer_grid(compared: pd.DataFrame, summary: pd.DataFrame, cells: int, lacking: int) -> str:
+def answer_grid(declaration: Declaration, compared: pd.DataFrame, summary: pd.DataFrame, lacking: int) -> str:
     """What the same comparison says in the cells of a grid.
 
     Args:
+        declaration: the grid's file.
         compared: grid.compare_cells; empty where there is just one activation.
         summary: inference.summary of each cell, with the column cell.
-        cells: how many are declared.
-        lacking: how many of them lack declared runs.
+        lacking: how many of its cells lack declared runs.
     """
+    cells = len(declaration.cells)
     waiting = f"Interim: {cells - lacking} of {cells} cells have all their runs, no verdict yet. " if lacking else ""
-    if compared.empty:
+    if declaration.compare is None:
         trained = summary[summary["n"] > 0].sort_values("mean")
         low, high = trained.iloc[0], trained.iloc[-1]
         return (
             f"{waiting}The mean accuracy ranges from {accuracy(low['mean'])} ({low['cell']}) to"
             f" {accuracy(high['mean'])} ({high['cell']})."
         )
-    about = compared["activation"].iloc[0]
+    about, (a, b) = declaration.compare[0], map(label, declaration.compare)
     primary = compared[compared["activation"] == about]
+    if primary.empty:
+        return f"{waiting}No cell has a pair of {a} and {b}."
     ordered = primary.sort_values("mean_difference")
     low, high = ordered.iloc[0], ordered.iloc[-1]
-    a, b = label(about), label(low["baseline"])
     span = (
         f"from {difference(low['mean_difference'])} ({low['cell']}) to {difference(high['mean_difference'])}"
         f" ({high['cell']})"
