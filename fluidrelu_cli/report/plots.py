@@ -345,7 +345,7 @@ def by_setting(
     setting: str,
     on: str = "test",
 ) -> Figure:
-    """Each activation's accuracies against a setting: every seed, and the mean with its 95 % interval.
+    """Each activation's accuracies against a setting: every seed, and the mean, with its 95 % interval if it has one.
 
     Args:
         summary: inference.summary of each cell, with the column cell.
@@ -363,6 +363,7 @@ def by_setting(
     for index, activation in enumerate(activations):
         side = index - (len(activations) - 1) / 2  # side by side
         rows = summary[(summary["activation"] == activation) & (summary["n"] > 0)]
+        rows = rows.sort_values("cell", key=lambda cells: cells.map(places))  # a line goes from left to right
         mine = finals[finals["activation"] == activation]
         shifted = {cell: place * 1.06**side if wide else place + gap * side for cell, place in places.items()}
         ax.plot(
@@ -387,7 +388,7 @@ def by_setting(
     ax.set(
         xlabel=setting,
         ylabel=f"{on} accuracy",
-        title="Each seed, mean and 95 % interval",
+        title=f"Each seed{', mean and 95 % interval' if summary['ci_low'].notna().any() else ' and the mean'}",
         ylim=(max(low, 0), min(high, 1)),
     )
     ax.legend()
