@@ -258,13 +258,16 @@ class Evidence:
         return next((entry for entry in self.study.log if entry.what == ASKED and entry.sha256 is not None), None)
 
     @cached_property
-    def changes(self) -> list[str]:
-        """What the study's file said otherwise when the study was first trained from it."""
+    def changes(self) -> list[str] | None:
+        """What the study's file said otherwise when the study was first trained from it.
+
+        None where it was another text, of which no copy can be used.
+        """
         first = self.first_use
-        if self.declaration is None or first is None:
+        if self.declaration is None or first is None or first.sha256 == self.declaration.sha256:
             return []
         earlier = recall_declaration(self.study.folder, first.sha256, self.declaration.path)
-        return [] if earlier is None else self.declaration.changes_since(earlier)
+        return None if earlier is None else self.declaration.changes_since(earlier)
 
     @cached_property
     def published(self) -> published.Published | None:

@@ -14,7 +14,7 @@ from fluidrelu_cli.analysis.sequential import EQUAL, UNDECIDED
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm
 from fluidrelu_cli.report.evidence import NOT_JUDGED, Sequential, find_asked_until
-from fluidrelu_cli.report.tables import accuracy, difference, label, limits, p_value, percent, plus_minus
+from fluidrelu_cli.report.tables import accuracy, difference, label, limits, p_value, percent, plus_minus, spell_count
 from fluidrelu_cli.run import Provenance, Run
 from fluidrelu_cli.study import ASKED, Entry
 
@@ -34,19 +34,27 @@ LOOKS_EXPLAINED = (
     " it may be looked at after each pair. Better and worse: the 95 % sequence excludes 0. Equal: the 90 % sequence"
     " lies within the margin. This needs differences that are symmetric about their centre."
 )
-TABLE2_EXPLAINED = (
-    "The best of many runs beats the best of three. To compare like with like, our numbers are the average best and the"
-    " average worst over every choice of three of our runs."
-)
 SIDE_BY_SIDE_EXPLAINED = (
     "Each row is a study with its own data, network and protocol. Compare signs and intervals rather than sizes: a gain"
     " of 0.001 is small at 60 % accuracy and large at 98 %. p (Holm): adjusted for the studies in this table."
 )
-PERCENTILES_EXPLAINED = (
-    "A percentile is the share of our sets of three whose best (or worst) is below the published one, plus half the"
-    " share of those equal to it."
-)
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
+
+
+def explain_table2(runs: int) -> str:
+    """How our numbers are made comparable with published ones, which are the best and the worst of so many runs."""
+    return (
+        f"The best of many runs beats the best of {spell_count(runs)}. To compare like with like, our numbers are the"
+        f" average best and the average worst over every choice of {spell_count(runs)} of our runs."
+    )
+
+
+def explain_percentiles(runs: int) -> str:
+    """What a percentile of a published number is, which is the best or the worst of so many runs."""
+    return (
+        f"A percentile is the share of our sets of {spell_count(runs)} whose best (or worst) is below the published"
+        " one, plus half the share of those equal to it."
+    )
 
 
 def question(order: Sequence[str], baseline: str, focus: str | None = None) -> str:
@@ -225,14 +233,16 @@ def lost_file(file: str) -> str:
     )
 
 
-def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Sequence[str]) -> str:
+def standing(
+    declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Sequence[str] | None
+) -> str:
     """How far what a report says was settled before the runs: the file, what was there before it, what changed since.
 
     Args:
         declaration: the study's file, if it has one.
         log: the study's.
         not_counted: how many runs are beyond what is declared.
-        changes: what the file said otherwise when it was first trained from.
+        changes: what the file said otherwise when it was first trained from; None if that is not known.
     """
     if declaration is None:
         lost = next((entry.file for entry in reversed(log) if entry.sha256 is not None), None)
@@ -242,6 +252,11 @@ def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted:
     if first is None or first.finished:
         older = "The runs are" if first is None else _count_runs(first.finished or 0)
         said.append(f"{older} older than the file's first use, so it is not their registration.")
+    if first is not None and changes is None:
+        said.append(
+            f"The file was changed since its first use ({day(first.when)}); what it said then is not known, because the"
+            " copy of it is gone or was changed."
+        )
     if first is not None and changes:
         said.append(f"The file was changed since its first use ({day(first.when)}): {'; '.join(changes)}.")
     if not_counted:
@@ -451,20 +466,21 @@ def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
     return None
 
 
-def three_run_rankings(rankings: pd.DataFrame, chance: float) -> str | None:
+def published_rankings(rankings: pd.DataFrame, chance: float, runs: int = 3) -> str | None:
     """How often a table like the paper's would say what the paper's says; None if there are too few runs.
 
     Args:
         rankings: published.rankings of two activations.
         chance: each probability if there were no difference.
+        runs: how many runs of each such a table has.
     """
     if rankings.empty:
         return None
     first, second = rankings.to_dict("records")
     a, b = label(first["a"]), label(first["b"])
     return (
-        f"A table of three runs each would rank {a} above {b} in both rows {percent(first['probability'])} of the time,"
-        f" and {b} above {a} {percent(second['probability'])}. Without any difference each would be {percent(chance)}."
+        f"A table of {spell_count(runs)} runs each would rank {a} above {b} in both rows"
+        f" {percent(first['probability'])} of the time, and {b} above {a} {percent(second['probability'])}. Without any difference each would be {percent(chance)}."
     )
 
 
