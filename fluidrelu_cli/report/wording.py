@@ -480,7 +480,8 @@ def published_rankings(rankings: pd.DataFrame, chance: float, runs: int = 3) -> 
     a, b = label(first["a"]), label(first["b"])
     return (
         f"A table of {spell_count(runs)} runs each would rank {a} above {b} in both rows"
-        f" {percent(first['probability'])} of the time, and {b} above {a} {percent(second['probability'])}. Without any difference each would be {percent(chance)}."
+        f" {percent(first['probability'])} of the time, and {b} above {a}"
+        f" {percent(second['probability'])}. Without any difference each would be {percent(chance)}."
     )
 
 
