@@ -227,6 +227,8 @@ def test_a_grid_is_named_by_its_file_or_its_folder_and_a_cell_by_its_own(folder:
     for option in ("--baseline", "--focus", "--against", "--beside"):
         said = words(fluidrelu("report", "rates.toml", option, "relu", code=2))
         assert f"rates.toml is a grid, whose file says what is compared: leave {option} out." in said
+    said = words(fluidrelu("report", "rates.toml", "--json", "--format", "csv", code=2))
+    assert "--json means --format json: leave out --json or --format csv." in said
     assert len(load_study(folder / "results" / "rates" / "lr=0.001").log) == 2  # one look, and what was asked for
 
 
