@@ -171,6 +171,8 @@ def shown(value: Any) -> str:
         return "nothing"
     if isinstance(value, list):
         return _cut(f"[{', '.join(map(shown, value))}]")
+    if isinstance(value, Mapping):
+        return _cut(f"{{{', '.join(f'{printable(name)} = {shown(each)}' for name, each in value.items())}}}")
     if isinstance(value, str):
         return f'"{_cut(printable(value))}"'
     try:
