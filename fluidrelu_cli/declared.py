@@ -15,7 +15,7 @@ from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import read_bytes, write_whole
 from fluidrelu_cli.protocol import Protocol, split_arm
 from fluidrelu_cli.run import find_runs
-from fluidrelu_cli.study import Study, find_folder, load_study
+from fluidrelu_cli.study import Study, find_folder, find_study, load_study
 from fluidrelu_cli.study_file import parse_declaration, read_declaration
 
 if TYPE_CHECKING:
@@ -100,21 +100,21 @@ def find_question(results: Path, typed: str) -> Declaration | None:
     return find_declaration(load_study(cells[0].parent)) if cells else None
 
 
-def list_studies(results: Path, typed: str) -> list[str]:
+def find_studies(results: Path, typed: str) -> list[Study]:
     """The studies that are meant: one by its name or folder, or those of a study file or of a grid's name.
 
     Raises:
-        UsageError, StorageError: as :func:`find_question`.
+        UsageError, StorageError: as :func:`find_question` and study.find_study.
         FluidReluError: if a file's studies have no run yet.
     """
     declaration = None if find_folder(results, typed) is not None else find_question(results, typed)
     if declaration is None:
-        return [typed]
+        return [find_study(results, typed)]
     named = [declaration.study_name(cell) for cell in declaration.cells]
     trained = [name for name in named if find_runs(results / name / "runs")]
     if not trained:
         raise lacks_runs(declaration)
-    return trained
+    return [find_study(results, name) for name in trained]
 
 
 def lacks_runs(declaration: Declaration) -> FluidReluError:

@@ -75,19 +75,19 @@ def test_the_index_lists_every_study_with_its_answer(site: Path) -> None:
         r'<a href="results/(\S+)/index.html">(\S+)</a>: (.*)</p>\n<p>(.*)</p>\n<p .*>n = (\d+), (\d{4}-\d\d-\d\d)<',
         index,
     )
-    assert {name for name, *_ in listed} == set(findings.STUDIES)
+    assert {name for name, *_ in listed} == set(findings.QUESTIONS)
     assert next(name for name, *_ in listed) == "cifar10-cnn3"  # first those that compare
     [main] = [study for study in listed if study[0] == findings.MAIN]
     assert main[1] == findings.MAIN
-    assert main[2] == "Which is better than ReLU?"
+    assert main[2] == "Is FluidReLU better than ReLU on MNIST, by the paper&#39;s protocol?"
     assert main[3].replace("&#39;", "'") == findings.report(findings.MAIN).answer
     assert main[4] == "60"
 
 
 def test_a_report_leads_back_to_the_index(site: Path) -> None:
-    page = (site / "results" / "learning-rate" / "0.001" / "index.html").read_text(encoding="utf-8")
-    assert '<a href="../../../index.html">All studies</a>' in page
-    assert findings.report("learning-rate/0.001").answer.split("(")[0] in page.replace("&#39;", "'")
+    page = (site / "results" / "learning-rate" / "index.html").read_text(encoding="utf-8")
+    assert '<a href="../../index.html">All studies</a>' in page
+    assert findings.report("learning-rate").answer.split("(")[0] in page.replace("&#39;", "'")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (360, "dark"), (1100, "light")])

@@ -243,7 +243,7 @@ def _gather_grid(results: Path, typed: str, trust: bool) -> tuple[Declaration, d
 
     Raises FluidReluError if no cell has a run.
     """
-    from fluidrelu_cli.declared import find_question, list_studies, settle
+    from fluidrelu_cli.declared import find_question, find_studies, settle
     from fluidrelu_cli.report.evidence import Evidence
 
     declaration = find_question(results, typed)
@@ -252,8 +252,8 @@ def _gather_grid(results: Path, typed: str, trust: bool) -> tuple[Declaration, d
     declaration, _ = settle(declaration, results)
     by_name = {declaration.study_name(cell): cell for cell in declaration.cells}
     cells = {
-        by_name[name]: Evidence(find_study(results, name), trusted=None if trust else (), declaration=declaration)
-        for name in list_studies(results, typed)
+        by_name[study.name]: Evidence(study, trusted=None if trust else (), declaration=declaration)
+        for study in find_studies(results, typed)
     }
     return declaration, cells
 
@@ -306,13 +306,13 @@ def plan(
     Of a study file that varies something, it does so for each of its studies.
     """
     from fluidrelu_cli.cli.wording import describe_plan
-    from fluidrelu_cli.declared import find_question, list_studies
+    from fluidrelu_cli.declared import find_question, find_studies
     from fluidrelu_cli.workers.local import default_workers
 
     declaration = find_question(results, study)
     if declaration is not None and declaration.compare is not None:
         act, baseline = act or declaration.compare[0], baseline or declaration.compare[1]
-    opened = [find_study(results, name) for name in list_studies(results, study)]
+    opened = find_studies(results, study)
     file = None if declaration is None else declaration.path.as_posix()
     listed = []
     for each, made in _plan_all(opened, act, baseline or DEFAULT_BASELINE, effect, power, alpha):
@@ -395,12 +395,12 @@ def calibrate(
     from fluidrelu_cli.analysis.calibration import calibration, check_calibration
     from fluidrelu_cli.analysis.published import PAPER
     from fluidrelu_cli.audit import describe_doubts
-    from fluidrelu_cli.declared import list_studies
+    from fluidrelu_cli.declared import find_studies
     from fluidrelu_cli.files import csv_text
     from fluidrelu_cli.report import tables
     from fluidrelu_cli.run import tabulate_runs
 
-    opened = [find_study(results, name) for typed in studies for name in list_studies(results, typed)]
+    opened = [study for typed in studies for study in find_studies(results, typed)]
     check_calibration({str(study.folder): study.protocol for study in opened})
     contents = [study.read_some() for study in opened]
     for study, found in zip(opened, contents, strict=True):

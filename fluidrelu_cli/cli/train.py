@@ -451,9 +451,9 @@ def _choose_runs(results: Path, typed: str, activations: Sequence[str], seed: in
         if activations or seed is not None:
             raise UsageError(f"{typed} is one run already: leave --act and --seed out, or name its study instead.")
         return [Path(typed)]
-    from fluidrelu_cli.declared import list_studies
+    from fluidrelu_cli.declared import find_studies
 
-    studies = [find_study(results, name) for name in list_studies(results, typed)]
+    studies = find_studies(results, typed)
     return [csv for study in studies for csv in _choose_runs_of(study, activations, seed)]
 
 
