@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from fluidrelu_cli.declared import (
     find_declaration,
     find_question,
     find_settled,
+    find_studies,
     keep_declaration,
-    list_studies,
     open_declared,
     recall_declaration,
     settle,
@@ -115,12 +116,13 @@ def test_the_file_that_counts_is_the_last_that_was_trained_from() -> None:
     assert find_declaration(study) is None  # rather than one that was trained from before
 
 
-def test_a_cell_is_settled_as_the_file_of_all() -> None:
+def test_a_cell_is_settled_as_the_file_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     declaration = declare(GRID)
     study = make_study(RESULTS / "mine/lr=0.1", BOTH, lr=0.1)
     remember(study, declaration)
     settled, _ = find_settled(study)
-    assert settled == settle(declaration, RESULTS)[0]
+    monkeypatch.chdir(study.folder)
+    assert find_settled(replace(study, folder=Path())) == (settled, None)
     assert settled is not None
     assert settled.compare == ("fluid", "relu")
 
@@ -140,16 +142,20 @@ def test_a_question_is_a_file_a_study_a_grid_or_its_cell() -> None:
 
 
 def test_the_studies_of_a_file_are_those_with_runs() -> None:
+    def names(typed: str) -> list[str]:
+        return [study.name for study in find_studies(RESULTS, typed)]
+
     declaration = declare(GRID)
     with pytest.raises(FluidReluError) as raised:
-        list_studies(RESULTS, "mine.toml")
+        names("mine.toml")
     assert str(raised.value) == "mine.toml has no run yet: train it with `fluidrelu run mine.toml`."
     remember(make_study(RESULTS / "mine/lr=0.01", BOTH, lr=0.01), declaration)
-    assert list_studies(RESULTS, "mine.toml") == list_studies(RESULTS, "mine") == ["mine/lr=0.01"]
+    assert names("mine.toml") == names("mine") == ["mine/lr=0.01"]
     make_study(RESULTS / "mine/lr=0.1", BOTH, lr=0.1)
-    assert list_studies(RESULTS, "mine") == ["mine/lr=0.1", "mine/lr=0.01"]  # as the file has them
-    assert list_studies(RESULTS, "mine/lr=0.1") == ["mine/lr=0.1"]
-    assert list_studies(RESULTS, "anything") == ["anything"]
+    assert names("mine") == ["mine/lr=0.1", "mine/lr=0.01"]  # as the file has them
+    assert names("mine/lr=0.1") == ["mine/lr=0.1"]
+    with pytest.raises(UsageError, match="There is no study 'anything'"):
+        names("anything")
 
 
 def test_each_activation_is_settled_with_what_it_did_best_with() -> None:
@@ -165,7 +171,8 @@ def test_each_activation_is_settled_with_what_it_did_best_with() -> None:
             "fluid@lr=0.01": (0.5, 0.5),
         },
     )
-    remember(tuning, declaration)  # which names relu
+    tuning.record(Entry(ASKED, {"relu@lr=0.1": 2, "relu@lr=0.01": 2}, file="mine.toml", sha256=declaration.sha256))
+    keep_declaration(declaration, RESULTS / "mine")
     settled, tuned = settle(declaration, RESULTS)
     assert settled.activations == ("relu@lr=0.01", "fluid@lr=0.1")
     assert settled.compare == ("fluid@lr=0.1", "relu@lr=0.01")
@@ -175,7 +182,14 @@ def test_each_activation_is_settled_with_what_it_did_best_with() -> None:
     study.save()
     remember(study, declaration)
     assert find_settled(study)[0] == settled
-    assert find_settled(tuning)[0] == settled
+    assert find_settled(tuning) == (None, None)  # no question is answered by what settings are chosen by
+
+
+def test_what_was_tried_is_found_in_any_spelling() -> None:
+    declaration = declare(TUNED.replace('"ReLU", "fluid"', '"Fluid@beta=1e1"'))
+    tuning = make_tuning(declaration, {"fluid@beta=10@lr=0.1": (0.5, 0.5), "fluid@beta=10@lr=0.01": (0.75, 0.75)})
+    tuning.record(Entry(ASKED, {"fluid@beta=10@lr=0.1": 2, "fluid@beta=10@lr=0.01": 2}))
+    assert settle(declaration, RESULTS)[0].activations == ("fluid@beta=10@lr=0.01",)
 
 
 def test_nothing_is_settled_as_long_as_one_run_is_missing() -> None:
@@ -186,6 +200,13 @@ def test_nothing_is_settled_as_long_as_one_run_is_missing() -> None:
     assert str(raised.value) == (
         "mine.toml is not tuned yet: 3 of 4 runs on held-out images are finished. Go on with `fluidrelu run mine.toml`."
     )
+
+
+def test_nothing_is_settled_by_no_run_at_all() -> None:
+    declaration = replace(declare(TUNED), path=Path("a b.toml"))
+    make_tuning(declaration, {})
+    with pytest.raises(FluidReluError, match=r"0 of 8 runs on held-out .* Go on with `fluidrelu run 'a b\.toml'`"):
+        settle(declaration, RESULTS)
 
 
 def test_seeds_that_the_file_asks_for_no_longer_do_not_count() -> None:
