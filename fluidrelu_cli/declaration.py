@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,11 @@ class Tuning:
     """By field of an arm, the values to try; every combination is."""
     seeds: int
     validation_images: int
+
+    @property
+    def seed_range(self) -> range:
+        """The seeds that each setting is tried with."""
+        return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.seeds)
 
     @property
     def settings(self) -> tuple[Mapping[str, float], ...]:
@@ -131,8 +136,12 @@ class Declaration:
         return self._renamed(chosen)
 
     def spelled(self, names: Iterable[str]) -> Declaration:
-        """The declaration in which activations are spelled as among these names, where they are there at all."""
-        known = list(names)
+        """The declaration in which activations are spelled as among these names, where they are there at all.
+
+        Arms that are tried for an activation stand for it, too.
+        """
+        tried = self.tuning.grid if self.tuning else ()
+        known = {each for name in names for each in (name, _without(name, tried))}
         return self._renamed({name: find_among(name, known) or name for name in self.activations})
 
     def _renamed(self, names: Mapping[str, str]) -> Declaration:
@@ -171,6 +180,8 @@ def shown(value: Any) -> str:
         return "nothing"
     if isinstance(value, list):
         return _cut(f"[{', '.join(map(shown, value))}]")
+    if isinstance(value, Mapping):
+        return _cut(f"{{{', '.join(f'{printable(name)} = {shown(each)}' for name, each in value.items())}}}")
     if isinstance(value, str):
         return f'"{_cut(printable(value))}"'
     try:
@@ -187,6 +198,12 @@ def _arm(name: str, settings: Mapping[str, Any]) -> str:
     """An activation's name with more settings of its own."""
     function, mine = split_arm(name)
     return join_arm(function, {**mine, **settings})
+
+
+def _without(name: str, fields: Collection[str]) -> str:
+    """An activation's name without these settings of its own."""
+    function, mine = split_arm(name)
+    return join_arm(function, {field: value for field, value in mine.items() if field not in fields})
 
 
 def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

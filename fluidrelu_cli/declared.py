@@ -6,15 +6,17 @@ A file's digest and a copy of its text stay with its studies, so that a later ch
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fluidrelu_cli.declaration import ENDING, Declaration, shown
+from fluidrelu_cli.declaration import ENDING, TUNING, Declaration, shown
 from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import read_bytes, write_whole
-from fluidrelu_cli.protocol import Protocol, split_arm
-from fluidrelu_cli.run import find_runs
+from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.run import Run, find_runs
 from fluidrelu_cli.study import Study, find_folder, find_study, load_study
 from fluidrelu_cli.study_file import parse_declaration, read_declaration
 
@@ -57,7 +59,7 @@ def recall_declaration(folder: Path, sha256: object, path: Path) -> Declaration 
     """
     if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):  # it comes from a study.json
         return None
-    for kept in (folder, folder.parent):
+    for kept in (folder, folder.absolute().parent):
         try:
             declaration = parse_declaration(read_bytes(kept / "declared" / f"{sha256}{ENDING}"), path)
         except (StorageError, UsageError):
@@ -76,11 +78,14 @@ def find_declaration(study: Study) -> Declaration | None:
 
 
 def find_settled(study: Study) -> tuple[Declaration | None, Tuned | None]:
-    """The file that a study was last trained from, as :func:`settle` gives it; None if it was never declared."""
+    """The file that a study was last trained from, as :func:`settle` gives it.
+
+    None if it was never declared, or what a file declares is chosen by it: its runs answer no question.
+    """
     declaration = find_declaration(study)
-    if declaration is None:
+    if declaration is None or (declaration.tuning is not None and study.folder.name == TUNING):
         return None, None
-    return settle(declaration, study.folder.parents[1 if declaration.is_grid else 0])
+    return settle(declaration, study.folder.absolute().parents[1 if declaration.is_grid else 0])
 
 
 def find_question(results: Path, typed: str) -> Declaration | None:
@@ -119,7 +124,11 @@ def find_studies(results: Path, typed: str) -> list[Study]:
 
 def lacks_runs(declaration: Declaration) -> FluidReluError:
     """The error that nothing of a study file has been trained."""
-    return FluidReluError(f"{declaration.path} has no run yet: train it with `fluidrelu run {declaration.path}`.")
+    return FluidReluError(f"{declaration.path} has no run yet: train it with `{_run_command(declaration)}`.")
+
+
+def _run_command(declaration: Declaration) -> str:
+    return shlex.join(["fluidrelu", "run", str(declaration.path)])
 
 
 def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned | None]:
@@ -138,25 +147,34 @@ def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned 
     names = {run for cell in declaration.cells for run in _list_names(results / declaration.study_name(cell))}
     if declaration.tuning is None:
         return declaration.spelled(names), None
-    from fluidrelu_cli.analysis.inference import final_accuracies
-    from fluidrelu_cli.analysis.tuning import Tuned, list_chosen, tune
-    from fluidrelu_cli.run import tabulate_runs
+    from fluidrelu_cli.analysis.tuning import list_chosen
 
     folder = results / declaration.tuning_name
     if not (folder / "study.json").exists():
         raise lacks_runs(declaration)
     tried = load_study(folder)
-    spelled = declaration.spelled({split_arm(name)[0] for name in _list_names(folder)})
-    arms = {name: [arm for arm, _ in settings] for name, settings in spelled.tuning_arms().items()}
-    finals = final_accuracies(tabulate_runs(tried.read_some().runs))
-    table = tune(finals, arms, declaration.tuning.seeds)
-    chosen = list_chosen(table)
-    if chosen.keys() != arms.keys():
+    spelled = declaration.spelled(tried.known)
+    tuned = tune_declared(spelled, tried.read().runs)
+    chosen = list_chosen(tuned.table)
+    if len(chosen) < len(spelled.activations):
+        finished, asked = int(tuned.table["n"].sum()), len(tuned.table) * declaration.tuning.seeds
         raise FluidReluError(
-            f"{declaration.path} is not tuned yet: {int(table['n'].sum())} of {len(table) * declaration.tuning.seeds}"
-            f" runs on held-out images are finished. Go on with `fluidrelu run {declaration.path}`."
+            f"{declaration.path} is not tuned yet: {finished} of {asked} runs on held-out images are finished. Go on"
+            f" with `{_run_command(declaration)}`."
         )
-    return spelled.settled(chosen), Tuned(table, finals)
+    return spelled.settled(chosen), tuned
+
+
+def tune_declared(declaration: Declaration, runs: Iterable[Run]) -> Tuned:
+    """What the runs of a file's tuning show, by those of the settings and seeds that it declares."""
+    from fluidrelu_cli.analysis.inference import final_accuracies
+    from fluidrelu_cli.analysis.tuning import Tuned, tune
+    from fluidrelu_cli.run import tabulate_runs
+
+    seeds = declaration.tuning.seed_range if declaration.tuning else range(0)
+    arms = {name: [arm for arm, _ in settings] for name, settings in declaration.tuning_arms().items()}
+    finals = final_accuracies(tabulate_runs(run for run in runs if run.trial.seed in seeds))
+    return Tuned(tune(finals, arms, len(seeds)), finals)
 
 
 def _list_names(folder: Path) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.errors import StorageError, UsageError
+from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.study_file import STARTING_FILE, TOP, _Reader, find_files, parse_declaration, read_declaration
 
 PATH = Path("mine.toml")
@@ -28,6 +30,74 @@ def test_the_file_to_start_from_reads() -> None:
     read = parse(STARTING_FILE)
     assert (read.name, read.activations, read.compare) == ("mine", ("relu", "fluid"), ("fluid", "relu"))
     assert (dict(read.seeds), read.margin, read.stops_when_decided) == ({"relu": 10, "fluid": 10}, 0.001, False)
+
+
+@pytest.mark.parametrize("part", ["stop", "vary", "tune"])
+def test_what_it_has_as_a_comment_reads(part: str) -> None:
+    blocks = STARTING_FILE.split("\n\n")
+    chosen = [
+        re.sub(r"^# (?=\[?\w+(\]| =))", "", block, flags=re.MULTILINE) if part in block else block for block in blocks
+    ]
+    read = parse("\n\n".join(chosen))
+    assert [cell.name for cell in read.cells] == (["lr=0.0005", "lr=0.001", "lr=0.002"] if part == "vary" else [""])
+    assert (read.stops_when_decided, read.tuning is not None) == (part == "stop", part == "tune")
+
+
+EXAMPLE = """
+question = "Is FluidReLU better than ReLU on MNIST, by the paper's protocol?"
+activations = ["relu", "fluid", "elu"]
+compare = ["fluid", "relu"]          # the primary comparison: the verdict is about it
+seeds = 60
+margin = 0.0010                      # a difference smaller than this matters to nobody
+
+[protocol]                           # any field of the protocol; left out: the defaults
+epochs = 2
+batch_size = 20
+
+[published]                          # what a paper printed, to be set among ours
+source = "the paper, Table 2"
+runs = 3
+best  = { relu = 0.9784, fluid = 0.9800 }
+worst = { relu = 0.9721, fluid = 0.9753 }
+"""
+STRANGER = """
+question = "Which of these suits my images?"
+activations = ["relu", "elu", "my_act:Soft"]
+seeds = 20
+[protocol]
+dataset = "data/mine.npz"
+epochs = 5
+[vary]
+lr = [0.001, 0.003, 0.01, 0.03]
+"""
+
+
+def test_a_file_with_all_that_one_may_say_reads_as_it_should() -> None:
+    read = parse(EXAMPLE + "[vary]\nlr = [0.0005, 0.001, 0.002]\n")
+    assert (read.activations, read.compare) == (("relu", "fluid", "elu"), ("fluid", "relu"))
+    assert (set(read.seeds.values()), read.margin, read.stops_when_decided) == ({60}, 0.001, False)
+    assert [cell.protocol for cell in read.cells] == [
+        Protocol(epochs=2, batch_size=20, lr=lr) for lr in (0.0005, 0.001, 0.002)
+    ]
+    published = read.find_published()
+    assert published is not None
+    assert (published.runs, published.best) == (3, {"relu": 0.9784, "fluid": 0.98})
+    tuned = parse(EXAMPLE + "[tune]\nlr = [0.001, 0.003, 0.01, 0.03]\nseeds = 2\nvalidation_images = 5000\n")
+    assert len(tuned.tuning_arms()["elu"]) == 4
+    assert tuned.tuning_protocol == Protocol(epochs=2, batch_size=20, validation_images=5000)
+    assert [tuned.study_name(cell) for cell in tuned.cells] == ["mine"]
+
+
+def test_a_strangers_file_reads_as_it_should() -> None:
+    read = parse(STRANGER)
+    assert (read.activations, read.compare) == (("relu", "elu", "my_act:Soft"), ("elu", "relu"))
+    assert [read.study_name(cell) for cell in read.cells] == [
+        "mine/lr=0.001",
+        "mine/lr=0.003",
+        "mine/lr=0.01",
+        "mine/lr=0.03",
+    ]
+    assert {(cell.protocol.dataset, cell.protocol.epochs) for cell in read.cells} == {("data/mine.npz", 5)}
 
 
 def test_what_is_left_out_has_defaults() -> None:
@@ -84,6 +154,14 @@ def test_nothing_named_is_imported(folder: Path) -> None:
     assert "effect_of_reading" not in sys.modules
 
 
+FIELDS = (
+    "dataset, model, epochs, batch_size, lr, momentum, beta, train_images, test_images, precision, schedule,"
+    " weight_decay, standardise, augment or validation_images."
+)
+NO_DATA = (
+    "dataset: There is no data set 'mnits'. Did you mean mnist? Name one of mnist, fashion-mnist, kmnist, cifar10,"
+    " cifar100, svhn, or an .npz file of your own."
+)
 WRONG = [
     ("seeds = 3", "activations is missing: add it."),
     ('activations = ["relu"]', "seeds is missing: add it."),
@@ -199,6 +277,72 @@ WRONG = [
         "[published] best: relu is named twice: leave one out.",
     ),
     (
+        START + "xyz = 3",
+        'there is no key "xyz": use question, activations, compare, seeds, margin, stop, protocol, vary, tune or'
+        " published.",
+    ),
+    (START + "[protocol]\nxyz = 3", f'[protocol] there is no key "xyz": use {FIELDS}'),
+    (START + "[protocol]\nepoch = 3", '[protocol] there is no key "epoch": did you mean epochs?'),
+    (START + "[vary]\nxyz = [3]", f'[vary] there is no key "xyz": use {FIELDS}'),
+    (START + "[[vary]]\nxyz = 3", f'[[vary]] there is no key "xyz": use name, {FIELDS}'),
+    (
+        START + TUNE + "beta = [1]",
+        '[tune] there is no key "beta": use lr, momentum, weight_decay, seeds or validation_images.',
+    ),
+    (START + PUBLISHED + "xyz = 1", '[published] there is no key "xyz": use source, runs, best or worst.'),
+    (START + "[protocol]\nlr = 0", "[protocol] lr must be a number above 0, not 0."),
+    (
+        START + "[protocol]\nepochs = true",
+        "[protocol] epochs must be a whole number from 1 to 1,000,000,000, not true.",
+    ),
+    (
+        START + '[protocol]\nschedule = "linear"',
+        '[protocol] schedule must be constant, cosine or step, not "linear".',
+    ),
+    (
+        START + "[protocol]\ntest_images = 5\nvalidation_images = 5",
+        "[protocol] validation_images takes the place of the test images: leave test_images out.",
+    ),
+    (START + '[protocol]\ndataset = "mnits"', f"[protocol] {NO_DATA}"),
+    (START + '[vary]\ndataset = ["mnits"]', f"[vary] {NO_DATA}"),
+    (START + "[vary]\nlr = [-1]", "[vary] lr must be a number above 0, not -1."),
+    (START + "[[vary]]\nlr = 1\n[[vary]]\nlr = -1", "[[vary]] lr must be a number above 0, not -1."),
+    (
+        START + "[[vary]]\nlr = 1\n[[vary]]",
+        "[vary] varies nothing: name a setting and its values, such as lr = [0.001, 0.01].",
+    ),
+    (
+        START + '[vary]\nmodel = ["a:b", "a-b"]',
+        "[vary] two studies would be called model=a-b: give each a name of its own in [[vary]].",
+    ),
+    *(
+        (
+            f'{START}[[vary]]\nname = "{name}"\nlr = 1',
+            f'[vary] "{name if len(name) < 60 else name[:60] + "…"}" cannot be the name of a folder ({fault}): name it'
+            " otherwise below [[vary]].",
+        )
+        for name, fault in {
+            ".hidden": "begin it, and what follows each '/', with a letter, a digit, '_' or '-'",
+            "runs": "`runs` is a folder of a study",
+            "a b": "use letters, digits, '.', '_', '-' and '/', not ' '",
+            "é" * 101: "it is too long",
+        }.items()
+    ),
+    (
+        'activations = ["relu@size=1"]\nseeds = 3',
+        "activations: An activation cannot have its own 'size' ('relu@size=1'): only beta, lr, momentum and"
+        " weight_decay, as in NAME@lr=0.01.",
+    ),
+    ('activations = [{name = "relu", lr = -1}]\nseeds = 3', "activations: lr must be a number above 0, not -1."),
+    (
+        'activations = [{name = "relu", seeds = 0}]\nseeds = 3',
+        "activations: seeds must be a whole number from 1 to {most}, not 0.",
+    ),
+    (
+        START.replace("fluid", "relu@lr=1e-3") + 'compare = ["relu", "RELU"]',
+        "compare names relu twice: name an activation and its baseline.",
+    ),
+    (
         START.replace("3", "0"),
         "seeds must be a whole number from 1 to {most}, not 0.",
     ),
@@ -221,6 +365,23 @@ def test_files_are_found_in_folders_once(folder: Path) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(UsageError, match="has no study file: name one, or write one with `fluidrelu new empty/mine"):
         find_files([Path("empty")])
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("runs", "`runs` is a folder of a study"),
+        (".hidden", "begin it, and what follows each '/', with a letter, a digit, '_' or '-'"),
+        ("a b", "use letters, digits, '.', '_', '-' and '/', not ' '"),
+        ("a" * 201, "it is too long"),
+    ],
+)
+def test_a_file_whose_name_no_study_can_have_is_refused(name: str, fault: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_declaration(START.encode(), Path(f"{name}.toml"))
+    assert str(raised.value) == (
+        f"{name}.toml: the study is called what its file is called, so rename the file ({fault})."
+    )
 
 
 def test_a_file_that_is_none_is_refused(folder: Path) -> None:

@@ -210,19 +210,19 @@ def _write_first(write: Callable[[], object]) -> int:
 def _gather(
     results: Path, names: list[str], baseline: str | None, focus: str | None, against: str | None, trust: bool
 ) -> Evidence:
-    from fluidrelu_cli.declaration import ENDING
-    from fluidrelu_cli.declared import find_question, lacks_runs, settle
+    from fluidrelu_cli.declared import find_question, find_settled, lacks_runs, settle
     from fluidrelu_cli.report.evidence import Evidence
 
-    declaration, tuned = find_question(results, names[0]), None
-    if declaration is not None:
-        declaration, tuned = settle(declaration, results)
-    named = names[0]
-    if declaration is not None and named.endswith(ENDING):
-        named = declaration.name
+    named, declaration, tuned = names[0], None, None
+    question = find_question(results, named) if find_folder(results, named) is None else None
+    if question is not None:
+        named = question.name
+        declaration, tuned = settle(question, results)
         if find_folder(results, named) is None:
             raise lacks_runs(declaration)
     own, *others = [find_study(results, name) for name in (named, *names[1:])]
+    if declaration is None:
+        declaration, tuned = find_settled(own)
     other = find_study(results, against) if against is not None else None
     if len({study.folder.resolve() for study in (own, *others)}) < len(names):
         raise UsageError("--study and --beside name a study twice: leave one out.")
@@ -312,10 +312,12 @@ def plan(
     Of a study file that varies something, it does so for each of its studies.
     """
     from fluidrelu_cli.cli.wording import describe_plan
-    from fluidrelu_cli.declared import find_question, find_studies
+    from fluidrelu_cli.declared import find_question, find_studies, settle
     from fluidrelu_cli.workers.local import default_workers
 
     declaration = find_question(results, study)
+    if declaration is not None:
+        declaration, _ = settle(declaration, results)
     if declaration is not None and declaration.compare is not None:
         act, baseline = act or declaration.compare[0], baseline or declaration.compare[1]
     opened = find_studies(results, study)

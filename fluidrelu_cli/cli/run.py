@@ -25,8 +25,8 @@ from fluidrelu_cli.cli.options import (
 )
 from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command, show_events
 from fluidrelu_cli.cli.terminal import say, show
-from fluidrelu_cli.declaration import ENDING, FIRST_TUNING_SEED, Declaration
-from fluidrelu_cli.declared import keep_declaration, open_declared, settle
+from fluidrelu_cli.declaration import ENDING, Declaration
+from fluidrelu_cli.declared import keep_declaration, open_declared, settle, tune_declared
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import Protocol, Trial
@@ -94,8 +94,7 @@ def list_asked(declaration: Declaration, results: Path) -> Iterator[Asked]:
     if tuning is not None:
         study = open_declared(results, declaration, declaration.tuning_name, declaration.tuning_protocol)
         arms = [arm for tried in declaration.spelled(study.known).tuning_arms().values() for arm, _ in tried]
-        seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning.seeds)
-        yield Asked(study, [Trial(study.protocol, arm, seed) for seed in seeds for arm in arms])
+        yield Asked(study, [Trial(study.protocol, arm, seed) for seed in tuning.seed_range for arm in arms])
         with contextlib.suppress(FluidReluError):  # not tuned yet: then there are as many trials of arms to come
             declaration, _ = settle(declaration, results)
     for cell in declaration.cells:
@@ -176,24 +175,20 @@ class _Question:
         if tuning is None:
             return self._request_cells(declaration)
         names = [arm for arms in declaration.tuning_arms().values() for arm, _ in arms]
-        seeds = dict.fromkeys(names, range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tuning.seeds))
+        seeds = dict.fromkeys(names, tuning.seed_range)
         self.tuning = self._request(declaration.tuning_name, declaration.tuning_protocol, seeds, remember=False)
         return [_Wanted(self.tuning)]
 
     def last_requests(self) -> list[_Wanted]:
         """What is trained with the settings that were chosen; nothing if some activation has none."""
-        from fluidrelu_cli.analysis.inference import final_accuracies
-        from fluidrelu_cli.analysis.tuning import list_chosen, tune
-        from fluidrelu_cli.run import tabulate_runs
+        from fluidrelu_cli.analysis.tuning import list_chosen
 
         declaration = self.declaration
-        if self.tuning is None or declaration.tuning is None:
+        if self.tuning is None:
             return []
-        arms = {name: [arm for arm, _ in tried] for name, tried in declaration.tuning_arms().items()}
-        finals = final_accuracies(tabulate_runs(self.tuning.experiment.contents.runs))
-        chosen = list_chosen(tune(finals, arms, declaration.tuning.seeds))
-        if chosen.keys() != arms.keys():
-            lacking = ", ".join(name for name in arms if name not in chosen)
+        chosen = list_chosen(tune_declared(declaration, self.tuning.experiment.contents.runs).table)
+        lacking = ", ".join(name for name in declaration.activations if name not in chosen)
+        if lacking:
             say(f"{declaration.path}: not every setting of {lacking} has all its seeds, so none is chosen yet.")
             return []
         say(f"{declaration.path}: chosen on held-out images: {', '.join(chosen.values())}.")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from command_line import fluidrelu, words
 
-from fluidrelu_cli.declared import find_question, recall_declaration
+from fluidrelu_cli.declared import recall_declaration
 from fluidrelu_cli.study_file import read_declaration
+from fluidrelu_cli.workers.events import Event, Job, run_in_this_process
 
-PROTOCOL = "[protocol]\nepochs = 1\ntrain_images = 200\ntest_images = 100\nbatch_size = 50\n"
+PROTOCOL = "[protocol]\nepochs = 1\ntrain_images = 100\ntest_images = 50\nbatch_size = 50\n"
 GRID = 'activations = ["relu", "elu"]\nseeds = 2\n' + PROTOCOL + "[vary]\nlr = [0.001, 0.01]\n"
 CELLS = ("lr=0.001", "lr=0.01")
 
@@ -21,6 +23,19 @@ CELLS = ("lr=0.001", "lr=0.01")
 def train(folder: Path, data_dir: Path, *arguments: object, code: int = 0) -> str:
     options = ("--workers", 1, "--batch-seeds", 1, "--device", "cpu", "--data-dir", data_dir)
     return fluidrelu("run", *arguments, *options, "--results", folder / "results", code=code)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_this_process() -> Iterator[None]:
+    """Train in this process: workers take seconds to start, and how they train is tested elsewhere."""
+
+    def run_jobs(jobs: Sequence[Job], data_dir: Path, device_name: str, **_: object) -> Generator[Event, None, None]:
+        return run_in_this_process(jobs, data_dir, device_name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fluidrelu_cli.workers.local.run_on_this_machine", run_jobs)
+        patch.setattr("fluidrelu_cli.workers.local.start_fork_server", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +62,26 @@ def test_new_writes_a_file_that_reads() -> None:
     assert "cannot be written: name another file" in words(fluidrelu("new", "mine.toml/mine.toml", code=2))
 
 
+def find_finished(said: str) -> list[tuple[str, str, int]]:
+    """The study, the activation and the seed of each trial that was said to have finished, in this order."""
+    found = re.findall(r"^\d+/\d+ (?:(\S+) )?(\S+) seed (\d+): test accuracy", said, re.MULTILINE)
+    return [(study, activation, int(seed)) for study, activation, seed in found]
+
+
 def test_every_cell_has_its_first_seed_before_any_has_its_second(trained: tuple[Path, str]) -> None:
-    finished = [line for line in trained[1].splitlines() if re.match(r"\d+/\d+", line)]
-    assert len(finished) == 8
-    assert [bool(re.search(r"\b(seed )?1\b(?!/)", line.split(":")[0].partition(" ")[2])) for line in finished] == [
-        *[False] * 4,
-        *[True] * 4,
+    assert find_finished(trained[1]) == [
+        (f"grid/{cell}", activation, seed) for seed in (0, 1) for cell in CELLS for activation in ("relu", "elu")
     ]
 
 
 def test_only_what_is_missing_is_trained(copy: Path, data_dir: Path) -> None:
-    assert not re.search(r"^1/", train(copy, data_dir, "grid.toml"), re.MULTILINE)
+    assert find_finished(train(copy, data_dir, "grid.toml")) == []
     runs = copy / "results" / "grid" / CELLS[0] / "runs"
     for path in runs.glob("relu-*1*"):
         path.unlink()
     before = {path.name for path in runs.iterdir()}
     said = train(copy, data_dir, "grid.toml")
-    assert len(re.findall(r"^\d+/\d+", said, re.MULTILINE)) == 1
+    assert find_finished(said) == [("", "relu", 1)]
     assert before < {path.name for path in runs.iterdir()}
 
 
@@ -96,29 +114,17 @@ def test_another_protocol_is_refused_and_other_seeds_are_logged(copy: Path, data
     assert read_declaration(file).changes_since(earlier) == ["seeds 2 → 1"]
 
 
-def test_a_question_is_found_by_its_file_its_grid_and_a_cell(copy: Path) -> None:
-    results = copy / "results"
-    found = [find_question(results, typed) for typed in ("grid.toml", "grid", f"grid/{CELLS[0]}")]
-    digest = read_declaration(copy / "grid.toml").sha256
-    assert [each.sha256 for each in found if each] == [digest] * 3
-    assert find_question(results, "none") is None
-
-
-def test_a_copy_that_was_changed_is_not_taken(copy: Path) -> None:
-    digest = read_declaration(copy / "grid.toml").sha256
-    kept = copy / "results" / "grid"
-    (copy / "x.toml").write_text(GRID)
-    for strange in ("../../../x", digest.upper(), f"{digest}\n", 3, None):
-        assert recall_declaration(kept, strange, Path("grid.toml")) is None
-    (kept / "declared" / f"{digest}.toml").write_text(GRID.replace("seeds = 2", "seeds = 1"))
-    assert recall_declaration(kept, digest, Path("grid.toml")) is None
+def test_an_activation_that_there_is_not_is_named_with_the_file(copy: Path, data_dir: Path) -> None:
+    (copy / "grid.toml").write_text(GRID.replace('"elu"', '"fluide"'))
+    said = words(train(copy, data_dir, "grid.toml", code=2))
+    assert "Error: grid.toml: There is no activation 'fluide'. Did you mean fluid or" in said
 
 
 def test_settings_are_tuned_and_a_named_activation_is_trusted(folder: Path, data_dir: Path) -> None:
     (folder / "own_act.py").write_text("import torch\n\nclass Soft(torch.nn.Softplus):\n    pass\n")
     (folder / "tuned.toml").write_text(
         'activations = ["relu", "own_act:Soft"]\nseeds = 1\n'
-        + PROTOCOL.replace("test_images = 100\n", "")
+        + PROTOCOL.replace("test_images = 50\n", "")
         + "[tune]\nlr = [0.001, 0.01]\nseeds = 1\nvalidation_images = 50\n"
     )
     assert "has no run yet" in words(fluidrelu("report", "tuned.toml", code=1))
