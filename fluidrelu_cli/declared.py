@@ -17,7 +17,7 @@ from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import read_bytes, write_whole
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.run import Run, find_runs
-from fluidrelu_cli.study import Study, find_folder, find_study, load_study
+from fluidrelu_cli.study import ASKED, Study, find_folder, find_study, load_study
 from fluidrelu_cli.study_file import parse_declaration, read_declaration
 
 if TYPE_CHECKING:
@@ -35,20 +35,25 @@ def open_declared(results: Path, declaration: Declaration, name: str, protocol: 
     if not (folder / "study.json").exists() and not find_runs(folder / "runs"):
         return Study(folder, protocol, name=name)
     study = replace(load_study(folder), name=name)
+    _check_protocol(declaration, study, protocol)
+    return study
+
+
+def _check_protocol(declaration: Declaration, study: Study, protocol: Protocol) -> None:
+    """Refuse a file that says of a study that it was trained otherwise than it was."""
     differences = study.protocol.differences(protocol)
     if differences:
         found = ", ".join(f"{field} {shown(old)}, not {shown(new)}" for field, (old, new) in differences.items())
         raise UsageError(
-            f"{declaration.path}: the study in {folder} was trained with {found}: put that back in the file, or give"
-            " the file another name for another study."
+            f"{declaration.path}: the study in {study.folder} was trained with {found}: put that back in the file, or"
+            " give the file another name for another study."
         )
-    return study
 
 
 def keep_declaration(declaration: Declaration, folder: Path) -> None:
     """Keep a copy of a study file in the folder of its study, or of its cells; StorageError if that fails."""
     path = folder / "declared" / f"{declaration.sha256}{ENDING}"
-    if not path.exists():
+    if not path.exists() or read_bytes(path) != declaration.text.encode():
         write_whole(path, declaration.text)
 
 
@@ -72,7 +77,7 @@ def recall_declaration(folder: Path, sha256: object, path: Path) -> Declaration 
 def find_declaration(study: Study) -> Declaration | None:
     """The study file that a study was last trained from, as it was then; None if it was never declared."""
     for entry in reversed(study.log):
-        if entry.sha256 is not None:
+        if entry.what == ASKED and entry.sha256 is not None:
             return recall_declaration(study.folder, entry.sha256, Path(entry.file or f"{study.name}{ENDING}"))
     return None
 
@@ -102,7 +107,15 @@ def find_question(results: Path, typed: str) -> Declaration | None:
     if folder is not None:
         return find_declaration(load_study(folder))
     cells = sorted((results / typed).glob("*/study.json")) if (results / typed / "declared").is_dir() else []
-    return find_declaration(load_study(cells[0].parent)) if cells else None
+    if not cells:
+        return None
+    found = find_declaration(load_study(cells[0].parent))
+    if found is None:
+        raise UsageError(
+            f"The copies of its study file in {results / typed / 'declared'} are gone or were changed: name"
+            " the file itself."
+        )
+    return found
 
 
 def find_studies(results: Path, typed: str) -> list[Study]:
@@ -142,17 +155,23 @@ def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned 
         It, and what its tuning showed; None where it tunes nothing.
 
     Raises:
+        UsageError: if it says of a study that it was trained otherwise than it was.
         FluidReluError: if it tunes something, and that is not finished.
     """
-    names = {run for cell in declaration.cells for run in _list_names(results / declaration.study_name(cell))}
+    names = set[str]()
+    for cell in declaration.cells:
+        study = _load_if_there(results / declaration.study_name(cell))
+        if study is not None:
+            _check_protocol(declaration, study, cell.protocol)
+            names |= study.known
     if declaration.tuning is None:
         return declaration.spelled(names), None
     from fluidrelu_cli.analysis.tuning import list_chosen
 
-    folder = results / declaration.tuning_name
-    if not (folder / "study.json").exists():
+    tried = _load_if_there(results / declaration.tuning_name)
+    if tried is None:
         raise lacks_runs(declaration)
-    tried = load_study(folder)
+    _check_protocol(declaration, tried, declaration.tuning_protocol)
     spelled = declaration.spelled(tried.known)
     tuned = tune_declared(spelled, tried.read().runs)
     chosen = list_chosen(tuned.table)
@@ -177,8 +196,5 @@ def tune_declared(declaration: Declaration, runs: Iterable[Run]) -> Tuned:
     return Tuned(tune(finals, arms, len(seeds)), finals)
 
 
-def _list_names(folder: Path) -> set[str]:
-    """The activations of a study's log, and of those that were asked for; none where there is no study."""
-    if not (folder / "study.json").exists():
-        return set()
-    return load_study(folder).known
+def _load_if_there(folder: Path) -> Study | None:
+    return load_study(folder) if (folder / "study.json").exists() else None

@@ -174,7 +174,7 @@ class Study:
             self._write()
 
     def record(self, entry: Entry) -> None:
-        """Add a line to the log, now, unless there is the same one already; StorageError if it cannot be written.
+        """Add a line to the log, now, unless the last one of its kind is the same; StorageError if that fails.
 
         Another process may be training in the study: whatever it has written stays.
         """
@@ -182,7 +182,8 @@ class Study:
             if self.path.exists():
                 recorded = load_study(self.folder)
                 self.asked, self.log = recorded.asked, recorded.log
-            if entry._meaning not in [line._meaning for line in self.log]:
+            last = [line._meaning for line in self.log if line.what == entry.what][-1:]
+            if entry._meaning not in last:
                 when = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
                 file = None if entry.file is None else printable(entry.file)
                 self.log = (*self.log, replace(entry, when=when, file=file))
@@ -409,6 +410,11 @@ def open_study(results: Path, typed: str, requested: Mapping[str, Any]) -> Study
     folder = find_folder(results, typed)
     if folder is None:
         name = new_name(results, typed)
+        if (results / name / "declared").is_dir():
+            raise UsageError(
+                f"{results / name} is where the studies of the file {name}.toml are: name one of them"
+                f" (--study {name}/...), or another --study."
+            )
         return Study(results / name, Protocol(**requested), name=name)
     study = _load_named(results, folder)
     differences = study.protocol.differences(replace(study.protocol, **requested))

@@ -63,6 +63,9 @@ TOP = (
 )
 """The keys of a study file."""
 
+ALIASES = {"learning_rate": "lr", "learning-rate": "lr", "network": "model", "data": "dataset"}
+"""What else keys are called elsewhere."""
+
 STOPS = ("seeds", "decided")
 """When training stops: at the number of seeds, or as soon as the primary comparison is decided."""
 
@@ -91,6 +94,9 @@ def read_declaration(path: Path) -> Declaration:
         UsageError: if there is none, or it says something wrong; the message names the file and the key.
         StorageError: if it cannot be read.
     """
+    meant = Path("studies", f"{path}{ENDING}")
+    if path.suffix != ENDING and meant.exists():
+        raise UsageError(f"{path} is no study file: did you mean {meant}?")
     if path.suffix != ENDING:
         raise UsageError(f"{path} is no study file: its name has to end in {ENDING}.")
     try:
@@ -175,10 +181,14 @@ class _Reader:
             if key not in names:
                 if not where and key in SETTINGS:
                     raise self.wrong(f"{key} is a setting of the protocol: write it below [protocol].")
-                near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+                near = [alias for alias in [ALIASES.get(key)] if alias in names]
+                near += difflib.get_close_matches(key, names, n=1, cutoff=0.5)
                 advice = f"did you mean {near[0]}?" if near else f"use {_list_or(names)}."
                 raise self.wrong(f"{where}there is no key {shown(key)}: {advice}")
         for key in required:
+            below = [table for table in ("protocol", "vary") if not where and key in self.table(table)]
+            if key not in found and below:
+                raise self.wrong(f"{key} is below [{below[0]}]: move it above the first line in brackets.")
             if key not in found:
                 raise self.wrong(f"{where}{key} is missing: add it.")
 
@@ -259,8 +269,7 @@ class _Reader:
         try:
             return Protocol(**settings)
         except UsageError as error:
-            in_the_file = re.sub(r"--([a-z-]+)", lambda option: option[1].replace("-", "_"), str(error))
-            raise self.wrong(f"[protocol] {in_the_file}") from error
+            raise self.wrong(f"[protocol] {name_keys(str(error))}") from error
 
     def read_vary(self, settings: Mapping[str, Any]) -> tuple[Cell, ...]:
         """The cells: every combination of a table's lists, or one for each table of an array."""
@@ -387,6 +396,11 @@ class _Reader:
 
 
 _HINTS = get_type_hints(Protocol)
+
+
+def name_keys(sentence: str) -> str:
+    """A sentence on options as one on the keys of a study file: ``--batch-size`` is ``batch_size``."""
+    return re.sub(r"--([a-z-]+)", lambda option: option[1].replace("-", "_"), sentence)
 
 
 def _find_fault(name: str) -> str | None:

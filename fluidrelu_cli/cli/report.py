@@ -29,6 +29,7 @@ from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say
 from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import is_own
+from fluidrelu_cli.run import find_runs
 from fluidrelu_cli.study import (
     DEFAULT_ACTIVATIONS,
     DEFAULT_BASELINE,
@@ -218,7 +219,8 @@ def _gather(
     if question is not None:
         named = question.name
         declaration, tuned = settle(question, results)
-        if find_folder(results, named) is None:
+        folder = find_folder(results, named)
+        if folder is None or not find_runs(folder / "runs"):
             raise lacks_runs(declaration)
     own, *others = [find_study(results, name) for name in (named, *names[1:])]
     if declaration is None:
@@ -272,10 +274,14 @@ def _refuse_for_grid(typed: str, options: Mapping[str, object]) -> None:
 
 def _record_look(evidence: Evidence) -> None:
     """Write into the study's log that its report was looked at, and at how many runs; say so if that cannot be."""
+    from fluidrelu_cli.declared import keep_declaration
+
     declared = evidence.declaration
     counts = {name: evidence.count_seeds(name) for name in evidence.order if evidence.count_seeds(name)}
     file, digest = (None, None) if declared is None else (declared.path.as_posix(), declared.sha256)
     try:
+        if declared is not None:
+            keep_declaration(declared, evidence.study.folder.parent if declared.is_grid else evidence.study.folder)
         evidence.study.record(Entry(LOOKED, counts, file=file, sha256=digest))
     except StorageError as error:
         say(f"This look is not in the study's log: {error}")
@@ -329,7 +335,9 @@ def plan(
         where = shlex.join([*(["--study", each.name] if file is None else [file]), "--results", str(results)])
         model = each.protocol.model if is_own(each.protocol.model) else None
         heading = [f"{each.folder}:"] if len(opened) > 1 else []
-        for sentence in () if as_json else (*heading, *describe_plan(made, team, where, model, file)):
+        enough = declaration is not None and declaration.seeds.get(made.activation, 0) >= made.seeds
+        sentences = describe_plan(made, team, where, model, file, enough=enough)
+        for sentence in () if as_json else (*heading, *sentences):
             show(sentence)
     if as_json:
         show_json(listed if len(opened) > 1 else listed[0])

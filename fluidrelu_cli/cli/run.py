@@ -25,6 +25,7 @@ from fluidrelu_cli.cli.options import (
 )
 from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command, show_events
 from fluidrelu_cli.cli.terminal import say, show
+from fluidrelu_cli.cli.wording import describe_too_few_declared
 from fluidrelu_cli.declaration import ENDING, Declaration
 from fluidrelu_cli.declared import keep_declaration, open_declared, settle, tune_declared
 from fluidrelu_cli.errors import FluidReluError, UsageError
@@ -32,7 +33,7 @@ from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.stopping import Stopping
 from fluidrelu_cli.study import ASKED, Entry
-from fluidrelu_cli.study_file import STARTING_FILE, find_files, read_declaration
+from fluidrelu_cli.study_file import STARTING_FILE, find_files, name_keys, read_declaration
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Request
@@ -60,6 +61,10 @@ def run(
     stop once it is decided, its study is trained by itself, after the others, until it is.
     """
     declarations = _read_all(files)
+    for declaration in declarations:
+        warning = describe_too_few_declared(declaration)
+        if warning:
+            say(f"{declaration.path}: {warning}")
     if dry_run:
         asked = [part for declaration in declarations for part in list_asked(declaration, results)]
         show_forecast(asked, workers, device, data_dir)
@@ -150,6 +155,15 @@ class _Trainer:
             self.failures += show_events(parts, events)
 
 
+@contextlib.contextmanager
+def _naming(declaration: Declaration) -> Iterator[None]:
+    """Say of what is wrong in which file it stands."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{declaration.path}: {name_keys(str(error))}") from error
+
+
 @dataclass
 class _Question:
     """A study file on its way to being trained."""
@@ -163,11 +177,9 @@ class _Question:
     def __post_init__(self) -> None:
         from fluidrelu_cli.networks.named import resolve
 
-        try:
+        with _naming(self.declaration):
             self.activations = {name: resolve(name) for name in self.declaration.activations}
-            self.declaration = self.declaration.settled({name: it.name for name, it in self.activations.items()})
-        except UsageError as error:
-            raise UsageError(f"{self.declaration.path}: {error}") from error
+        self.declaration = self.declaration.settled({name: it.name for name, it in self.activations.items()})
 
     def first_requests(self) -> list[_Wanted]:
         """What can be trained at once: the cells, or what settings are chosen by."""
@@ -209,7 +221,7 @@ class _Question:
 
         declaration, pool, results = self.declaration, self.trainer.pool, self.trainer.results
         study = open_declared(results, declaration, name, protocol)
-        with show_downloads() as callbacks:
+        with show_downloads() as callbacks, _naming(declaration):
             experiment = prepare(
                 study,
                 [resolve(arm) for arm in seeds],

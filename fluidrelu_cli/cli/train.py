@@ -426,6 +426,8 @@ def verify(
             for sentence in describe_verification(made[csv], csv):
                 show(sentence)
     agrees = all(verified.agrees for verified in made.values())
+    if len(made) > 1 and not as_json:
+        show(f"{sum(verified.agrees for verified in made.values())} of {len(made)} runs are equal.")
     if as_json:
         show_json({"identical": agrees, "runs": [_list_fields(verified, csv) for csv, verified in made.items()]})
     if not agrees:

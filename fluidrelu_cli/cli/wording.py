@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
     from fluidrelu_cli.analysis.sequential import Decision
     from fluidrelu_cli.data.dataset import Dataset
+    from fluidrelu_cli.declaration import Declaration
     from fluidrelu_cli.running import InFlight, Running
     from fluidrelu_cli.stopping import Stopping
     from fluidrelu_cli.verification import Verification
@@ -40,7 +41,18 @@ def describe_too_few_seeds(asked: Mapping[str, int], activations: Iterable[str])
     return f"{cannot} (-n {fewest_pairs(ALPHA / comparisons)})." if cannot else None
 
 
-def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None, file: str | None = None) -> list[str]:
+def describe_too_few_declared(declaration: Declaration) -> str | None:
+    """That a file declares too few seeds for what it compares, whatever comes; None if they are enough."""
+    if declaration.compare is None or declaration.stops_when_decided:
+        return None
+    comparisons = len(declaration.cells) if declaration.is_grid else len(declaration.activations) - 1
+    cannot = too_few_seeds(min(declaration.seeds[name] for name in declaration.compare), comparisons)
+    return cannot and f"{cannot}."
+
+
+def describe_plan(
+    plan: Plan, workers: int, where: str, model: str | None = None, file: str | None = None, *, enough: bool = False
+) -> list[str]:
     """What a plan says.
 
     Args:
@@ -49,6 +61,7 @@ def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None
         where: what names the study to a command.
         model: a network of somebody's own, which has to be named too.
         file: the study file that declares it, if there is one.
+        enough: whether that declares as many seeds as the plan has.
     """
     a, b = label(plan.activation), label(plan.baseline)
     said = [
@@ -63,15 +76,19 @@ def describe_plan(plan: Plan, workers: int, where: str, model: str | None = None
     if plan.missing == 0:
         return [*said, f"The study has them all. Compare them with: fluidrelu report {where}"]
     trials, finished = 2 * plan.seeds, 2 * plan.seeds - plan.missing
+    if file and enough:
+        train = f"The file declares enough. Train what is missing with: fluidrelu run {where}"
+    elif file:
+        train = f"Declare so many in a file of their own, beside {file}: to change this one now would be named."
+    else:
+        own = f" --model {shlex.quote(model)}" if model else ""
+        train = f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}{own}"
     return [
         *said,
         f"That is {trials} trials{f', of which the study has {finished}' if finished else ''}. The missing ones take"
         f" {duration(plan.seconds(workers))} with {count(workers, 'worker')}, at the {plan.pair_seconds:.0f} s that a"
         f" pair took on {' and '.join(plan.processors)}.",
-        f"Declare them with seeds = {plan.seeds} in {file}, and train them with: fluidrelu run {where}"
-        if file
-        else f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}"
-        + (f" --model {shlex.quote(model)}" if model else ""),
+        train,
     ]
 
 

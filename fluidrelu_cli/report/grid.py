@@ -61,7 +61,10 @@ def _describe_standing(declaration: Declaration, cells: Sequence[Evidence]) -> s
     found = [(use, each) for use, each in uses if use is not None]
     use, first = min(found, key=lambda pair: pair[0].when, default=(None, cells[0]))
     older = sum(each.finished or 0 for each, _ in found)
-    log = [replace(use, finished=older)] if use is not None and len(found) == len(cells) else []
+    later = sorted(
+        (entry for each in cells for entry in each.study.log if entry is not use), key=lambda entry: entry.when
+    )
+    log = [replace(use, finished=older), *later] if use is not None and len(found) == len(cells) else []
     return wording.standing(declaration, log, sum(each.not_counted for each in cells), first.changes)
 
 

@@ -16,7 +16,7 @@ from fluidrelu_cli.protocol import Protocol, split_arm
 from fluidrelu_cli.report.evidence import NOT_JUDGED, Sequential, find_asked_until
 from fluidrelu_cli.report.tables import accuracy, difference, label, limits, p_value, percent, plus_minus, spell_count
 from fluidrelu_cli.run import Provenance, Run
-from fluidrelu_cli.study import ASKED, Entry
+from fluidrelu_cli.study import ASKED, LOOKED, Entry
 
 COMPARISONS_EXPLAINED = (
     "p: exact, two-sided, by flipping the signs of the paired differences. p (Holm): adjusted for all comparisons in"
@@ -252,17 +252,30 @@ def standing(
     if first is None or first.finished:
         older = "The runs are" if first is None else _count_runs(first.finished or 0)
         said.append(f"{older} older than the file's first use, so it is not their registration.")
-    if first is not None and changes is None:
-        said.append(
-            f"The file was changed since its first use ({day(first.when)}); what it said then is not known, because the"
-            " copy of it is gone or was changed."
-        )
-    if first is not None and changes:
-        said.append(f"The file was changed since its first use ({day(first.when)}): {'; '.join(changes)}.")
+    said += _tell_changes(declaration, log, changes)
     if not_counted:
         runs, are = _count_runs(not_counted).rsplit(" ", 1)
         said.append(f"{runs} beyond what it declares {are} exploratory, and not counted.")
     return " ".join(said)
+
+
+def _tell_changes(declaration: Declaration, log: Sequence[Entry], changes: Sequence[str] | None) -> Iterator[str]:
+    """What the file said otherwise, until when, and whether its report had been looked at by then; nothing if not."""
+    declared = [entry for entry in log if entry.sha256 is not None]
+    others = [entry for entry in declared if entry.sha256 != declaration.sha256]
+    if not others:
+        return
+    since = [entry for entry in declared[declared.index(others[-1]) :] if entry.sha256 == declaration.sha256][:1]
+    by = "".join(f" by {day(entry.when)}" for entry in since)
+    when = f"after its first use ({day(declared[0].when)}){by and ','}{by}"
+    if changes is None:
+        yield f"The file was changed {when}; what it said then is not known, because the copy is gone or was changed."
+    elif changes:
+        yield f"The file was changed {when}: {'; '.join(changes)}."
+    else:
+        yield f"The file was changed after its first use, and back{by}."
+    if any(entry.what == LOOKED for entry in others):
+        yield "Its report had been looked at before that, so p-values and verdicts are exploratory."
 
 
 def _count_runs(n: int) -> str:

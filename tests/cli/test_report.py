@@ -274,8 +274,9 @@ def test_a_look_is_logged_once_for_a_file_and_a_number_of_runs(folder: Path, mon
     assert looks() == [once]
     (folder / "mine.toml").write_text(declaration.text.replace("seeds = 3", "seeds = 2"))
     changed = fluidrelu_json("report", "mine.toml")
-    assert "changed since its first use" in changed["standing"]
-    assert "seeds 3 → 2. 2 runs beyond what it declares are exploratory" in changed["standing"]
+    assert "changed after its first use" in changed["standing"]
+    assert "seeds 3 → 2. Its report had been looked at before that, so p-values and" in changed["standing"]
+    assert "2 runs beyond what it declares are exploratory" in changed["standing"]
     assert looks() == [once, (read_declaration(Path("mine.toml")).sha256, {"relu": 2, "fluid": 2})]
 
     kept = study.folder / "declared" / f"{declaration.sha256}.toml"

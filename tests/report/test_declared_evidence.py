@@ -14,7 +14,7 @@ from fluidrelu_cli.declared import find_declaration, keep_declaration
 from fluidrelu_cli.report import wording
 from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.evidence import Evidence
-from fluidrelu_cli.study import ASKED, Entry
+from fluidrelu_cli.study import ASKED, LOOKED, Entry
 
 RUNS = [[0.5, 0.6], [0.5, 0.7], [0.5, 0.65]]
 
@@ -108,7 +108,9 @@ def test_whether_a_difference_is_within_the_margin(low: float, high: float, sent
     assert wording.within_margin(low, high, 0.001) == f"{sentence} (90 % interval {bounds})."
 
 
-FIRST = Entry(ASKED, {"relu": 3}, "2026-11-25T07:10:59Z", 0, "mine.toml", "f" * 64)
+FIRST = Entry(ASKED, {"relu": 3}, "2026-11-25T07:10:59Z", 0, "mine.toml", make_declaration(DECLARED).sha256)
+OTHER = replace(FIRST, when="2026-11-25T06:00:00Z", sha256="f" * 64)
+LOOK = replace(OTHER, what=LOOKED, when="2026-11-25T06:30:00Z", finished=None)
 
 
 @pytest.mark.parametrize(
@@ -123,18 +125,31 @@ FIRST = Entry(ASKED, {"relu": 3}, "2026-11-25T07:10:59Z", 0, "mine.toml", "f" * 
             " 1 run is older than the file's first use, so it is not their registration.",
         ),
         (
-            [FIRST],
+            [OTHER],
             1,
             ["seeds 3 → 2", "margin 1 → 2"],
-            " The file was changed since its first use (2026-11-25 07:10 UTC): seeds 3 → 2; margin 1 → 2. 1 run beyond"
+            " The file was changed after its first use (2026-11-25 06:00 UTC): seeds 3 → 2; margin 1 → 2. 1 run beyond"
             " what it declares is exploratory, and not counted.",
         ),
         (
-            [FIRST],
+            [OTHER, LOOK, FIRST],
+            0,
+            ["seeds 3 → 2"],
+            " The file was changed after its first use (2026-11-25 06:00 UTC), by 2026-11-25 07:10 UTC: seeds 3 → 2."
+            " Its report had been looked at before that, so p-values and verdicts are exploratory.",
+        ),
+        (
+            [FIRST, OTHER, FIRST],
+            0,
+            [],
+            " The file was changed after its first use, and back by 2026-11-25 07:10 UTC.",
+        ),
+        (
+            [OTHER],
             0,
             None,
-            " The file was changed since its first use (2026-11-25 07:10 UTC); what it said then is not known, because"
-            " the copy of it is gone or was changed.",
+            " The file was changed after its first use (2026-11-25 06:00 UTC); what it said then is not known, because"
+            " the copy is gone or was changed.",
         ),
         ([FIRST], 2, [], " 2 runs beyond what it declares are exploratory, and not counted."),
     ],

@@ -200,7 +200,7 @@ def test_a_file_that_was_changed_is_named_with_what_changed_and_when(tmp_path: P
     for evidence in cells.values():
         evidence.study.log = (Entry(ASKED, {"relu": 3}, "2026-11-25T07:10:00Z", 0, sha256=earlier.sha256),)
     assert build_grid_document(declaration, cells).standing == (
-        "Declared in mine.toml. The file was changed since its first use (2026-11-25 07:10 UTC): seeds 3 → 8."
+        "Declared in mine.toml. The file was changed after its first use (2026-11-25 07:10 UTC): seeds 3 → 8."
     )
 
 
