@@ -372,3 +372,11 @@ def test_calibrate_reads_the_studies_of_a_file(folder: Path) -> None:
     said = fluidrelu("calibrate", "sizes.toml")
     assert said == fluidrelu("calibrate", "sizes/batch_size=10", "sizes/batch_size=100")
     assert len(re.findall(r"^ +100? ", said, re.MULTILINE)) == 4
+
+
+def test_a_report_by_a_file_that_nothing_was_trained_from_leaves_the_study_undeclared(folder: Path) -> None:
+    make_study(folder / "results/mine", {"relu": RELU})
+    before = words(fluidrelu("report", "mine"))
+    (folder / "mine.toml").write_text('activations = ["relu"]\nseeds = 3\n[protocol]\nepochs = 2\n')
+    assert "Declared in mine.toml." in words(fluidrelu("report", "mine.toml"))
+    assert words(fluidrelu("report", "mine")) == before
