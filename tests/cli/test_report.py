@@ -314,7 +314,7 @@ def test_calibrate_needs_runs_and_studies_that_belong_together(tmp_path: Path) -
         calibrate(["one"], tmp_path)
 
 
-GRID = 'activations = ["relu", "fluid"]\nseeds = 3\n[vary]\nlr = [0.001, 0.01, 0.1]\n[protocol]\nepochs = 2\n'
+RATES = 'activations = ["relu", "fluid"]\nseeds = 3\n[vary]\nlr = [0.001, 0.01, 0.1]\n[protocol]\nepochs = 2\n'
 
 
 def test_plan_compares_what_a_file_declares(folder: Path) -> None:
@@ -330,7 +330,7 @@ def test_plan_compares_what_a_file_declares(folder: Path) -> None:
 
 
 def test_plan_of_a_grid_is_one_for_each_study_that_allows_it(folder: Path) -> None:
-    (folder / "rates.toml").write_text(GRID)
+    (folder / "rates.toml").write_text(RATES)
     make_study(folder / "results/rates/lr=0.01", BOTH, lr=0.01)
     [alone] = fluidrelu_json("plan", "rates.toml", "--effect", 0.01)
     assert alone["study"] == "results/rates/lr=0.01"
