@@ -17,12 +17,12 @@ from command_line import assert_same_numbers
 from factories import make_run, make_study
 
 from fluidrelu_cli.errors import FluidReluError, OtherProtocolError, UsageError
-from fluidrelu_cli.experiment import Experiment, conduct, prepare
+from fluidrelu_cli.experiment import Experiment, Request, conduct, conduct_all, prepare
 from fluidrelu_cli.networks.named import ACTIVATIONS, resolve
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.run import Provenance
 from fluidrelu_cli.running import InFlight, read_running
-from fluidrelu_cli.study import Study, load_study, open_study
+from fluidrelu_cli.study import ASKED, Entry, Study, load_study, open_study
 from fluidrelu_cli.workers.events import EpochDone, Event, Failed, Finished, Job, Started, run_in_this_process
 
 PAIR = (ACTIVATIONS["relu"], ACTIVATIONS["fluid"])
@@ -79,6 +79,66 @@ def test_each_run_is_written_before_its_event_and_each_traceback_kept(tmp_path: 
     assert load_study(tmp_path).asked == {"relu": 2, "fluid": 2}
     with conduct(experiment, range(2), pretend) as (work, _):
         assert [trial.name for trial in work.missing] == ["fluid-seed1"]  # the same call tries it again
+
+
+def make_request(folder: Path, *seeds: int, **protocol: Any) -> Request:
+    study = Study(folder, Protocol(epochs=2, **protocol))
+    return Request(make_experiment(study), dict.fromkeys(("relu", "fluid"), seeds), Entry(ASKED, {"relu": len(seeds)}))
+
+
+def test_studies_are_trained_seed_by_seed_and_what_two_lack_once(tmp_path: Path) -> None:
+    """Seed 1 of FluidReLU fails, which both studies with its protocol are told."""
+    first, same, other = (
+        make_request(tmp_path / "first", 0, 1),
+        make_request(tmp_path / "same", 1, 2),
+        make_request(tmp_path / "other", 0, 1, lr=0.5),
+    )
+    trained: list[str] = []
+
+    def pretend_all(jobs: Sequence[Job]) -> Generator[Event, None, None]:
+        for job in jobs:
+            [trial] = job.trials
+            trained.append(f"{trial.name} {trial.protocol.lr:g}")
+            if trained[-1] == "fluid-seed1 0.001":
+                yield Failed(job, "ArithmeticError: no", "Traceback ...")
+            else:
+                yield from pretend_any([job])
+
+    with conduct_all([first, same, other], pretend_all) as (works, events):
+        assert [len(work.missing) for work in works] == [4, 4, 4]
+        assert trained == []
+        for event in events:
+            if isinstance(event, Finished) and event.runs[0].trial.name == "relu-seed1":
+                for request in (first, same) if event.runs[0].trial.protocol.lr == 0.001 else (other,):
+                    assert request.experiment.study.files("relu-seed1").csv.exists()
+        with pytest.raises(FluidReluError, match="Another fluidrelu"):
+            conduct(same.experiment, [0], pretend).__enter__()
+    # the first seed of `same` is 1, which is the second of `first`
+    assert trained == [
+        *("relu-seed0 0.001", "fluid-seed0 0.001", "relu-seed1 0.001", "fluid-seed1 0.001"),
+        *("relu-seed0 0.5", "fluid-seed0 0.5"),
+        *("relu-seed2 0.001", "fluid-seed2 0.001", "relu-seed1 0.5", "fluid-seed1 0.5"),
+    ]
+    finished = [[run.trial.name for run in request.experiment.study.read().runs] for request in (first, same, other)]
+    assert finished == [
+        ["fluid-seed0", "relu-seed0", "relu-seed1"],
+        ["fluid-seed2", "relu-seed1", "relu-seed2"],
+        ["fluid-seed0", "fluid-seed1", "relu-seed0", "relu-seed1"],
+    ]
+    for request in (first, same):
+        assert request.experiment.study.files("fluid-seed1").failure.read_text() == "Traceback ..."
+        [line] = load_study(request.experiment.study.folder).log
+        assert (line.seeds, line.finished) == ({"relu": 2}, 0)
+    assert not other.experiment.study.files("fluid-seed1").failure.exists()
+
+    first = make_request(tmp_path / "first", 0, 1, 2)
+    with conduct_all([first, make_request(tmp_path / "same", 0, 1)], pretend_any) as (works, events):
+        assert [[trial.name for trial in work.missing] for work in works] == [
+            ["fluid-seed1", "relu-seed2", "fluid-seed2"],
+            ["relu-seed0", "fluid-seed0", "fluid-seed1"],
+        ]
+        list(events)
+    assert [line.finished for line in load_study(tmp_path / "first").log] == [0, 3]
 
 
 def test_nothing_is_trained_but_by_taking_the_next_event(tmp_path: Path) -> None:

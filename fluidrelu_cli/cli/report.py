@@ -241,9 +241,9 @@ def _gather(
 def _gather_grid(results: Path, typed: str, trust: bool) -> tuple[Declaration, dict[Cell, Evidence]] | None:
     """A file that varies something, and what the runs of its cells show; None if a single study is meant.
 
-    Raises FluidReluError if no cell has a run.
+    A cell without a run that counts is left out, which is said. Raises FluidReluError if there is no other.
     """
-    from fluidrelu_cli.declared import find_question, find_studies, settle
+    from fluidrelu_cli.declared import find_question, find_studies, lacks_runs, settle
     from fluidrelu_cli.report.evidence import Evidence
 
     declaration = find_question(results, typed)
@@ -251,10 +251,16 @@ def _gather_grid(results: Path, typed: str, trust: bool) -> tuple[Declaration, d
         return None
     declaration, _ = settle(declaration, results)
     by_name = {declaration.study_name(cell): cell for cell in declaration.cells}
-    cells = {
-        by_name[study.name]: Evidence(study, trusted=None if trust else (), declaration=declaration)
-        for study in find_studies(results, typed)
-    }
+    cells: dict[Cell, Evidence] = {}
+    for study in find_studies(results, typed):
+        try:
+            evidence = Evidence(study, trusted=None if trust else (), declaration=declaration)
+        except FluidReluError as error:  # noqa: PERF203 - the others may do
+            say(str(error))
+        else:
+            cells[by_name[study.name]] = evidence
+    if not cells:
+        raise lacks_runs(declaration)
     return declaration, cells
 
 

@@ -252,14 +252,22 @@ class Evidence:
             return None
         return inference.interval((by_seed[a] - by_seed[b]).dropna().tolist(), 1 - 2 * inference.ALPHA)
 
+    @property
+    def first_use(self) -> Entry | None:
+        """The line of the study's log by which it was first trained from a file."""
+        return next((entry for entry in self.study.log if entry.what == ASKED and entry.sha256 is not None), None)
+
     @cached_property
-    def changes(self) -> list[str]:
-        """What the study's file said otherwise when the study was first trained from it."""
-        first = next((entry for entry in self.study.log if entry.what == ASKED and entry.sha256 is not None), None)
-        if self.declaration is None or first is None:
+    def changes(self) -> list[str] | None:
+        """What the study's file said otherwise when the study was first trained from it.
+
+        None where it was another text, of which no copy can be used.
+        """
+        first = self.first_use
+        if self.declaration is None or first is None or first.sha256 == self.declaration.sha256:
             return []
         earlier = recall_declaration(self.study.folder, first.sha256, self.declaration.path)
-        return [] if earlier is None else self.declaration.changes_since(earlier)
+        return None if earlier is None else self.declaration.changes_since(earlier)
 
     @cached_property
     def published(self) -> published.Published | None:

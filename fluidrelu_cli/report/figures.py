@@ -85,11 +85,13 @@ def draw_tuning_curve(evidence: Evidence) -> Iterator[Picture]:
 def draw_best_of_three(evidence: Evidence) -> Iterator[Picture]:
     published = evidence.published if evidence.follows_published else None
     seeds = [evidence.count_seeds(activation) for activation in evidence.distributions]
-    if seeds and min(seeds) >= FEWEST_FOR_SETS:
+    if evidence.published is not None and seeds and min(seeds) >= FEWEST_FOR_SETS:
+        runs = evidence.published.runs
+        of = tables.spell_count(runs)
         yield Picture(
             "best-of-three",
-            "What a table of three runs could have said: the best and the worst of all sets of three of our runs.",
-            lambda: plots.best_of_three(evidence.distributions, _colours(evidence), published),
+            f"What a table of {of} runs could have said: the best and the worst of all sets of {of} of our runs.",
+            lambda: plots.best_of_three(evidence.distributions, _colours(evidence), published, runs),
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 import pandas as pd
@@ -32,7 +34,7 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     order = list(declaration.activations)
     return Document(
         question=declaration.question or wording.question(order, declaration.baseline, _about(declaration)),
-        answer=wording.answer_grid(compared, summary, len(declaration.cells), lacking),
+        answer=wording.answer_grid(declaration, compared, summary, lacking),
         where=str(first.study.folder.parent),
         protocol=declaration.protocol,
         test_images=first.test_images,
@@ -44,13 +46,23 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
         study=declaration.name,
         activations=define_activations(first),
         network=define_network(first),
-        commands=tuple(f"fluidrelu {command} {declaration.path.as_posix()}" for command in ("run", "report")),
-        cells={cell.name: cell.settings for cell in declaration.cells},
-        standing=wording.standing(
-            declaration, first.study.log, sum(each.not_counted for each in by_name.values()), first.changes
+        commands=tuple(
+            shlex.join(["fluidrelu", command, declaration.path.as_posix()]) for command in ("run", "report")
         ),
+        cells={cell.name: cell.settings for cell in declaration.cells},
+        standing=_describe_standing(declaration, list(by_name.values())),
         made=made,
     )
+
+
+def _describe_standing(declaration: Declaration, cells: Sequence[Evidence]) -> str:
+    """wording.standing with the first use of the file in any cell, and the runs that were older in all of them."""
+    uses = [(each.first_use, each) for each in cells]
+    found = [(use, each) for use, each in uses if use is not None]
+    use, first = min(found, key=lambda pair: pair[0].when, default=(None, cells[0]))
+    older = sum(each.finished or 0 for each, _ in found)
+    log = [replace(use, finished=older)] if use is not None and len(found) == len(cells) else []
+    return wording.standing(declaration, log, sum(each.not_counted for each in cells), first.changes)
 
 
 def _about(declaration: Declaration) -> str | None:

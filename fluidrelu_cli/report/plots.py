@@ -26,7 +26,7 @@ from matplotlib.ticker import MaxNLocator
 from fluidrelu_cli.analysis.published import Published
 from fluidrelu_cli.analysis.sequential import UNDECIDED
 from fluidrelu_cli.networks.curves import fluid
-from fluidrelu_cli.report.tables import difference, label
+from fluidrelu_cli.report.tables import difference, label, spell_count
 
 COLOURS: Mapping[str, str] = {
     "relu": "#0072B2",
@@ -214,7 +214,9 @@ def accuracies(
         ax.axvline(mean, color="black", linestyle=":", linewidth=1, zorder=1)
     _means(ax, drawn.index.tolist(), drawn["mean"], (drawn["ci_high"] - drawn["ci_low"]) / 2)
     _rows(ax, names)
-    brackets = "\ngrey brackets: the paper's three runs, worst to best" if published is not None else ""
+    brackets = ""
+    if published is not None:
+        brackets = f"\ngrey brackets: the paper's {spell_count(published.runs)} runs, worst to best"
     ax.set(xlabel="test accuracy", title=wrap(f"Every seed's accuracy; black: mean and 95 % interval{brackets}", 50))
     return ax
 
@@ -345,7 +347,7 @@ def by_setting(
     setting: str,
     on: str = "test",
 ) -> Figure:
-    """Each activation's accuracies against a setting: every seed, and the mean with its 95 % interval.
+    """Each activation's accuracies against a setting: every seed, and the mean, with its 95 % interval if it has one.
 
     Args:
         summary: inference.summary of each cell, with the column cell.
@@ -363,6 +365,7 @@ def by_setting(
     for index, activation in enumerate(activations):
         side = index - (len(activations) - 1) / 2  # side by side
         rows = summary[(summary["activation"] == activation) & (summary["n"] > 0)]
+        rows = rows.sort_values("cell", key=lambda cells: cells.map(places))  # a line goes from left to right
         mine = finals[finals["activation"] == activation]
         shifted = {cell: place * 1.06**side if wide else place + gap * side for cell, place in places.items()}
         ax.plot(
@@ -387,7 +390,7 @@ def by_setting(
     ax.set(
         xlabel=setting,
         ylabel=f"{on} accuracy",
-        title="Each seed, mean and 95 % interval",
+        title=f"Each seed{', mean and 95 % interval' if summary['ci_low'].notna().any() else ' and the mean'}",
         ylim=(max(low, 0), min(high, 1)),
     )
     ax.legend()
@@ -490,14 +493,18 @@ def few_ticks() -> MaxNLocator:
 
 
 def best_of_three(
-    distributions: Mapping[str, pd.DataFrame], colours: Mapping[str, str], published: Published | None = None
+    distributions: Mapping[str, pd.DataFrame],
+    colours: Mapping[str, str],
+    published: Published | None = None,
+    runs: int = 3,
 ) -> Figure:
-    """How the best and the worst of three runs fall out, over all sets of three, one panel per activation.
+    """How the best and the worst of so many runs fall out, over all sets of these, one panel per activation.
 
     Args:
         distributions: as published.best_and_worst_of gives them, by activation.
         colours: each activation's, as pick_colours gives them.
         published: mark the published numbers, too.
+        runs: how many a set has.
     """
     keys = LINE * (3 if fit(2.6, 1, 2) == 2 else 5)
     figure = make_figure(0.6 + keys * len(distributions), 2 * len(distributions))
@@ -509,9 +516,8 @@ def best_of_three(
         colour = colours[activation]
         for row, alpha, hatch, dashes in (("worst", 0.25, "//", ":"), ("best", 0.65, "", "--")):
             shares = np.histogram(table["accuracy"], edges, weights=table[row])[0]
-            ax.stairs(
-                100 * shares, edges, fill=True, facecolor=colour, alpha=alpha, hatch=hatch, label=f"{row} of three"
-            )
+            named = f"{row} of {spell_count(runs)}"
+            ax.stairs(100 * shares, edges, fill=True, facecolor=colour, alpha=alpha, hatch=hatch, label=named)
             if published is not None:
                 number = published.rows[row][activation]
                 ax.axvline(

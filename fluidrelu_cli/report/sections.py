@@ -91,31 +91,32 @@ def refer_to_table2(evidence: Evidence) -> Section | None:
 def _table2(evidence: Evidence) -> Section | None:
     if evidence.published is None or evidence.table2 is None or evidence.rankings is None:
         return None
-    differences = evidence.protocol.differences(evidence.published.protocol)
+    differences, runs = evidence.protocol.differences(evidence.published.protocol), evidence.published.runs
     return Section(
         "table2",
-        f"{evidence.published.source}: best and worst accuracy of three runs",
+        f"{evidence.published.source}: best and worst accuracy of {tables.spell_count(runs)} runs",
         evidence.table2,
-        tables.table2_cells(evidence.table2),
+        tables.table2_cells(evidence.table2, runs),
         _said(
-            wording.three_run_rankings(evidence.rankings, published.chance(evidence.published.runs)),
+            wording.published_rankings(evidence.rankings, published.chance(runs), runs),
             wording.other_protocol(differences) if differences else None,
         ),
         {"rankings": evidence.rankings},
-        (wording.TABLE2_EXPLAINED,),
+        (wording.explain_table2(runs),),
     )
 
 
 def rank_published(evidence: Evidence) -> Section | None:
     """Where the published numbers fall among ours."""
-    if evidence.percentiles is None or evidence.percentiles.empty:
+    if evidence.published is None or evidence.percentiles is None or evidence.percentiles.empty:
         return None
+    runs = evidence.published.runs
     return Section(
         "percentiles",
-        "The paper's numbers among all our sets of three",
+        f"The paper's numbers among all our sets of {tables.spell_count(runs)}",
         evidence.percentiles,
-        tables.percentile_cells(evidence.percentiles),
-        explanations=(wording.PERCENTILES_EXPLAINED,),
+        tables.percentile_cells(evidence.percentiles, runs),
+        explanations=(wording.explain_percentiles(runs),),
     )
 
 

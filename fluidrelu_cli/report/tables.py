@@ -59,12 +59,25 @@ def label(activation: str) -> str:
 _SYMBOLS = {"beta": "β"}
 
 
-def table2_cells(table: pd.DataFrame) -> Cells:
-    """The published table, from published.table2: activations side by side, each with all its sources."""
+NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def spell_count(n: int) -> str:
+    """A number of at least 2 in a sentence: as a word up to twelve."""
+    return NUMBERS[n - 2] if n <= 12 else f"{n:,}"
+
+
+def table2_cells(table: pd.DataFrame, runs: int = 3) -> Cells:
+    """The published table, from published.table2: activations side by side, each with all its sources.
+
+    Args:
+        table: it.
+        runs: of how many runs the published numbers are the best and the worst.
+    """
     sources, lines, activations = (list(dict.fromkeys(table[name])) for name in ("source", "row", "activation"))
     cells = table.set_index(["row", "activation", "source"])
     columns = [(activation, source) for activation in activations for source in sources]
-    head = ["of three"]
+    head = [f"of {spell_count(runs)}"]
     for activation, source in columns:
         head.append(f"{label(activation)}\n{source}\n(n = {cells.loc[(lines[0], activation, source), 'n']})")
     rows = [[row, *(accuracy(cells.loc[(row, *column), "accuracy"]) for column in columns)] for row in lines]
@@ -244,9 +257,15 @@ def agreement_cells(agreement: pd.DataFrame) -> Cells:
     return ["activation", "runs in\ncommon", "equal", "largest\ndifference"], rows
 
 
-def percentile_cells(percentiles: pd.DataFrame) -> Cells:
-    """published.percentiles, one row per published number."""
-    head = ["of three", "n", "published", "ours: median\n(95 % of our sets)", "percentile of\nthe published"]
+def percentile_cells(percentiles: pd.DataFrame, runs: int = 3) -> Cells:
+    """published.percentiles, one row per published number, each the best or the worst of so many runs."""
+    head = [
+        f"of {spell_count(runs)}",
+        "n",
+        "published",
+        "ours: median\n(95 % of our sets)",
+        "percentile of\nthe published",
+    ]
     rows = [
         [
             f"{row['row']}, {label(row['activation'])}",

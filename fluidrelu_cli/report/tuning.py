@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -59,7 +60,7 @@ def draw_tuning(
         return None
     [name] = tuning.grid
     arms = {row["arm"]: row["activation"] for row in table.to_dict("records")}
-    summary = table.assign(cell=table["arm"], ci_low=table["mean"], ci_high=table["mean"])
+    summary = table.assign(cell=table["arm"], ci_low=math.nan, ci_high=math.nan)
     mine = finals[finals["activation"].isin(arms)]
     points = mine.assign(cell=mine["activation"], activation=mine["activation"].map(arms))
     places = {arm: split_arm(arm)[1][name] for arm in arms}

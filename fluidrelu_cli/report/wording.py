@@ -14,7 +14,7 @@ from fluidrelu_cli.analysis.sequential import EQUAL, UNDECIDED
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm
 from fluidrelu_cli.report.evidence import NOT_JUDGED, Sequential, find_asked_until
-from fluidrelu_cli.report.tables import accuracy, difference, label, limits, p_value, percent, plus_minus
+from fluidrelu_cli.report.tables import accuracy, difference, label, limits, p_value, percent, plus_minus, spell_count
 from fluidrelu_cli.run import Provenance, Run
 from fluidrelu_cli.study import ASKED, Entry
 
@@ -34,19 +34,27 @@ LOOKS_EXPLAINED = (
     " it may be looked at after each pair. Better and worse: the 95 % sequence excludes 0. Equal: the 90 % sequence"
     " lies within the margin. This needs differences that are symmetric about their centre."
 )
-TABLE2_EXPLAINED = (
-    "The best of many runs beats the best of three. To compare like with like, our numbers are the average best and the"
-    " average worst over every choice of three of our runs."
-)
 SIDE_BY_SIDE_EXPLAINED = (
     "Each row is a study with its own data, network and protocol. Compare signs and intervals rather than sizes: a gain"
     " of 0.001 is small at 60 % accuracy and large at 98 %. p (Holm): adjusted for the studies in this table."
 )
-PERCENTILES_EXPLAINED = (
-    "A percentile is the share of our sets of three whose best (or worst) is below the published one, plus half the"
-    " share of those equal to it."
-)
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
+
+
+def explain_table2(runs: int) -> str:
+    """How our numbers are made comparable with published ones, which are the best and the worst of so many runs."""
+    return (
+        f"The best of many runs beats the best of {spell_count(runs)}. To compare like with like, our numbers are the"
+        f" average best and the average worst over every choice of {spell_count(runs)} of our runs."
+    )
+
+
+def explain_percentiles(runs: int) -> str:
+    """What a percentile of a published number is, which is the best or the worst of so many runs."""
+    return (
+        f"A percentile is the share of our sets of {spell_count(runs)} whose best (or worst) is below the published"
+        " one, plus half the share of those equal to it."
+    )
 
 
 def question(order: Sequence[str], baseline: str, focus: str | None = None) -> str:
@@ -225,14 +233,16 @@ def lost_file(file: str) -> str:
     )
 
 
-def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Sequence[str]) -> str:
+def standing(
+    declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Sequence[str] | None
+) -> str:
     """How far what a report says was settled before the runs: the file, what was there before it, what changed since.
 
     Args:
         declaration: the study's file, if it has one.
         log: the study's.
         not_counted: how many runs are beyond what is declared.
-        changes: what the file said otherwise when it was first trained from.
+        changes: what the file said otherwise when it was first trained from; None if that is not known.
     """
     if declaration is None:
         trained = (entry for entry in reversed(log) if entry.what == ASKED)
@@ -241,16 +251,24 @@ def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted:
     said = [f"Declared in {declaration.path.as_posix()}."]
     first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)
     if first is None or first.finished:
-        n = "The" if first is None else str(first.finished)
-        said.append(f"{n} runs are older than the file's first use, so it is not their registration.")
+        older = "The runs are" if first is None else _count_runs(first.finished or 0)
+        said.append(f"{older} older than the file's first use, so it is not their registration.")
+    if first is not None and changes is None:
+        said.append(
+            f"The file was changed since its first use ({day(first.when)}); what it said then is not known, because the"
+            " copy of it is gone or was changed."
+        )
     if first is not None and changes:
         said.append(f"The file was changed since its first use ({day(first.when)}): {'; '.join(changes)}.")
     if not_counted:
-        runs = "1 run" if not_counted == 1 else f"{not_counted} runs"
-        said.append(
-            f"{runs} beyond what it declares {'is' if not_counted == 1 else 'are'} exploratory, and not counted."
-        )
+        runs, are = _count_runs(not_counted).rsplit(" ", 1)
+        said.append(f"{runs} beyond what it declares {are} exploratory, and not counted.")
     return " ".join(said)
+
+
+def _count_runs(n: int) -> str:
+    """``1 run is``, ``2 runs are``."""
+    return "1 run is" if n == 1 else f"{n} runs are"
 
 
 def _asked_until(log: Sequence[Entry]) -> Iterator[str]:
@@ -266,33 +284,35 @@ def _asked_until(log: Sequence[Entry]) -> Iterator[str]:
         f" with {'the' if margin == last['margin'] else 'a'} margin of {margin:g}."
     )
     if first.finished:
-        yield f"{first.finished} runs are older than that."
+        yield f"{_count_runs(first.finished)} older than that."
     if margin != last["margin"]:
         yield f"The margin was changed to {last['margin']:g} ({day(asked[-1].when)})."
 
 
-def answer_grid(compared: pd.DataFrame, summary: pd.DataFrame, cells: int, lacking: int) -> str:
+def answer_grid(declaration: Declaration, compared: pd.DataFrame, summary: pd.DataFrame, lacking: int) -> str:
     """What the same comparison says in the cells of a grid.
 
     Args:
+        declaration: the grid's file.
         compared: grid.compare_cells; empty where there is just one activation.
         summary: inference.summary of each cell, with the column cell.
-        cells: how many are declared.
-        lacking: how many of them lack declared runs.
+        lacking: how many of its cells lack declared runs.
     """
+    cells = len(declaration.cells)
     waiting = f"Interim: {cells - lacking} of {cells} cells have all their runs, no verdict yet. " if lacking else ""
-    if compared.empty:
+    if declaration.compare is None:
         trained = summary[summary["n"] > 0].sort_values("mean")
         low, high = trained.iloc[0], trained.iloc[-1]
         return (
             f"{waiting}The mean accuracy ranges from {accuracy(low['mean'])} ({low['cell']}) to"
             f" {accuracy(high['mean'])} ({high['cell']})."
         )
-    about = compared["activation"].iloc[0]
+    about, (a, b) = declaration.compare[0], map(label, declaration.compare)
     primary = compared[compared["activation"] == about]
+    if primary.empty:
+        return f"{waiting}No cell has a pair of {a} and {b}."
     ordered = primary.sort_values("mean_difference")
     low, high = ordered.iloc[0], ordered.iloc[-1]
-    a, b = label(about), label(low["baseline"])
     span = (
         f"from {difference(low['mean_difference'])} ({low['cell']}) to {difference(high['mean_difference'])}"
         f" ({high['cell']})"
@@ -447,20 +467,22 @@ def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
     return None
 
 
-def three_run_rankings(rankings: pd.DataFrame, chance: float) -> str | None:
+def published_rankings(rankings: pd.DataFrame, chance: float, runs: int = 3) -> str | None:
     """How often a table like the paper's would say what the paper's says; None if there are too few runs.
 
     Args:
         rankings: published.rankings of two activations.
         chance: each probability if there were no difference.
+        runs: how many runs of each such a table has.
     """
     if rankings.empty:
         return None
     first, second = rankings.to_dict("records")
     a, b = label(first["a"]), label(first["b"])
     return (
-        f"A table of three runs each would rank {a} above {b} in both rows {percent(first['probability'])} of the time,"
-        f" and {b} above {a} {percent(second['probability'])}. Without any difference each would be {percent(chance)}."
+        f"A table of {spell_count(runs)} runs each would rank {a} above {b} in both rows"
+        f" {percent(first['probability'])} of the time, and {b} above {a}"
+        f" {percent(second['probability'])}. Without any difference each would be {percent(chance)}."
     )
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,8 +20,12 @@ from typer.testing import CliRunner
 import fluidrelu_cli
 from fluidrelu_cli.cli.report import calibrate, plan, report
 from fluidrelu_cli.declaration import FIRST_TUNING_SEED
-from fluidrelu_cli.errors import FluidReluError, UsageError
+from fluidrelu_cli.declared import keep_declaration
+from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
+from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.report import plots, wording
+from fluidrelu_cli.study import ASKED, LOOKED, Entry, Study, load_study
+from fluidrelu_cli.study_file import read_declaration
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -191,6 +196,98 @@ def test_report_of_a_grid_prints_json(folder: Path, monkeypatch: pytest.MonkeyPa
     ]
     assert [row["cell"] for row in content["comparisons"]] == list(content["cells"])
     assert len(content["runs"]) == 2 * 2 * 3 * 2
+
+
+def make_grid(folder: Path, second: dict[str, list[tuple[float, float]]] | None = None) -> None:
+    """The grid's file, and the studies of its cells as if they had been trained from it."""
+    (folder / "rates.toml").write_text(GRID)
+    declaration = read_declaration(Path("rates.toml"))
+    keep_declaration(declaration, folder / "results" / "rates")
+    for cell, accuracies in zip(declaration.cells, (BOTH, second or BOTH), strict=True):
+        study = make_study(folder / "results" / declaration.study_name(cell), accuracies, **cell.settings)
+        study.record(Entry(ASKED, dict(declaration.seeds), finished=0, file="rates.toml", sha256=declaration.sha256))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, which take time."""
+    monkeypatch.setattr("fluidrelu_cli.report.compose._draw", lambda picture, _: f"no {picture.name}")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_grid_is_named_by_its_file_or_its_folder_and_a_cell_by_its_own(folder: Path) -> None:
+    make_grid(folder)
+    by_file, by_name, cell = (fluidrelu_json("report", name) for name in ("rates.toml", "rates", "rates/lr=0.01"))
+    assert by_file == by_name
+    assert list(by_name["cells"]) == ["lr=0.001", "lr=0.01"]
+    assert by_name["answer"].startswith("3 seeds cannot establish anything with 2 comparisons; 7 can. So far")
+    assert (folder / "results" / "rates" / "report" / "report.html").exists()
+    assert cell["answer"].startswith("3 seeds cannot tell FluidReLU from ReLU")
+    assert (cell["cells"], cell["protocol"]["lr"]) == ({}, 0.01)
+    assert by_name["standing"] == cell["standing"] == "Declared in rates.toml."
+    for option in ("--baseline", "--focus", "--against", "--beside"):
+        said = words(fluidrelu("report", "rates.toml", option, "relu", code=2))
+        assert f"rates.toml is a grid, whose file says what is compared: leave {option} out." in said
+    said = words(fluidrelu("report", "rates.toml", "--json", "--format", "csv", code=2))
+    assert "--json means --format json: leave out --json or --format csv." in said
+    assert len(load_study(folder / "results" / "rates" / "lr=0.001").log) == 2  # one look, and what was asked for
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_cell_without_a_run_that_counts_lacks_its_runs(folder: Path) -> None:
+    make_grid(folder)
+    second = load_study(folder / "results" / "rates" / "lr=0.01")
+    for seed in range(3):
+        for name in BOTH:
+            run = next(run for run in second.read().runs if run.trial == Trial(second.protocol, name, seed))
+            for path in second.runs_folder.glob(f"{name}-seed{seed}.*"):
+                path.unlink()
+            second.write(replace(run, trial=replace(run.trial, seed=seed + 3)))
+    said = words(fluidrelu("report", "rates.toml"))
+    assert "results/rates/lr=0.01 has no finished run of what its file declares: train some first." in said
+    assert "Interim: 1 of 2 cells have all their runs, no verdict yet." in said
+    for path in (folder / "results" / "rates" / "lr=0.001" / "runs").iterdir():
+        path.unlink()
+    said = words(fluidrelu("report", "rates.toml", code=1))
+    assert said.endswith("rates.toml has no run yet: train it with `fluidrelu run rates.toml`.")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_look_is_logged_once_for_a_file_and_a_number_of_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "mine.toml").write_text(GRID.partition("[vary]")[0])
+    for command in ("report", "plan"):
+        arguments = ("--effect", 0.1) if command == "plan" else ()
+        said = words(fluidrelu(command, "mine.toml", *arguments, code=1))
+        assert "mine.toml has no run yet: train it with `fluidrelu run mine.toml`." in said
+    study = make_study(folder / "results" / "mine", BOTH)
+    declaration = read_declaration(Path("mine.toml"))
+    keep_declaration(declaration, study.folder)
+    study.record(Entry(ASKED, {"relu": 3}, finished=0, file="mine.toml", sha256=declaration.sha256))
+
+    def looks() -> list[tuple[str | None, dict[str, int]]]:
+        log = load_study(study.folder).log
+        return [(line.sha256, dict(line.seeds)) for line in log if line.what == LOOKED]
+
+    once = (declaration.sha256, {"relu": 3, "fluid": 3})
+    by_file, by_name = (fluidrelu_json("report", name) for name in ("mine.toml", "mine"))
+    assert by_file == by_name
+    assert by_file["standing"] == "Declared in mine.toml."
+    assert looks() == [once]
+    (folder / "mine.toml").write_text(declaration.text.replace("seeds = 3", "seeds = 2"))
+    changed = fluidrelu_json("report", "mine.toml")
+    assert "changed since its first use" in changed["standing"]
+    assert "seeds 3 → 2. 2 runs beyond what it declares are exploratory" in changed["standing"]
+    assert looks() == [once, (read_declaration(Path("mine.toml")).sha256, {"relu": 2, "fluid": 2})]
+
+    kept = study.folder / "declared" / f"{declaration.sha256}.toml"
+    kept.write_text(declaration.text.replace("seeds = 3", "seeds = 9"))
+    assert fluidrelu_json("report", "mine")["standing"] == wording.lost_file("mine.toml")
+
+    def refuse(_study: Study, _entry: Entry) -> None:
+        raise StorageError("it is read-only.")
+
+    monkeypatch.setattr(Study, "record", refuse)
+    assert "This look is not in the study's log: it is read-only." in words(fluidrelu("report", "mine.toml"))
 
 
 @pytest.mark.slow

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from factories import make_declaration, make_study
 
+from fluidrelu_cli.analysis import published
+from fluidrelu_cli.declared import find_declaration, keep_declaration
+from fluidrelu_cli.report import wording
 from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.study import ASKED, Entry
 
 RUNS = [[0.5, 0.6], [0.5, 0.7], [0.5, 0.65]]
 
@@ -30,3 +36,123 @@ def test_only_declared_seeds_count_and_all_are_needed_for_a_verdict(
     assert (evidence.margin_interval is None) is interim
     standing = str(build_document(evidence).standing)
     assert ("exploratory" in standing) is bool(not_counted)
+
+
+DECLARED = 'activations = ["relu", "fluid", "elu"]\ncompare = ["fluid", "relu"]\nseeds = 3\n'
+TABLE = """
+[protocol]
+epochs = 2
+[published]
+source = "somebody, Table 7"
+runs = 2
+best = { fluid = 0.7, relu = 0.6 }
+worst = { FluidReLU = 0.6, relu = 0.5 }
+"""
+
+
+def test_what_a_file_publishes_is_set_beside_its_runs(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {"relu": RUNS * 2, "fluid": RUNS[::-1] * 2, "elu": RUNS * 2})
+    evidence = Evidence(study, declaration=make_declaration(DECLARED.replace("= 3", "= 6") + TABLE))
+    assert evidence.published is not None
+    assert evidence.published.best == {"fluid": 0.7, "relu": 0.6}
+    assert evidence.published.worst == {"fluid": 0.6, "relu": 0.5}
+    assert evidence.follows_published
+    document = build_document(evidence)
+    assert {"table2", "percentiles"} <= {section.name for section in document.sections}
+    assert document.sections[0].title == "somebody, Table 7: best and worst accuracy of two runs"
+    assert document.sections[0].remarks[0].startswith("A table of two runs each would rank")
+    captions = {picture.name: picture.caption for picture in document.pictures}
+    assert captions["best-of-three"].endswith("all sets of two of our runs.")
+    heads = [section.cells[0][0] for section in document.sections]
+    assert not re.search(r"\bthree\b", f"{heads} {document.remarks} {[*captions.values()]}")
+
+    own = make_study(tmp_path / "own", {"relu": RUNS, "fluid": RUNS}, lr=0.5)
+    by_name = make_declaration('published = "paper"\n' + DECLARED + "[protocol]\nepochs = 2\nlr = 0.5\n")
+    paper = Evidence(own, declaration=by_name)
+    assert paper.published is published.PAPER
+    assert not paper.follows_published
+    nothing = Evidence(own, declaration=make_declaration(DECLARED + "[protocol]\nepochs = 2\nlr = 0.5\n"))
+    assert nothing.published is None
+    fluid_alone = make_study(tmp_path / "fluid", {"fluid": RUNS})
+    assert Evidence(fluid_alone, declaration=make_declaration(DECLARED + TABLE)).published is None
+
+
+def test_changes_are_those_since_the_first_use(tmp_path: Path) -> None:
+    texts = [DECLARED, DECLARED.replace("seeds = 3", "seeds = 2\nmargin = 0.1"), f'question = "Why?"\n{DECLARED}']
+    first, second, now = map(make_declaration, texts)
+    study = make_study(tmp_path, {"relu": RUNS, "fluid": RUNS})
+    assert Evidence(study, declaration=now).changes == []  # it was never trained from a file
+    for each in (first, second, now):
+        study.record(Entry(ASKED, {"relu": 3}, sha256=each.sha256))
+        keep_declaration(each, tmp_path)
+    assert Evidence(study, declaration=first).changes == []
+    assert Evidence(study, declaration=second).changes == ["seeds 3 → 2", "margin nothing → 0.1"]
+    assert Evidence(study, declaration=now).changes == ['question nothing → "Why?"']
+    kept = tmp_path / "declared" / f"{first.sha256}.toml"
+    kept.write_text(f"# tampered with\n{DECLARED}")
+    assert Evidence(study, declaration=now).changes is None
+    assert Evidence(study, declaration=first).changes == []  # it is the same text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sentence"),
+    [
+        (-0.0004, 0.0009, "The difference is smaller than the margin of 0.001 that was declared"),
+        (-0.001, 0.0009, "It is not shown to be smaller than the margin of 0.001 that was declared"),
+        (-0.0004, 0.001, "It is not shown to be smaller than the margin of 0.001 that was declared"),
+        (0.002, 0.003, "It is not shown to be smaller than the margin of 0.001 that was declared"),
+    ],
+)
+def test_whether_a_difference_is_within_the_margin(low: float, high: float, sentence: str) -> None:
+    bounds = f"{low:+.5f} to {high:+.5f}".replace("-", "−")
+    assert wording.within_margin(low, high, 0.001) == f"{sentence} (90 % interval {bounds})."
+
+
+FIRST = Entry(ASKED, {"relu": 3}, "2026-11-25T07:10:59Z", 0, "mine.toml", "f" * 64)
+
+
+@pytest.mark.parametrize(
+    ("log", "not_counted", "changes", "said"),
+    [
+        ([FIRST], 0, [], ""),
+        ([], 0, [], " The runs are older than the file's first use, so it is not their registration."),
+        (
+            [replace(FIRST, sha256=None), replace(FIRST, finished=1), replace(FIRST, finished=9)],
+            0,
+            [],
+            " 1 run is older than the file's first use, so it is not their registration.",
+        ),
+        (
+            [FIRST],
+            1,
+            ["seeds 3 → 2", "margin 1 → 2"],
+            " The file was changed since its first use (2026-11-25 07:10 UTC): seeds 3 → 2; margin 1 → 2. 1 run beyond"
+            " what it declares is exploratory, and not counted.",
+        ),
+        (
+            [FIRST],
+            0,
+            None,
+            " The file was changed since its first use (2026-11-25 07:10 UTC); what it said then is not known, because"
+            " the copy of it is gone or was changed.",
+        ),
+        ([FIRST], 2, [], " 2 runs beyond what it declares are exploratory, and not counted."),
+    ],
+)
+def test_standing_in_sentences(log: list[Entry], not_counted: int, changes: list[str] | None, said: str) -> None:
+    assert wording.standing(make_declaration(DECLARED), log, not_counted, changes) == f"Declared in mine.toml.{said}"
+
+
+def test_a_study_whose_copy_was_tampered_with_says_so(tmp_path: Path) -> None:
+    declaration = make_declaration(DECLARED)
+    study = make_study(tmp_path, {"relu": RUNS, "fluid": RUNS})
+    assert build_document(Evidence(study)).standing == wording.EXPLORATORY
+    keep_declaration(declaration, tmp_path)
+    study.record(Entry(ASKED, {"relu": 3}, file="mine.toml", sha256=declaration.sha256))
+    assert find_declaration(study) == declaration
+    (tmp_path / "declared" / f"{declaration.sha256}.toml").write_text(DECLARED.replace("3", "2"))
+    assert find_declaration(study) is None
+    assert build_document(Evidence(study)).standing == (
+        "It was trained from mine.toml, but its copy of that file is gone or was changed: name the file itself to have"
+        " what it declares reported."
+    )

@@ -197,13 +197,13 @@ def test_too_few_pairs_for_so_many_comparisons() -> None:
     assert wording.too_few_pairs(pd.DataFrame(rows)) is None
 
 
-def test_three_run_rankings() -> None:
+def test_published_rankings() -> None:
     table = pd.DataFrame({"a": ["fluid", "relu"], "b": ["relu", "fluid"], "probability": [0.18, 0.4]})
-    assert wording.three_run_rankings(table, 0.3) == (
+    assert wording.published_rankings(table, 0.3) == (
         "A table of three runs each would rank FluidReLU above ReLU in both rows 18 % of the time, and ReLU above"
         " FluidReLU 40 %. Without any difference each would be 30 %."
     )
-    assert wording.three_run_rankings(table.iloc[:0], 0.3) is None
+    assert wording.published_rankings(table.iloc[:0], 0.3) is None
 
 
 ROWS = pd.DataFrame([comparison("elu", p=0.01), comparison("fluid", verdict="undecided", p=0.5)])

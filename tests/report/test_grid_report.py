@@ -1,0 +1,227 @@
+"""The report over the cells of a grid: its answer, tables, figures, standing, and every format."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import make_declaration, make_study
+
+from fluidrelu_cli.declaration import Declaration
+from fluidrelu_cli.declared import keep_declaration
+from fluidrelu_cli.report import plots
+from fluidrelu_cli.report.compose import illustrate
+from fluidrelu_cli.report.document import Document
+from fluidrelu_cli.report.evidence import Evidence
+from fluidrelu_cli.report.formats import FORMATS, to_parts
+from fluidrelu_cli.report.grid import build_grid_document
+from fluidrelu_cli.report.page import render_page
+from fluidrelu_cli.study import ASKED, Entry
+
+SEEDS = 8
+"""Adjusted for two cells, eight pairs can establish something."""
+RELU = [0.95 + 0.001 * seed for seed in range(SEEDS)]
+ABOVE = [value + 0.004 + 0.0001 * seed for seed, value in enumerate(RELU)]
+BELOW = [value - 0.004 - 0.0001 * seed for seed, value in enumerate(RELU)]
+MIXED = [value + 0.004 * (-1) ** seed for seed, value in enumerate(RELU)]
+TEXT = f"""
+question = "At which rate?"
+activations = ["relu", "fluid", "elu"]
+compare = ["fluid", "relu"]
+seeds = {SEEDS}
+[protocol]
+epochs = 1
+[vary]
+lr = [0.001, 0.1]
+"""
+PAIR = TEXT.replace(', "elu"', "")
+
+
+def read_cells(
+    results: Path, declaration: Declaration, cells: Sequence[Mapping[str, Sequence[float]]], **record: Any
+) -> dict[Any, Evidence]:
+    """What so many of its cells show, of which each has these accuracies by activation."""
+    found = {}
+    for cell, accuracies in zip(declaration.cells, cells, strict=False):
+        runs = {name: [[value] for value in values] for name, values in accuracies.items()}
+        study = make_study(results / declaration.study_name(cell), runs, **cell.settings)
+        if record:
+            study.record(Entry(ASKED, {"relu": SEEDS}, sha256=declaration.sha256, **record))
+        found[cell] = Evidence(study, declaration=declaration)
+    return found
+
+
+def document(
+    results: Path, cells: Sequence[Mapping[str, Sequence[float]]], text: str = PAIR, **record: Any
+) -> Document:
+    declaration = make_declaration(text)
+    return build_grid_document(declaration, read_cells(results, declaration, cells, **record))
+
+
+SPAN = "The differences of the mean go from −0.00435 (lr=0.1) to +0.00435 (lr=0.001)"
+GOOD, BAD = {"relu": RELU, "fluid": ABOVE}, {"relu": RELU, "fluid": BELOW}
+
+
+@pytest.mark.parametrize(
+    ("text", "cells", "answer"),
+    [
+        (
+            PAIR,
+            [GOOD, BAD],
+            "Of 2 cells FluidReLU is better in 1 (lr=0.001), worse in 1 (lr=0.1), and not told apart from ReLU in none."
+            f" {SPAN}; p-values are adjusted for the 2 cells.",
+        ),
+        (
+            TEXT,
+            [{**BAD, "elu": ABOVE}, {"relu": RELU, "fluid": MIXED, "elu": ABOVE}],
+            "Of 2 cells FluidReLU is better in none, worse in 1 (lr=0.001), and not told apart from ReLU in 1. The"
+            " differences of the mean go from −0.00435 (lr=0.001) to +0.00000 (lr=0.1); p-values are adjusted for the 2"
+            " cells. Of the others, ELU is better in 2 (lr=0.001, lr=0.1), worse in none.",
+        ),
+        (
+            PAIR,
+            [GOOD],
+            "Interim: 1 of 2 cells have all their runs, no verdict yet. So far the differences of FluidReLU's mean"
+            " accuracy from ReLU's go from +0.00435 (lr=0.001) to +0.00435 (lr=0.001).",
+        ),
+        (
+            PAIR,
+            [GOOD, {"relu": RELU, "fluid": BELOW[:3]}],
+            "Interim: 1 of 2 cells have all their runs, no verdict yet. So far the differences of FluidReLU's mean"
+            " accuracy from ReLU's go from −0.00410 (lr=0.1) to +0.00435 (lr=0.001).",
+        ),
+        (
+            PAIR.replace(f"seeds = {SEEDS}", "seeds = 6"),
+            [GOOD, BAD],
+            "6 seeds cannot establish anything with 2 comparisons; 7 can. So far the differences of FluidReLU's mean"
+            " accuracy from ReLU's go from −0.00425 (lr=0.1) to +0.00425 (lr=0.001).",
+        ),
+        (
+            PAIR.replace(', "fluid"', "", 1).replace('compare = ["fluid", "relu"]', ""),
+            [{"relu": RELU}, {"relu": BELOW}],
+            "The mean accuracy ranges from 0.9491 (lr=0.1) to 0.9535 (lr=0.001).",
+        ),
+        (
+            TEXT,
+            [{"relu": RELU, "elu": ABOVE}],
+            "Interim: 0 of 2 cells have all their runs, no verdict yet. No cell has a pair of FluidReLU and ReLU.",
+        ),
+    ],
+)
+def test_the_answer_names_cells(
+    text: str, cells: Sequence[Mapping[str, Sequence[float]]], answer: str, tmp_path: Path
+) -> None:
+    assert document(tmp_path, cells, text).answer == answer
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Document:
+    """A grid with all that one can have, drawn once."""
+    cells: list[Mapping[str, Sequence[float]]] = [
+        {**GOOD, "elu": BELOW},
+        {"relu": [0.1] * SEEDS, "fluid": MIXED, "elu": ABOVE},
+    ]
+    return illustrate(document(tmp_path_factory.mktemp("grid"), cells, TEXT, finished=0), ("png", "svg"))
+
+
+def test_tables_have_a_row_per_cell_and_doubts_name_theirs(drawn: Document) -> None:
+    assert drawn.question == "At which rate?"
+    assert [(section.name, section.title) for section in drawn.sections] == [
+        ("comparisons", "FluidReLU minus ReLU, cell by cell"),
+        ("other_comparisons", "The others minus ReLU, cell by cell"),
+        ("summary", "Accuracy after the last epoch, by cell"),
+    ]
+    tables = drawn.tables
+    assert tables["comparisons"]["cell"].tolist() == ["lr=0.001", "lr=0.1"]
+    assert tables["other_comparisons"][["cell", "activation", "verdict"]].values.tolist() == [
+        ["lr=0.001", "elu", "worse"],
+        ["lr=0.1", "elu", "better"],
+    ]
+    assert len(tables["summary"]) == 6
+    assert [remark[:20] for remark in drawn.sections[-1].remarks] == ["lr=0.1: ReLU (0.1000"]
+    assert drawn.facts["lr"] == "0.001, 0.1"
+    assert drawn.commands == ("fluidrelu run mine.toml", "fluidrelu report mine.toml")
+
+
+def test_every_format_tells_the_cells_apart(drawn: Document) -> None:
+    written = {name: write(drawn) for name, write in FORMATS.items()}
+    written["page"] = html.unescape(render_page(drawn))
+    parts = list(to_parts(drawn))
+    assert [part for part in parts if isinstance(part, str)][:3] == [drawn.question, drawn.answer, drawn.standing]
+    assert all("lr=0.001" in text and "lr=0.1" in text for text in written.values())
+    assert all(drawn.answer in written[name] for name in ("markdown", "page"))
+    head, *rows = written["csv"].splitlines()
+    assert head.startswith("cell,activation,n,")
+    assert [row.split(",")[:2] for row in rows] == [
+        [cell, name] for cell in ("lr=0.001", "lr=0.1") for name in ("relu", "fluid", "elu")
+    ]
+    assert written["runs"].splitlines()[0].startswith("cell,activation,seed,epoch")
+    assert len(written["runs"].splitlines()) == 1 + 2 * 3 * SEEDS
+    assert written["latex"].count("\\label{tab:mine-") == 3
+    content = json.loads(written["json"])
+    assert content["cells"] == {"lr=0.001": {"lr": 0.001}, "lr=0.1": {"lr": 0.1}}
+    assert content["standing"] == "Declared in mine.toml."
+    for drawing in drawn.drawings:
+        assert drawing.caption in written["page"]
+
+
+def test_figures_of_one_number_that_is_varied(drawn: Document) -> None:
+    assert [drawing.name for drawing in drawn.drawings] == ["effects", "accuracies"]
+    assert drawn.notes == ()
+    with plots.style(None):
+        axes = drawn.pictures[1].draw().axes[0]
+    assert (axes.get_xlabel(), axes.get_xscale()) == ("learning rate", "log")
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0.001", "0.1"]
+
+
+@pytest.mark.parametrize(
+    ("vary", "cells"),
+    [
+        ('[vary]\nschedule = ["constant", "cosine"]', ["schedule=constant", "schedule=cosine"]),
+        ("[vary]\nlr = [0.1]\nbatch_size = [5, 10]", ["lr=0.1,batch_size=5", "lr=0.1,batch_size=10"]),
+    ],
+)
+def test_what_has_no_place_on_an_axis_is_not_drawn_by_setting(vary: str, cells: list[str], tmp_path: Path) -> None:
+    made = document(tmp_path, [GOOD, BAD], PAIR.partition("[vary]")[0] + vary)
+    assert [picture.name for picture in made.pictures] == ["effects"]
+    assert list(made.cells) == cells
+
+
+def test_a_file_that_was_changed_is_named_with_what_changed_and_when(tmp_path: Path) -> None:
+    earlier = make_declaration(PAIR.replace(f"seeds = {SEEDS}", "seeds = 3"))
+    keep_declaration(earlier, tmp_path / "mine")
+    declaration = make_declaration(PAIR)
+    cells = read_cells(tmp_path, declaration, [GOOD, BAD])
+    for evidence in cells.values():
+        evidence.study.log = (Entry(ASKED, {"relu": 3}, "2026-11-25T07:10:00Z", 0, sha256=earlier.sha256),)
+    assert build_grid_document(declaration, cells).standing == (
+        "Declared in mine.toml. The file was changed since its first use (2026-11-25 07:10 UTC): seeds 3 → 8."
+    )
+
+
+def test_runs_older_than_the_file_are_told_of_in_any_cell(tmp_path: Path) -> None:
+    declaration = make_declaration(PAIR)
+    first, second = read_cells(tmp_path, declaration, [GOOD, BAD], finished=0).items()
+    [entry] = (line for line in second[1].study.log if line.sha256)
+    second[1].study.log = (replace(entry, finished=5),)
+    assert build_grid_document(declaration, dict([first, second])).standing == (
+        "Declared in mine.toml. 5 runs are older than the file's first use, so it is not their registration."
+    )
+    second[1].study.log = ()
+    assert "older" in build_grid_document(declaration, dict([first, second])).standing
+
+
+def test_runs_beyond_the_declared_seeds_are_counted_over_all_cells(tmp_path: Path) -> None:
+    made = document(tmp_path, [GOOD, {**BAD, "fluid": BELOW[:7]}], PAIR.replace("seeds = 8", "seeds = 7"), finished=0)
+    assert made.standing == ("Declared in mine.toml. 3 runs beyond what it declares are exploratory, and not counted.")
+
+
+def test_commands_can_be_typed_whatever_the_file_is_called(tmp_path: Path) -> None:
+    declaration = make_declaration(PAIR, Path("my studies/mine.toml"))
+    made = build_grid_document(declaration, read_cells(tmp_path, declaration, [GOOD, BAD]))
+    assert made.commands == ("fluidrelu run 'my studies/mine.toml'", "fluidrelu report 'my studies/mine.toml'")
