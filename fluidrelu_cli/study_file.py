@@ -186,7 +186,8 @@ class _Reader:
                 advice = f"did you mean {near[0]}?" if near else f"use {_list_or(names)}."
                 raise self.wrong(f"{where}there is no key {shown(key)}: {advice}")
         for key in required:
-            below = [table for table in ("protocol", "vary") if not where and key in self.table(table)]
+            tables = ("protocol", "vary") if not where else ()
+            below = [name for name in tables if isinstance(self.content.get(name), dict) and key in self.content[name]]
             if key not in found and below:
                 raise self.wrong(f"{key} is below [{below[0]}]: move it above the first line in brackets.")
             if key not in found:

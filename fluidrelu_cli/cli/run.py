@@ -25,7 +25,6 @@ from fluidrelu_cli.cli.options import (
 )
 from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command, show_events
 from fluidrelu_cli.cli.terminal import say, show
-from fluidrelu_cli.cli.wording import describe_too_few_declared
 from fluidrelu_cli.declaration import ENDING, Declaration
 from fluidrelu_cli.declared import keep_declaration, open_declared, settle, tune_declared
 from fluidrelu_cli.errors import FluidReluError, UsageError
@@ -60,6 +59,8 @@ def run(
     Every study gets its first seed before any gets its second. What a file tunes is tuned first. Where a file says to
     stop once it is decided, its study is trained by itself, after the others, until it is.
     """
+    from fluidrelu_cli.cli.wording import describe_too_few_declared
+
     declarations = _read_all(files)
     for declaration in declarations:
         warning = describe_too_few_declared(declaration)
