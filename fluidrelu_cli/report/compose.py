@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from fluidrelu_cli.declaration import TUNING
 from fluidrelu_cli.files import csv_text, replace_folder
 from fluidrelu_cli.report import plots, tables, wording
 from fluidrelu_cli.report.commands import list_commands
@@ -59,7 +60,9 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
         network=define_network(evidence),
         commands=list_commands(evidence),
         sequential=_list_fields(evidence.sequential),
-        standing=wording.standing(declared, evidence.study.log, evidence.not_counted, evidence.changes),
+        standing=wording.OF_TUNING
+        if declared is None and evidence.study.folder.name == TUNING
+        else wording.standing(declared, evidence.study.log, evidence.not_counted, evidence.changes),
         made=made,
     )
 

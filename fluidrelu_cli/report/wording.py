@@ -225,6 +225,9 @@ def within_margin(low: float, high: float, margin: float) -> str:
 EXPLORATORY = "Exploratory: no file declared this question, so nothing fixed the number of seeds beforehand."
 
 
+OF_TUNING = "These runs were trained to choose settings by, on held-out images: they answer nothing."
+
+
 def lost_file(file: str) -> str:
     """That a study was declared, but not what: its copy of the file cannot be used."""
     return (

@@ -15,7 +15,7 @@ from fluidrelu_cli.analysis.tuning import Tuned, tune
 from fluidrelu_cli.declaration import FIRST_TUNING_SEED, Tuning
 from fluidrelu_cli.declared import settle
 from fluidrelu_cli.errors import FluidReluError
-from fluidrelu_cli.report import plots
+from fluidrelu_cli.report import plots, wording
 from fluidrelu_cli.report.compose import build_document, illustrate
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.formats import FORMATS, to_parts
@@ -145,3 +145,8 @@ def test_what_is_not_tuned_yet_has_no_report(tmp_path: Path) -> None:
         "mine.toml is not tuned yet: 2 of 12 runs on held-out images are finished. Go on with `fluidrelu run"
         " mine.toml`."
     )
+
+
+def test_what_was_tried_is_no_answer(tmp_path: Path) -> None:
+    tried = make_study(tmp_path / "mine" / "tuning", {"relu@lr=0.01": [[0.9], [0.9]]}, FIRST_TUNING_SEED)
+    assert build_document(Evidence(tried)).standing == wording.OF_TUNING
