@@ -237,6 +237,11 @@ class Evidence:
     def _first(self) -> str | None:
         return next((name for name in self.order if name != self.baseline), None)
 
+    @property
+    def pair(self) -> tuple[str, ...]:
+        """The activation that the answer is about first, if there is one, and the baseline."""
+        return tuple(filter(None, (self._first, self.baseline)))
+
     @cached_property
     def margin_interval(self) -> tuple[float, float] | None:
         """The 90 % interval of the declared comparison (Student's), once all its runs are there; None without it.

@@ -106,6 +106,11 @@ def test_a_tuned_study_is_about_the_chosen_arms_in_every_format(tmp_path: Path) 
     evidence = Evidence(load_study(tmp_path / "mine"), declaration=declaration, tuned=tuned)
     assert evidence.not_counted == 1
     document = illustrate(build_document(evidence), ("png", "svg"))
+    with plots.style(None):
+        figures = {picture.name: picture.draw() for picture in document.pictures}
+    for name in ("tuning", "accuracies"):
+        dots = [line.get_color() for line in figures[name].axes[0].get_lines() if line.get_marker() == "o"]
+        assert (name, set(dots)) == (name, {plots.COLOURS["relu"], plots.COLOURS["fluid"]})
     assert document.notes == ()
     [section] = [section for section in document.sections if section.name == "tuning"]
     assert section.remarks[0] == BUDGET
