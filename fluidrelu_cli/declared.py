@@ -17,7 +17,7 @@ from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.files import read_bytes, write_whole
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.run import Run, find_runs
-from fluidrelu_cli.study import Study, find_folder, find_study, load_study
+from fluidrelu_cli.study import ASKED, Study, find_folder, find_study, load_study
 from fluidrelu_cli.study_file import parse_declaration, read_declaration
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def recall_declaration(folder: Path, sha256: object, path: Path) -> Declaration 
 def find_declaration(study: Study) -> Declaration | None:
     """The study file that a study was last trained from, as it was then; None if it was never declared."""
     for entry in reversed(study.log):
-        if entry.sha256 is not None:
+        if entry.what == ASKED and entry.sha256 is not None:
             return recall_declaration(study.folder, entry.sha256, Path(entry.file or f"{study.name}{ENDING}"))
     return None
 

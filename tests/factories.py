@@ -45,13 +45,15 @@ def make_run(
     return Run(trial, parameters(0), epochs, Provenance(wall_seconds=6.0))
 
 
-def make_study(folder: Path, accuracies: Mapping[str, Sequence[Sequence[float]]], **protocol: Any) -> Study:
-    """A study on disk: for each activation the test accuracies by epoch of seed 0, 1, ..."""
+def make_study(
+    folder: Path, accuracies: Mapping[str, Sequence[Sequence[float]]], first_seed: int = 0, **protocol: Any
+) -> Study:
+    """A study on disk: for each activation the test accuracies by epoch of its seeds, from the first on."""
     epochs = len(next(iter(accuracies.values()))[0])
     study = Study(folder, Protocol(epochs=epochs, **protocol))
     for activation, seeds in accuracies.items():
         study.ask([activation], len(seeds))
-        for seed, run in enumerate(seeds):
+        for seed, run in enumerate(seeds, start=first_seed):
             study.write(make_run(activation, seed, run, **protocol))
     return study
 

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 import torch
 from command_line import assert_same_numbers
-from factories import make_study
+from factories import make_declaration, make_study
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import fluidrelu_cli
 from fluidrelu_cli import compare, read_study
+from fluidrelu_cli.declared import keep_declaration
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.networks.source import Source
+from fluidrelu_cli.study import ASKED, Entry
 
 TINY: dict[str, Any] = {"train_images": 200, "test_images": 100, "epochs": 1, "batch_size": 50}
 
@@ -196,3 +198,24 @@ def test_the_caller_s_torch_is_left_as_it_was(tmp_path: Path, data_dir: Path) ->
     assert torch.equal(torch.get_rng_state(), state)
     again = compare([Local], seeds=1, study="again", results=tmp_path, data_dir=data_dir, **TINY)
     assert [epoch.test_loss for epoch in again.runs[0].epochs] == [epoch.test_loss for epoch in result.runs[0].epochs]
+
+
+def test_a_declared_study_is_read_as_its_file_declares(tmp_path: Path) -> None:
+    declaration = make_declaration(
+        'activations = ["relu", "elu", "Fluid"]\ncompare = ["relu", "fluid"]\nseeds = 6\n[protocol]\nepochs = 1\n'
+    )
+    folder = tmp_path / "results" / "mine"
+    study = make_study(folder, {"relu": [(0.5,)] * 7, "fluid": [(0.75,)] * 6, "elu": [(0.5,)] * 6})
+    study.record(Entry(ASKED, {"relu": 6}, file="mine.toml", sha256=declaration.sha256))
+    keep_declaration(declaration, folder)
+    result = read_study(folder)
+    assert set(result.comparisons["baseline"]) == {"fluid"}
+    assert dict(zip(result.summary["activation"], result.summary["n"], strict=True)) == {
+        "relu": 6,
+        "elu": 6,
+        "fluid": 6,
+    }
+    assert "1 run beyond what it declares is exploratory" in result.html()
+    assert set(read_study(folder, baseline="elu").comparisons["baseline"]) == {"elu"}
+    study.files("fluid-seed5").csv.unlink()
+    assert "Interim" in read_study(folder).answer

@@ -107,7 +107,9 @@ def test_the_file_that_counts_is_the_last_that_was_trained_from() -> None:
     earlier, now = declare(START), declare(START.replace("seeds = 1", "seeds = 2"))
     remember(study, earlier)
     remember(study, now)
-    study.record(Entry(LOOKED, {"relu": 1}))
+    study.record(
+        Entry(LOOKED, {"relu": 1}, file="mine.toml", sha256="0" * 64)
+    )  # by a file that nothing is trained from
     assert find_declaration(study) == now
     settled, tuned = find_settled(study)
     assert settled is not None

@@ -332,7 +332,8 @@ def plan(
         for sentence in () if as_json else (*heading, *describe_plan(made, team, where, model, file)):
             show(sentence)
     if as_json:
-        show_json(listed if len(opened) > 1 else listed[0])
+        is_grid = declaration is not None and declaration.is_grid and find_folder(results, study) is None
+        show_json(listed if is_grid else listed[0])
 
 
 def _plan_all(

@@ -245,7 +245,8 @@ def standing(
         changes: what the file said otherwise when it was first trained from; None if that is not known.
     """
     if declaration is None:
-        lost = next((entry.file for entry in reversed(log) if entry.sha256 is not None), None)
+        trained = (entry for entry in reversed(log) if entry.what == ASKED)
+        lost = next((entry.file for entry in trained if entry.sha256 is not None), None)
         return lost_file(lost) if lost else " ".join(_asked_until(log)) or EXPLORATORY
     said = [f"Declared in {declaration.path.as_posix()}."]
     first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)

@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 import typer
 from command_line import assert_same_numbers, fluidrelu, fluidrelu_json, words
-from factories import make_study
+from factories import make_run, make_study
 from typer.testing import CliRunner
 
 import fluidrelu_cli
 from fluidrelu_cli.cli.report import calibrate, plan, report
+from fluidrelu_cli.declaration import FIRST_TUNING_SEED
 from fluidrelu_cli.declared import keep_declaration
 from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.protocol import Trial
@@ -408,3 +409,71 @@ def test_calibrate_needs_runs_and_studies_that_belong_together(tmp_path: Path) -
         path.unlink()
     with pytest.raises(FluidReluError, match="has no finished run"):
         calibrate(["one"], tmp_path)
+
+
+RATES = 'activations = ["relu", "fluid"]\nseeds = 3\n[vary]\nlr = [0.001, 0.01, 0.1]\n[protocol]\nepochs = 2\n'
+
+
+def test_plan_compares_what_a_file_declares(folder: Path) -> None:
+    (folder / "mine.toml").write_text('activations = ["relu", "fluid", "elu"]\ncompare = ["ELU", "fluid"]\nseeds = 9\n')
+    make_study(folder / "results/mine", BOTH | {"elu": RELU[::-1]})
+    said = fluidrelu("plan", "mine.toml", "--effect", 0.01)
+    assert words(said).startswith("Over 3 pairs the differences between ELU and FluidReLU have")
+    assert re.search(
+        r"Declare them with seeds = \d+ in mine.toml, and train them with:\s+fluidrelu run mine.toml", said
+    )
+    made = fluidrelu_json("plan", "mine.toml", "--effect", 0.01, "--act", "relu")
+    assert (made["activation"], made["baseline"], made["study"]) == ("relu", "fluid", "results/mine")
+
+
+def test_plan_of_a_grid_is_one_for_each_study_that_allows_it(folder: Path) -> None:
+    (folder / "rates.toml").write_text(RATES)
+    make_study(folder / "results/rates/lr=0.01", BOTH, lr=0.01)
+    [alone] = fluidrelu_json("plan", "rates.toml", "--effect", 0.01)
+    assert alone["study"] == "results/rates/lr=0.01"
+    make_study(folder / "results/rates/lr=0.001", BOTH)
+    make_study(folder / "results/rates/lr=0.1", {"relu": RELU, "fluid": FLUID[:1]}, lr=0.1)
+    said = words(fluidrelu("plan", "rates.toml", "--effect", 0.01))
+    assert [said.count(f"results/rates/lr={lr}: Over 3 pairs") for lr in (0.001, 0.01, 0.1)] == [1, 1, 0]
+    assert "results/rates/lr=0.1: The study does not show how much differences between fluid and relu vary" in said
+    made = fluidrelu_json("plan", "rates.toml", "--effect", 0.01)
+    assert [each["study"] for each in made] == ["results/rates/lr=0.001", "results/rates/lr=0.01"]
+    assert made[1] == alone == fluidrelu_json("plan", "rates/lr=0.01", "--effect", 0.01)
+    for lr in (0.001, 0.01):
+        for path in (folder / f"results/rates/lr={lr}/runs").glob("fluid-*"):
+            path.unlink()
+    said = words(fluidrelu("plan", "rates.toml", "--effect", 0.01, code=1))
+    assert said.endswith("Error: No study of the file has enough runs for a plan: train some more pairs first.")
+
+
+def test_plan_of_what_a_file_tunes_is_of_the_arms_that_were_chosen(folder: Path) -> None:
+    tune = "[tune]\nlr = [0.01, 0.1]\nseeds = 1\nvalidation_images = 100\n"
+    (folder / "tuned.toml").write_text('activations = ["relu", "fluid"]\nseeds = 3\n[protocol]\nepochs = 2\n' + tune)
+    assert "tuned.toml has no run yet" in words(fluidrelu("plan", "tuned.toml", "--effect", 0.01, code=1))
+    tuning = make_study(folder / "results/tuned/tuning", {"relu@lr=0.1": RELU[:1]}, validation_images=100)
+    assert "tuned.toml is not tuned yet: 0 of 4" in words(fluidrelu("plan", "tuned.toml", "--effect", 0.01, code=1))
+    for arm, accuracy in {"relu@lr=0.01": 0.5, "relu@lr=0.1": 0.6, "fluid@lr=0.01": 0.6, "fluid@lr=0.1": 0.5}.items():
+        tuning.write(make_run(arm, FIRST_TUNING_SEED, (0.5, accuracy), validation_images=100))
+    make_study(folder / "results/tuned", {"relu@lr=0.1": RELU, "fluid@lr=0.01": FLUID})
+    made = fluidrelu_json("plan", "tuned.toml", "--effect", 0.01)
+    assert (made["activation"], made["baseline"], made["pairs"]) == ("fluid@lr=0.01", "relu@lr=0.1", 3)
+    said = words(fluidrelu("report", "tuned/tuning"))
+    assert "How good are" in said  # rather than what the file asks
+
+
+def test_calibrate_reads_the_studies_of_a_file(folder: Path) -> None:
+    (folder / "sizes.toml").write_text('activations = ["relu"]\nseeds = 3\n[vary]\nbatch_size = [10, 100]\n')
+    assert "sizes.toml has no run yet" in words(fluidrelu("calibrate", "sizes.toml", code=1))
+    for size in (10, 100):
+        make_study(folder / f"results/sizes/batch_size={size}", {"relu": RELU}, batch_size=size)
+    said = fluidrelu("calibrate", "sizes.toml")
+    assert said == fluidrelu("calibrate", "sizes/batch_size=10", "sizes/batch_size=100")
+    assert len(re.findall(r"^ +100? ", said, re.MULTILINE)) == 4
+
+
+def test_a_report_by_a_file_that_nothing_was_trained_from_leaves_the_study_undeclared(folder: Path) -> None:
+    make_study(folder / "results/mine", {"relu": RELU})
+    before = words(fluidrelu("report", "mine"))
+    (folder / "mine.toml").write_text('activations = ["relu"]\nseeds = 3\n[protocol]\nepochs = 2\n')
+    assert "Declared in mine.toml." in words(fluidrelu("report", "mine.toml"))
+    assert words(fluidrelu("report", "mine")) == before

@@ -309,3 +309,24 @@ def test_two_at_work_in_one_study_are_refused(small: tuple[object, ...], folder:
     with FileLock(study / ".lock"):
         output = words(fluidrelu("train", *small, code=1))
     assert "Another fluidrelu is at work in results/local: wait until it is done, or name another --study." in output
+
+
+def test_verify_makes_the_first_runs_of_every_study_of_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "rates.toml").write_text('activations = ["relu", "fluid"]\nseeds = 2\n[vary]\nlr = [0.001, 0.01]\n')
+    assert "rates.toml has no run yet" in words(fluidrelu("verify", "rates.toml", code=1))
+    for lr in (0.01, 0.001):
+        make_study(folder / "results" / "rates" / f"lr={lr}", {"relu": [(0.5,)] * 2, "fluid": [(0.5,)] * 2}, lr=lr)
+    seen: list[tuple[float, str, int]] = []
+
+    def agree(recorded: Run, *_: object) -> Verification:
+        seen.append((recorded.trial.protocol.lr, recorded.trial.activation, recorded.trial.seed))
+        return Verification(recorded, recorded, {}, {})
+
+    monkeypatch.setattr("fluidrelu_cli.cli.train._verify_run", agree)
+    assert fluidrelu("verify", "rates.toml").count("equal to the last digit") == 4
+    assert seen == [(lr, activation, 0) for lr in (0.001, 0.01) for activation in ("fluid", "relu")]
+    content = fluidrelu_json("verify", "rates.toml", "--act", "relu", "--seed", 1)
+    assert content["identical"] is True
+    assert [run["csv"] for run in content["runs"]] == [
+        f"results/rates/lr={lr}/runs/relu-seed1.csv" for lr in (0.001, 0.01)
+    ]

@@ -12,7 +12,7 @@ from factories import make_declaration, make_run_table, make_study
 
 from fluidrelu_cli.analysis.inference import final_accuracies
 from fluidrelu_cli.analysis.tuning import Tuned, tune
-from fluidrelu_cli.declaration import Tuning
+from fluidrelu_cli.declaration import FIRST_TUNING_SEED, Tuning
 from fluidrelu_cli.declared import settle
 from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.report import plots
@@ -96,7 +96,7 @@ validation_images = 5000
 
 def test_a_tuned_study_is_about_the_chosen_arms_in_every_format(tmp_path: Path) -> None:
     arms = {f"{name}@lr={lr}": [[mean], [mean]] for name, lr, mean in TRIED}
-    make_study(tmp_path / "mine" / "tuning", arms, validation_images=5000)
+    make_study(tmp_path / "mine" / "tuning", arms, FIRST_TUNING_SEED, validation_images=5000)
     make_study(
         tmp_path / "mine",
         {"relu@lr=0.01": [[0.9], [0.91], [0.92]], "fluid@lr=0.1": [[0.92], [0.93], [0.94]], "relu@lr=0.1": [[0.5]]},
@@ -141,7 +141,9 @@ def test_what_is_not_tuned_yet_has_no_report(tmp_path: Path) -> None:
     declaration = make_declaration(FILE)
     with pytest.raises(FluidReluError, match=r"mine\.toml has no run yet: train it with `fluidrelu run mine\.toml`"):
         settle(declaration, tmp_path)
-    make_study(tmp_path / "mine" / "tuning", {"relu@lr=0.01": [[0.9], [0.9]]}, validation_images=5000)
+    make_study(
+        tmp_path / "mine" / "tuning", {"relu@lr=0.01": [[0.9], [0.9]]}, FIRST_TUNING_SEED, validation_images=5000
+    )
     with pytest.raises(FluidReluError) as caught:
         settle(declaration, tmp_path)
     assert str(caught.value) == (
