@@ -38,6 +38,11 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[f
     return mean - float(half), mean + float(half)
 
 
+def is_within(margin: float | None, interval: tuple[float, float] | None) -> bool:
+    """Whether a 90 % interval lies within ±margin: both one-sided tests at 5 % say that the difference is smaller."""
+    return margin is not None and interval is not None and -margin < interval[0] and interval[1] < margin
+
+
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share p = successes / n; NaN if n = 0.
 

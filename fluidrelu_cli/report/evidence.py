@@ -344,6 +344,11 @@ class Evidence:
         near = min(3 * self.chance, self.chance + (1 - self.chance) / 4)
         return {row["activation"]: row["mean"] for row in self.summary.to_dict("records") if row["mean"] < near}
 
+    @property
+    def untrained_pair(self) -> list[str]:
+        """The activations that the answer compares first, as far as they are among the untrained."""
+        return [name for name in self.pair if name in self.untrained]
+
     @cached_property
     def moves(self) -> dict[str, float]:
         """How far what each learner learned is from its start after the last epoch, at most."""

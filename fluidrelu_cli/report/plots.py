@@ -152,7 +152,9 @@ def pick_colours(activations: Iterable[str]) -> dict[str, str]:
     functions = {name: split_arm(name)[0] for name in names}
     owners = {functions[name]: name for name in reversed([*(COLOURS.keys() & names), *names])}
     return {
-        name: COLOURS[functions[name]] if functions[name] in COLOURS and owners[functions[name]] == name else next(others)
+        name: COLOURS[functions[name]]
+        if functions[name] in COLOURS and owners[functions[name]] == name
+        else next(others)
         for name in names
     }
 
@@ -218,7 +220,14 @@ def accuracies(
         else:
             _strip(ax, row, mine["test_accuracy"], mine["seed"], colours[activation])
         if published is not None and activation in published.activations:
-            ax.plot([published.worst[activation], published.best[activation]], [row + 0.36] * 2, color="grey", linewidth=1, marker="|", markersize=7)
+            ax.plot(
+                [published.worst[activation], published.best[activation]],
+                [row + 0.36] * 2,
+                color="grey",
+                linewidth=1,
+                marker="|",
+                markersize=7,
+            )
     drawn = shown[~far]
     for mean in drawn.loc[drawn["activation"] == baseline, "mean"]:
         ax.axvline(mean, color="black", linestyle=":", linewidth=1, zorder=1)
@@ -243,7 +252,7 @@ def _hold_accuracies(
         compared: the activations that are never far.
     """
     low, high = shown[["worst", "ci_low"]].min(axis=1), shown[["best", "ci_high"]].max(axis=1)
-    far = ((1 - shown["mean"]) > FAR * (1 - shown["mean"].max())) & ~shown["activation"].isin(compared)
+    far: pd.Series[bool] = ((1 - shown["mean"]) > FAR * (1 - shown["mean"].max())) & ~shown["activation"].isin(compared)
     while True:
         bottom, top = max(min([*low[~far], *others]), 0), min(max([*high[~far], *others]), 1)
         room = 0.05 * (top - bottom) or 0.001

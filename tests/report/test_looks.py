@@ -106,7 +106,7 @@ def test_another_baseline_or_focus_is_not_judged(tmp_path: Path) -> None:
     assert Evidence(study, declaration=FILE, baseline="elu").sequential is None
     assert build_document(Evidence(study, declaration=FILE, focus="elu")).answer == (
         "ELU is not judged, because another comparison decides when training ends. So far ELU's mean accuracy is"
-        " +0.00150 from ReLU's (95 % interval −0.00485 to +0.00785)."
+        " 0.00150 higher than ReLU's (95 % interval −0.00485 to +0.00785)."
     )
 
 
