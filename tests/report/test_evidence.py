@@ -64,7 +64,7 @@ def test_rows_are_arranged_as_they_were_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", [{"dataset": "cifar10"}, {"model": "cnn3"}])
-def test_published_numbers_belong_to_the_same_data_and_network(protocol: dict[str, str], tmp_path: Path) -> None:
+def test_published_numbers_belong_to_the_same_data_and_network(protocol: dict[str, Any], tmp_path: Path) -> None:
     evidence = Evidence(make_study(tmp_path, BOTH, **protocol))
     assert [evidence.published, evidence.table2, evidence.percentiles, evidence.rankings] == [None] * 4
     assert evidence.distributions == {}
