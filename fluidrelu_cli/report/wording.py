@@ -408,6 +408,12 @@ def at_an_end(ends: Mapping[str, Sequence[str]]) -> str:
     return f"At an end of what was tried: {found}. A better one may lie beyond."
 
 
+def within_noise(activations: Sequence[str], seeds: int) -> str:
+    """That so many seeds do not tell the settings chosen for activations from the next best ones."""
+    over = f"{seeds} seed{'' if seeds == 1 else 's'}"
+    return f"The choice for {_names(activations)} is within the noise of {over}: another setting may be as good."
+
+
 def day(when: str) -> str:
     """A time of a study's log, to the minute: ``2026-11-25 07:10 UTC``."""
     return f"{when[:10]} {when[11:16]} UTC"
