@@ -24,12 +24,26 @@ COMPARISONS_EXPLAINED = (
     " this table; the verdict goes by it. The intervals are not adjusted, so one may exclude 0 where the verdict is"
     " undecided. P(above): the share of seeds at which the activation's accuracy is higher; ties count as not above."
 )
+CELLS_EXPLAINED = (
+    "p: exact, two-sided, by flipping the signs of the paired differences in a cell. p (Holm, over cells): adjusted for"
+    " the number of cells in this table, not for other activations; the verdict goes by it. The intervals are not"
+    " adjusted, so one may exclude 0 where the verdict is undecided. P(above): the share of seeds at which the"
+    " activation's accuracy is higher; ties count as not above."
+)
+OTHER_CELLS_EXPLAINED = (
+    "p (Holm, over all rows): as in the table above, but adjusted for all rows of this table, each an activation in a"
+    " cell, apart from those of the first comparison; the verdict goes by it. The intervals are not adjusted."
+)
 SEQUENTIAL_EXPLAINED = (
     "There are no p-values, because how many pairs there are depends on what they show. The verdict is that of the"
-    " confidence sequence, on the one comparison that decides when training ends. The intervals are those of a fixed"
-    " number of pairs. P(above): the share of seeds at which the activation's accuracy is higher; ties count as not"
-    " above."
+    " confidence sequence, on the one comparison that decides when training ends. P(above): the share of seeds at which"
+    " the activation's accuracy is higher; ties count as not above."
 )
+FIXED_NUMBER = (
+    "The intervals and P(above) in this table are those of a fixed number of pairs. For this study, whose number of"
+    " pairs depends on what they show, the confidence sequence below holds."
+)
+"""What is remarked on the differences of a study that trains until a comparison is decided."""
 LOOKS_EXPLAINED = (
     "A confidence sequence holds the true difference at every number of pairs at once, with probability 95 % (90 %):"
     " it may be looked at after each pair. Better and worse: the 95 % sequence excludes 0. Equal: the 90 % sequence"

@@ -171,8 +171,17 @@ def test_tables_have_a_row_per_cell_and_doubts_name_theirs(drawn: Document) -> N
     ]
     assert len(tables["summary"]) == 6
     assert [remark[:20] for remark in drawn.sections[-1].remarks] == ["lr=0.1: ReLU (0.1000"]
+    assert [[words in " ".join(section.explanations) for section in drawn.sections] for words in EXPLAINED] == [
+        [True, False, False],
+        [False, True, False],
+        [False, False, True],
+    ]
+    assert drawn.sections[1].cells[0][-1] == "p (Holm, over\nall rows)"
     assert drawn.facts["lr"] == "0.001, 0.1"
     assert drawn.commands == ("fluidrelu run mine.toml", "fluidrelu report mine.toml")
+
+
+EXPLAINED = ("the number of cells", "all rows of this table", "a standard error of 0.00")
 
 
 def test_every_format_tells_the_cells_apart(drawn: Document) -> None:
