@@ -173,15 +173,15 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
     bounds = f"95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])}"
     if row["verdict"] == NOT_JUDGED:
         return f"{a} is not judged, because another comparison decides when training ends.{_estimate(row)}"
-    if row["verdict"] == "too few pairs":
+    if row["verdict"] == "too few pairs" and row["n"] < fewest_pairs():
         seeds = f"{row['n']} seeds" if row["n"] > 1 else "One seed"
         interval = f" ({bounds})" if row["n"] > 1 else ""
         too_few = "with so few pairs no p-value can reach 5 %"
         return f"{seeds} cannot tell {a} from {b}: {a}'s {found}{interval}, and {too_few}."
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
     evidence = f"({bounds}; p = {p_value(row['p_holm'])}{adjusted})".replace("= <", "< ")
-    if row["verdict"] == "undecided" and (cannot := too_few_seeds(row["n"], comparisons)):
-        return f"{cannot}. Over {row['n']} seeds {a}'s {found} {evidence}."
+    if row["verdict"] == "too few pairs":
+        return f"{too_few_seeds(row['n'], comparisons)}. Over {row['n']} seeds {a}'s {found} {evidence}."
     if row["verdict"] == "undecided":
         return f"No difference between {a} and {b} is established: {over} {a}'s {found} {evidence}."
     return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
@@ -524,13 +524,17 @@ def _only(activation: str, seeds: str) -> str:
 
 def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
     """Which comparisons cannot come out; None if all can."""
-    found = comparisons.loc[comparisons["verdict"] == "too few pairs", "activation"]
-    if len(found):
-        return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {_names(found.tolist())}."
+    found = comparisons[comparisons["verdict"] == "too few pairs"]
+    alone = found.loc[found["n"] < fewest_pairs(), "activation"].tolist()
+    if alone:
+        return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {_names(alone)}."
+    if found.empty:
+        return None
     needed = fewest_pairs(ALPHA / len(comparisons))
-    if comparisons["n"].max() < needed:
-        return f"Adjusted for {len(comparisons)} comparisons, none can reach 5 % with fewer than {needed} pairs."
-    return None
+    adjusted = f"Adjusted for {len(comparisons)} comparisons,"
+    if len(found) == len(comparisons):
+        return f"{adjusted} none can reach 5 % with fewer than {needed} pairs."
+    return f"{adjusted} {_names(found['activation'].tolist())} cannot reach 5 % with so few pairs; {needed} can."
 
 
 def published_rankings(rankings: pd.DataFrame, chance: float, runs: int = 3) -> str | None:

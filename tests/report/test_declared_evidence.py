@@ -116,7 +116,7 @@ def test_the_margin_is_spoken_of_before_the_other_activations(tmp_path: Path) ->
     answer = build_document(Evidence(study, declaration=declaration)).answer
     assert answer.endswith(
         "FluidReLU's difference from ReLU is smaller than the margin of 0.001 that was declared (90 % interval +0.00000"
-        " to +0.00000). Of the others, ELU is not told apart from ReLU."
+        " to +0.00000). Of the others, ELU has too few pairs."
     )
 
 
