@@ -383,7 +383,10 @@ def _count_within(margin: float, within: Sequence[str], cells: int) -> str:
         shown = "is" if within else "is not shown to be"
         return f"The difference {shown} smaller than the margin of {margin:g} that was declared, by its 90 % interval."
     where = f"{len(within) or 'none'} of {cells} cells{_name_few(within)}"
-    return f"The difference is within the margin of {margin:g} in {where}, by the 90 % interval of each."
+    return (
+        f"The difference is shown to be smaller than the margin of {margin:g} in {where}, by the 90 % interval of each,"
+        " which is not adjusted for their number."
+    )
 
 
 def _name_few(cells: Sequence[str]) -> str:

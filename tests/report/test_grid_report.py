@@ -106,8 +106,9 @@ GOOD, BAD = {"relu": RELU, "fluid": ABOVE}, {"relu": RELU, "fluid": BELOW}
             [{**GOOD, "elu": MIXED}, {"relu": RELU, "fluid": MIXED, "elu": MIXED}],
             "Of 2 cells FluidReLU is better in 1 (lr=0.001), worse in none, and not told apart from ReLU in 1. The"
             " differences of the mean go from +0.00000 (lr=0.1) to +0.00435 (lr=0.001); p-values are adjusted for the 2"
-            " cells. The difference is within the margin of 0.005 in 2 of 2 cells (lr=0.001, lr=0.1), by the 90 %"
-            " interval of each. Of the others, ELU is better in none, worse in none.",
+            " cells. The difference is shown to be smaller than the margin of 0.005 in 2 of 2 cells (lr=0.001, lr=0.1),"
+            " by the 90 % interval of each, which is not adjusted for their number. Of the"
+            " others, ELU is better in none, worse in none.",
         ),
         (
             f"margin = 0.005{PAIR}",
