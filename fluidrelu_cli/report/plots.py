@@ -149,14 +149,11 @@ def pick_colours(activations: Iterable[str]) -> dict[str, str]:
     One with settings has its function's, unless another one has it already.
     """
     names, others = list(activations), _other_colours()
-    functions = {name: split_arm(name)[0] for name in names}
-    owners = {functions[name]: name for name in reversed([*(COLOURS.keys() & names), *names])}
-    return {
-        name: COLOURS[functions[name]]
-        if functions[name] in COLOURS and owners[functions[name]] == name
-        else next(others)
-        for name in names
-    }
+    first: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: name not in COLOURS):
+        first.setdefault(split_arm(name)[0], name)
+    own = {first[function]: colour for function, colour in COLOURS.items() if function in first}
+    return {name: own.get(name) or next(others) for name in names}
 
 
 def _other_colours() -> Iterator[str]:
