@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from fluidrelu_cli.analysis.inference import holm, judge
+from fluidrelu_cli.analysis.inference import judge
 
 INTERIM = "interim"
 """The verdict of a comparison that lacks declared runs."""
@@ -29,9 +29,9 @@ def compare_cells(cells: Mapping[str, pd.DataFrame], primary: str, *, interim: b
     table = table[table["n"] > 0].astype({"p_holm": float}).reset_index(drop=True)
     order = dict.fromkeys([primary, *table["activation"]])
     for family in (table["activation"] == primary, table["activation"] != primary):
-        table.loc[family, "p_holm"] = math.nan if interim else holm(table.loc[family, "p"].tolist())
-    rows = table.to_dict("records")
-    table["verdict"] = [INTERIM if interim else judge(row["n"], row["mean_difference"], row["p_holm"]) for row in rows]
+        judged = judge(table[family].to_dict("records"))
+        table.loc[family, "p_holm"] = [math.nan if interim else p_holm for p_holm, _ in judged]
+        table.loc[family, "verdict"] = [INTERIM if interim else verdict for _, verdict in judged]
     by_activation = [table[table["activation"] == name] for name in order]
     joined: pd.DataFrame = pd.concat(by_activation, ignore_index=True)
     return joined

@@ -38,6 +38,11 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[f
     return mean - float(half), mean + float(half)
 
 
+def is_within(margin: float | None, interval: tuple[float, float] | None) -> bool:
+    """Whether a 90 % interval lies within ±margin: both one-sided tests at 5 % say that the difference is smaller."""
+    return margin is not None and interval is not None and -margin < interval[0] and interval[1] < margin
+
+
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share p = successes / n; NaN if n = 0.
 
@@ -105,8 +110,8 @@ def comparisons(finals: pd.DataFrame, baseline: str, test_images: int, order: Se
     sd_difference; p (:func:`sign_flip_p`), p_holm (:func:`holm` over the rows); wins, ties, losses (seeds at which A
     is above, at, below B); win_rate (wins / n, which estimates P(A > B)), win_low, win_high (Wilson, 95 %);
     correlation (Pearson's, of the pairs); left_out (seeds that only one of the two has); verdict: "better" or "worse"
-    where p_holm is below 5 %, else "undecided", or "too few pairs" where no p could be (:func:`fewest_pairs`). NaN
-    stands where n is too small.
+    where p_holm is below 5 %, else "undecided", or "too few pairs" where it could not be, whatever so many pairs
+    showed. NaN stands where n is too small.
     """
     by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
     rows: list[dict[str, Any]] = []
@@ -139,9 +144,8 @@ def comparisons(finals: pd.DataFrame, baseline: str, test_images: int, order: Se
                 "left_out": "; ".join(f"{name} {ranges(seeds)}" for name, seeds in alone.items() if seeds),
             }
         )
-    for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = p_holm
-        row["verdict"] = judge(row["n"], row["mean_difference"], p_holm)
+    for row, (p_holm, verdict) in zip(rows, judge(rows), strict=True):
+        row.update(p_holm=p_holm, verdict=verdict)
     table: pd.DataFrame = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
     return table
 
@@ -161,29 +165,36 @@ def side_by_side(rows: Sequence[Mapping[Any, Any]]) -> pd.DataFrame:
     Args:
         rows: a row of :func:`comparisons` each, with its study, dataset and model.
     """
-    adjusted = holm([row["p"] for row in rows])
     table: pd.DataFrame = pd.DataFrame(
         [
             {
                 **row,
                 "p_holm": p_holm,
                 # without a p-value the study's own: it has no verdict yet, or one by another test
-                "verdict": row["verdict"] if math.isnan(p_holm) else judge(row["n"], row["mean_difference"], p_holm),
+                "verdict": row["verdict"] if math.isnan(p_holm) else verdict,
             }
-            for row, p_holm in zip(rows, adjusted, strict=True)
+            for row, (p_holm, verdict) in zip(rows, judge(rows), strict=True)
         ],
         columns=["study", "dataset", "model", *COMPARISON_COLUMNS],
     )
     return table
 
 
-def judge(n: int, mean_difference: float, p_holm: float) -> str:
-    """The verdict on a comparison of n pairs: see :func:`comparisons`."""
-    if n < fewest_pairs():
-        return "too few pairs"
-    if p_holm >= ALPHA:
-        return "undecided"
-    return "better" if mean_difference > 0 else "worse"
+def judge(rows: Sequence[Mapping[Any, Any]]) -> list[tuple[float, str]]:
+    """Each comparison's p-value, adjusted for those it is made together with, and its verdict: see :func:`comparisons`.
+
+    Args:
+        rows: n, mean_difference and p of each comparison.
+    """
+    p_values = [row["p"] for row in rows]
+    judged = []
+    for index, (row, p_holm) in enumerate(zip(rows, holm(p_values), strict=True)):
+        at_best = holm([*p_values[:index], 2 / 2 ** row["n"], *p_values[index + 1 :]])[index]
+        verdict = "too few pairs" if at_best >= ALPHA else "undecided"
+        if p_holm < ALPHA:
+            verdict = "better" if row["mean_difference"] > 0 else "worse"
+        judged.append((p_holm, verdict))
+    return judged
 
 
 def sign_flip_p(differences: Sequence[int]) -> float:

@@ -52,3 +52,21 @@ def list_chosen(table: pd.DataFrame) -> dict[str, str]:
     """The arm that is chosen for each activation, without those for which none is."""
     chosen = table[table["chosen"]]
     return dict(zip(chosen["activation"], chosen["arm"], strict=True))
+
+
+def list_close(table: pd.DataFrame) -> list[str]:
+    """The activations for which another setting than the chosen one may well be as good.
+
+    The chosen one's mean is ahead of the next one's by no more than twice the standard error of that difference,
+    sqrt(s_1**2 / n_1 + s_2**2 / n_2), or there is no such error, because there is a single seed.
+    """
+    close = []
+    for row in table[table["chosen"]].to_dict("records"):
+        others = table[(table["activation"] == row["activation"]) & ~table["chosen"]]
+        if others.empty:
+            continue
+        next_best = others.loc[others["mean"].idxmax()]
+        error = math.sqrt(row["sd"] ** 2 / row["n"] + next_best["sd"] ** 2 / next_best["n"])
+        if not row["mean"] - next_best["mean"] > 2 * error:  # nor where it is not known
+            close.append(row["activation"])
+    return close

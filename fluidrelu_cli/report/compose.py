@@ -38,11 +38,10 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
         failures,
         declared,
         evidence.sequential,
+        evidence.margin_interval,
     )
-    if evidence.margin_interval is not None and declared is not None and declared.margin is not None:
-        answer = f"{answer} {wording.within_margin(*evidence.margin_interval, declared.margin)}"
-    if evidence.untrained:
-        answer = f"{answer} {wording.HARDLY_LEARNED}"
+    if untrained := evidence.untrained_pair:
+        answer = f"{answer} {wording.hardly_learned(untrained)}"
     untold = {name: paths for name, paths in failures.items() if paths[-1] not in answer}
     return Document(
         question=evidence.question or wording.question(evidence.order, evidence.baseline, evidence.focus),

@@ -237,6 +237,11 @@ class Evidence:
     def _first(self) -> str | None:
         return next((name for name in self.order if name != self.baseline), None)
 
+    @property
+    def pair(self) -> tuple[str, ...]:
+        """The activation that the answer is about first, if there is one, and the baseline."""
+        return tuple(filter(None, (self._first, self.baseline)))
+
     @cached_property
     def margin_interval(self) -> tuple[float, float] | None:
         """The 90 % interval of the declared comparison (Student's), once all its runs are there; None without it.
@@ -338,6 +343,11 @@ class Evidence:
             return {}
         near = min(3 * self.chance, self.chance + (1 - self.chance) / 4)
         return {row["activation"]: row["mean"] for row in self.summary.to_dict("records") if row["mean"] < near}
+
+    @property
+    def untrained_pair(self) -> list[str]:
+        """The activations that the answer compares first, as far as they are among the untrained."""
+        return [name for name in self.pair if name in self.untrained]
 
     @cached_property
     def moves(self) -> dict[str, float]:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fluidrelu_cli.analysis import inference
+from fluidrelu_cli.analysis.tuning import list_chosen
 from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.networks.curves import CURVES
 from fluidrelu_cli.networks.named import ACTIVATIONS
@@ -32,7 +33,12 @@ def draw_accuracies(evidence: Evidence) -> Iterator[Picture]:
         f"One dot per seed. The interval is Student's, of the mean. The dotted line is {baseline}'s mean.",
         lambda: plots.figure_of(
             plots.accuracies(
-                evidence.summary, evidence.finals, _colours(evidence), published, baseline=evidence.baseline
+                evidence.summary,
+                evidence.finals,
+                _colours(evidence),
+                published,
+                baseline=evidence.baseline,
+                compared=evidence.pair,
             )
         ),
     )
@@ -78,7 +84,7 @@ def draw_forest(evidence: Evidence) -> Iterator[Picture]:
 def draw_tuning_curve(evidence: Evidence) -> Iterator[Picture]:
     tuning = evidence.declaration.tuning if evidence.declaration is not None else None
     if evidence.tuned is not None and tuning is not None:
-        colours = plots.pick_colours(dict.fromkeys(evidence.tuned.table["activation"]))
+        colours = {name: _colours(evidence)[arm] for name, arm in list_chosen(evidence.tuned.table).items()}
         yield from filter(None, [draw_tuning(evidence.tuned.table, evidence.tuned.finals, tuning, colours)])
 
 

@@ -32,9 +32,20 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     lacking = len(declaration.cells) - sum(not evidence.lacking for evidence in by_name.values())
     compared = _compare(declaration, by_name, interim=lacking > 0)
     order = list(declaration.activations)
+    answer = wording.answer_grid(
+        declaration,
+        compared,
+        summary,
+        lacking,
+        {name: evidence.margin_interval for name, evidence in by_name.items()},
+    )
+    untrained = {name: evidence.untrained_pair for name, evidence in by_name.items() if evidence.untrained_pair}
+    if untrained:
+        whose = [name for name in first.pair if any(name in names for names in untrained.values())]
+        answer = f"{answer} {wording.hardly_learned_in(list(untrained), len(declaration.cells), whose)}"
     return Document(
         question=declaration.question or wording.question(order, declaration.baseline, _about(declaration)),
-        answer=wording.answer_grid(declaration, compared, summary, lacking),
+        answer=answer,
         where=str(first.study.folder.parent),
         protocol=declaration.protocol,
         test_images=first.test_images,
@@ -83,17 +94,29 @@ def _describe(
 ) -> tuple[Section, ...]:
     doubts = tuple(f"{name}: {doubt}" for name, evidence in cells.items() for doubt in list_doubts(evidence))
     title = "Accuracy after the last epoch, by cell"
-    of_means = Section("summary", title, summary, tables.cell_summary_cells(summary), doubts)
+    first = next(iter(cells.values()))
+    noise = wording.noise(summary, first.test_images, held_out=first.protocol.validation_images is not None)
+    of_means = Section("summary", title, summary, tables.cell_summary_cells(summary), doubts, explanations=(noise,))
     sections = []
     primary = compared[compared["activation"] == about]
     others = compared[compared["activation"] != about]
     if not primary.empty:
         activation, baseline = (tables.label(primary[name].iloc[0]) for name in ("activation", "baseline"))
         what = f"{activation} minus {baseline}, cell by cell"
-        sections.append(Section("comparisons", what, primary, tables.cell_cells(primary)))
+        sections.append(
+            Section("comparisons", what, primary, tables.cell_cells(primary), explanations=(wording.CELLS_EXPLAINED,))
+        )
     if not others.empty:
         what = f"The others minus {tables.label(others['baseline'].iloc[0])}, cell by cell"
-        sections.append(Section("other_comparisons", what, others, tables.other_cell_cells(others)))
+        sections.append(
+            Section(
+                "other_comparisons",
+                what,
+                others,
+                tables.other_cell_cells(others),
+                explanations=(wording.OTHER_CELLS_EXPLAINED,),
+            )
+        )
     return (*sections, of_means)
 
 

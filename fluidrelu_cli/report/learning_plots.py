@@ -87,7 +87,8 @@ class _Curves:
     def draw(self, ax: Axes, column: str, colour: str, dashes: str = "-") -> None:
         mean, sd = self.mean[column], self.sd[column]
         ax.plot(mean, color=colour, linewidth=1.5, marker=".", linestyle=dashes)
-        ax.fill_between(mean.index, mean - sd, mean + sd, color=colour, alpha=0.2, linewidth=0)
+        low = (mean - sd).clip(lower=0)  # nothing that is drawn can be below 0
+        ax.fill_between(mean.index, low, mean + sd, color=colour, alpha=0.2, linewidth=0)
 
 
 def _average(runs: pd.DataFrame) -> dict[str, _Curves]:

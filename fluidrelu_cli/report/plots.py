@@ -9,7 +9,7 @@ import io
 import itertools
 import textwrap
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ from matplotlib.ticker import MaxNLocator
 from fluidrelu_cli.analysis.published import Published
 from fluidrelu_cli.analysis.sequential import UNDECIDED
 from fluidrelu_cli.networks.curves import fluid
+from fluidrelu_cli.protocol import split_arm
 from fluidrelu_cli.report.tables import difference, label, spell_count
 
 COLOURS: Mapping[str, str] = {
@@ -75,7 +76,7 @@ PRINT: dict[Any, Any] = {
 FIGURE1_A = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 FAR = 2
 """An activation whose mean error is so many times the best one's is beyond the axis of accuracies, and said to be,
-unless the others need so much of the axis."""
+unless it is one of the two compared, or the others need so much of the axis."""
 
 FAR_DIFFERENCE, FAR_TIMES = 0.02, 8
 """Differences larger than the one, and so many times those of the nearer third, would make points of these: they are
@@ -143,9 +144,16 @@ def figure_of(drawn: Axes | Figure) -> Figure:
 
 
 def pick_colours(activations: Iterable[str]) -> dict[str, str]:
-    """Each activation's colour, no two the same: a built-in one's own, and for the others what is left, in order."""
-    others = _other_colours()
-    return {name: COLOURS[name] if name in COLOURS else next(others) for name in activations}
+    """Each activation's colour, no two the same: a built-in one's own, and for the others what is left, in order.
+
+    One with settings has its function's, unless another one has it already.
+    """
+    names, others = list(activations), _other_colours()
+    first: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: name not in COLOURS):
+        first.setdefault(split_arm(name)[0], name)
+    own = {first[function]: colour for function, colour in COLOURS.items() if function in first}
+    return {name: own.get(name) or next(others) for name in names}
 
 
 def _other_colours() -> Iterator[str]:
@@ -182,6 +190,7 @@ def accuracies(
     published: Published | None = None,
     ax: Axes | None = None,
     baseline: str | None = None,
+    compared: Collection[str] = (),
 ) -> Axes:
     """Every seed's test accuracy by activation, with the mean and its 95 % interval.
 
@@ -192,14 +201,15 @@ def accuracies(
         published: draw the published ranges, worst to best, too.
         ax: where to draw.
         baseline: mark the activation that the others are compared with.
+        compared: the activations that the figure is about: they are drawn, however far from the others they are.
     """
     shown = summary[summary["n"] > 0].reset_index(drop=True)
     labels = [name_baseline(activation, baseline) for activation in shown["activation"]]
     names = [wrap(f"{name}\n(n = {n})", 18) for name, n in zip(labels, shown["n"], strict=True)]
     ax = ax or _axes_of_rows(names)
-    far = (1 - shown["mean"]) > FAR * (1 - shown["mean"].max())
-    near = finals["activation"].isin(shown["activation"][~far])
-    far &= shown["mean"] < min(finals["test_accuracy"][near].min(), shown["ci_low"][~far].min())
+    brackets = [] if published is None else [name for name in published.activations if name in set(shown["activation"])]
+    ends = [end for name in brackets if published for end in (published.worst[name], published.best[name])]
+    far = _hold_accuracies(ax, shown, ends, compared)
     for row, activation in enumerate(shown["activation"]):
         mine = finals[finals["activation"] == activation]
         if far[row]:
@@ -207,18 +217,48 @@ def accuracies(
         else:
             _strip(ax, row, mine["test_accuracy"], mine["seed"], colours[activation])
         if published is not None and activation in published.activations:
-            ends = [published.worst[activation], published.best[activation]]
-            ax.plot(ends, [row + 0.36] * 2, color="grey", linewidth=1, marker="|", markersize=7)
+            ax.plot(
+                [published.worst[activation], published.best[activation]],
+                [row + 0.36] * 2,
+                color="grey",
+                linewidth=1,
+                marker="|",
+                markersize=7,
+            )
     drawn = shown[~far]
     for mean in drawn.loc[drawn["activation"] == baseline, "mean"]:
         ax.axvline(mean, color="black", linestyle=":", linewidth=1, zorder=1)
     _means(ax, drawn.index.tolist(), drawn["mean"], (drawn["ci_high"] - drawn["ci_low"]) / 2)
     _rows(ax, names)
-    brackets = ""
+    key = ""
     if published is not None:
-        brackets = f"\ngrey brackets: the paper's {spell_count(published.runs)} runs, worst to best"
-    ax.set(xlabel="test accuracy", title=wrap(f"Every seed's accuracy; black: mean and 95 % interval{brackets}", 50))
+        key = f"\ngrey brackets: the paper's {spell_count(published.runs)} runs, worst to best"
+    ax.set(xlabel="test accuracy", title=wrap(f"Every seed's accuracy; black: mean and 95 % interval{key}", 50))
     return ax
+
+
+def _hold_accuracies(
+    ax: Axes, shown: pd.DataFrame, others: Sequence[float], compared: Collection[str]
+) -> pd.Series[bool]:
+    """Let an axis hold the accuracies in each row, but for means that are far below the best; which rows these are.
+
+    Args:
+        ax: the axes.
+        shown: inference.summary.
+        others: accuracies that it is to hold, too.
+        compared: the activations that are never far.
+    """
+    low, high = shown[["worst", "ci_low"]].min(axis=1), shown[["best", "ci_high"]].max(axis=1)
+    far: pd.Series[bool] = ((1 - shown["mean"]) > FAR * (1 - shown["mean"].max())) & ~shown["activation"].isin(compared)
+    while True:
+        bottom, top = max(min([*low[~far], *others]), 0), min(max([*high[~far], *others]), 1)
+        room = 0.05 * (top - bottom) or 0.001
+        within = far & (shown["mean"] >= bottom - room)
+        if not within.any():
+            break
+        far &= ~within  # its seeds may need more of the axis, which may then hold others
+    ax.set_xlim(bottom - room, top + room)
+    return far
 
 
 def differences(

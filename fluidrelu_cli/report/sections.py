@@ -51,7 +51,7 @@ def list_doubts(evidence: Evidence) -> Iterator[str]:
 
 def compare(evidence: Evidence) -> Section | None:
     """Each activation against the baseline."""
-    comparisons, sequential = evidence.comparisons, evidence.sequential is not None
+    comparisons, sequential = evidence.comparisons, evidence.sequential
     if comparisons.empty:
         return None
     return Section(
@@ -59,7 +59,11 @@ def compare(evidence: Evidence) -> Section | None:
         f"Differences from {tables.label(evidence.baseline)}, paired by seed",
         comparisons,
         tables.comparison_cells(comparisons),
-        _said(None if sequential else wording.too_few_pairs(comparisons), wording.left_out(comparisons)),
+        _said(
+            None if sequential else wording.too_few_pairs(comparisons),
+            wording.FIXED_NUMBER if sequential and not sequential.looks.empty else None,
+            wording.left_out(comparisons),
+        ),
         explanations=(wording.SEQUENTIAL_EXPLAINED if sequential else wording.COMPARISONS_EXPLAINED,),
     )
 

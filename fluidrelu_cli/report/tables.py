@@ -187,7 +187,7 @@ def cell_cells(cells: pd.DataFrame) -> Cells:
 
 def other_cell_cells(cells: pd.DataFrame) -> Cells:
     """grid.compare_cells of several activations, one row per activation and cell."""
-    head = ["activation", "cell", "pairs", "difference ±\n95 % interval", "p (Holm,\nover all)"]
+    head = ["activation", "cell", "pairs", "difference ±\n95 % interval", "p (Holm, over\nall rows)"]
     rows = [
         [
             label(row["activation"]),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from fluidrelu_cli.analysis.tuning import list_close
 from fluidrelu_cli.declaration import Tuning
 from fluidrelu_cli.protocol import split_arm
 from fluidrelu_cli.report import plots, tables, wording
@@ -20,7 +21,7 @@ def describe_tuning(table: pd.DataFrame, tuning: Tuning) -> Section:
         table: analysis.tuning.tune.
         tuning: what was declared.
     """
-    settings = len(tuning.settings)
+    settings, close = len(tuning.settings), list_close(table)
     return Section(
         "tuning",
         "Settings, chosen on held-out training images",
@@ -28,7 +29,12 @@ def describe_tuning(table: pd.DataFrame, tuning: Tuning) -> Section:
         tables.tuning_cells(table),
         tuple(
             filter(
-                None, [wording.budget(settings, tuning.seeds, tuning.validation_images), _warn_of_ends(table, tuning)]
+                None,
+                [
+                    wording.budget(settings, tuning.seeds, tuning.validation_images),
+                    _warn_of_ends(table, tuning),
+                    wording.within_noise(close, tuning.seeds) if close else None,
+                ],
             )
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
+from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs, is_within
 from fluidrelu_cli.analysis.sequential import EQUAL, UNDECIDED
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm
@@ -23,12 +24,26 @@ COMPARISONS_EXPLAINED = (
     " this table; the verdict goes by it. The intervals are not adjusted, so one may exclude 0 where the verdict is"
     " undecided. P(above): the share of seeds at which the activation's accuracy is higher; ties count as not above."
 )
+CELLS_EXPLAINED = (
+    "p: exact, two-sided, by flipping the signs of the paired differences in a cell. p (Holm, over cells): adjusted for"
+    " the number of cells in this table, not for other activations; the verdict goes by it. The intervals are not"
+    " adjusted, so one may exclude 0 where the verdict is undecided. P(above): the share of seeds at which the"
+    " activation's accuracy is higher; ties count as not above."
+)
+OTHER_CELLS_EXPLAINED = (
+    "p (Holm, over all rows): as in the table above, but adjusted for all rows of this table, each an activation in a"
+    " cell, apart from those of the first comparison; the verdict goes by it. The intervals are not adjusted."
+)
 SEQUENTIAL_EXPLAINED = (
     "There are no p-values, because how many pairs there are depends on what they show. The verdict is that of the"
-    " confidence sequence, on the one comparison that decides when training ends. The intervals are those of a fixed"
-    " number of pairs. P(above): the share of seeds at which the activation's accuracy is higher; ties count as not"
-    " above."
+    " confidence sequence, on the one comparison that decides when training ends. P(above): the share of seeds at which"
+    " the activation's accuracy is higher; ties count as not above."
 )
+FIXED_NUMBER = (
+    "The intervals and P(above) in this table are those of a fixed number of pairs. For this study, whose number of"
+    " pairs depends on what they show, the confidence sequence below holds."
+)
+"""What is remarked on the differences of a study that trains until a comparison is decided."""
 LOOKS_EXPLAINED = (
     "A confidence sequence holds the true difference at every number of pairs at once, with probability 95 % (90 %):"
     " it may be looked at after each pair. Better and worse: the 95 % sequence excludes 0. Equal: the 90 % sequence"
@@ -80,6 +95,7 @@ def answer(
     failures: Mapping[str, Sequence[str]] | None = None,
     declared: Declaration | None = None,
     sequential: Sequential | None = None,
+    margin_interval: tuple[float, float] | None = None,
 ) -> str:
     """The answer: what the first comparison says, and where the question is about several, the others in short.
 
@@ -91,6 +107,7 @@ def answer(
         failures: the tracebacks of each activation's trials that failed.
         declared: the study's file, if it has one.
         sequential: the comparison that decides when training ends, if one does.
+        margin_interval: the 90 % interval of the declared comparison, if it is to be set beside the margin.
     """
     trained = {row["activation"]: row for row in summary.to_dict("records") if row["n"]}
     others = [name for name in summary["activation"] if name != baseline]
@@ -115,6 +132,8 @@ def answer(
     else:
         unfinished = _unfinished([about], failures or {})
         sentence = f"{unfinished}, so it cannot be compared with {label(baseline)}."
+    if margin_interval is not None and declared is not None:
+        sentence = f"{sentence} {within_margin(declared, *margin_interval)}"
     rest = [name for name in others if name != about]
     return sentence if focus or not rest else f"{sentence} {tally({name: rows.get(name) for name in rest}, baseline)}"
 
@@ -154,15 +173,15 @@ def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
     bounds = f"95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])}"
     if row["verdict"] == NOT_JUDGED:
         return f"{a} is not judged, because another comparison decides when training ends.{_estimate(row)}"
-    if row["verdict"] == "too few pairs":
+    if row["verdict"] == "too few pairs" and row["n"] < fewest_pairs():
         seeds = f"{row['n']} seeds" if row["n"] > 1 else "One seed"
         interval = f" ({bounds})" if row["n"] > 1 else ""
         too_few = "with so few pairs no p-value can reach 5 %"
         return f"{seeds} cannot tell {a} from {b}: {a}'s {found}{interval}, and {too_few}."
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
     evidence = f"({bounds}; p = {p_value(row['p_holm'])}{adjusted})".replace("= <", "< ")
-    if row["verdict"] == "undecided" and (cannot := too_few_seeds(row["n"], comparisons)):
-        return f"{cannot}. Over {row['n']} seeds {a}'s {found} {evidence}."
+    if row["verdict"] == "too few pairs":
+        return f"{too_few_seeds(row['n'], comparisons)}. Over {row['n']} seeds {a}'s {found} {evidence}."
     if row["verdict"] == "undecided":
         return f"No difference between {a} and {b} is established: {over} {a}'s {found} {evidence}."
     return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
@@ -205,21 +224,27 @@ def _estimate(row: Mapping[Any, Any]) -> str:
     if row["n"] == 0:
         return ""
     bounds = f" (95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])})" if row["n"] > 1 else ""
-    return f" So far {a}'s mean accuracy is {difference(row['mean_difference'])} from {b}'s{bounds}."
+    return f" So far {a}'s mean accuracy is {_apart(row, b)}{bounds}."
 
 
-def within_margin(low: float, high: float, margin: float) -> str:
-    """Whether a difference is shown to be smaller than the one that matters.
+def _apart(row: Mapping[Any, Any], than: str) -> str:
+    """``0.00050 higher than ReLU's``."""
+    mean = row["mean_difference"]
+    return f"{abs(mean):.5f} {'higher' if mean > 0 else 'lower'} than {than}'s" if mean else f"the same as {than}'s"
+
+
+def within_margin(declared: Declaration, low: float, high: float) -> str:
+    """Whether the declared comparison shows a difference smaller than the one that matters.
 
     Args:
-        low: an end of its 90 % interval: the two one-sided tests at 5 % are within the margin together with it.
+        declared: the study's file, with a comparison and a margin.
+        low: an end of the difference's 90 % interval.
         high: its other end.
-        margin: the difference below which it matters to nobody.
     """
-    bounds = f"90 % interval {difference(low)} to {difference(high)}"
-    if -margin < low and high < margin:
-        return f"The difference is smaller than the margin of {margin:g} that was declared ({bounds})."
-    return f"It is not shown to be smaller than the margin of {margin:g} that was declared ({bounds})."
+    (a, b), margin = map(label, declared.compare or ()), declared.margin or 0
+    shown = "is" if is_within(margin, (low, high)) else "is not shown to be"
+    bounds = "one pair has no interval" if math.isnan(low) else f"90 % interval {difference(low)} to {difference(high)}"
+    return f"{a}'s difference from {b} {shown} smaller than the margin of {margin:g} that was declared ({bounds})."
 
 
 EXPLORATORY = "Exploratory: no file declared this question, so nothing fixed the number of seeds beforehand."
@@ -305,7 +330,13 @@ def _asked_until(log: Sequence[Entry]) -> Iterator[str]:
         yield f"The margin was changed to {last['margin']:g} ({day(asked[-1].when)})."
 
 
-def answer_grid(declaration: Declaration, compared: pd.DataFrame, summary: pd.DataFrame, lacking: int) -> str:
+def answer_grid(
+    declaration: Declaration,
+    compared: pd.DataFrame,
+    summary: pd.DataFrame,
+    lacking: int,
+    margin_intervals: Mapping[str, tuple[float, float] | None] | None = None,
+) -> str:
     """What the same comparison says in the cells of a grid.
 
     Args:
@@ -313,12 +344,17 @@ def answer_grid(declaration: Declaration, compared: pd.DataFrame, summary: pd.Da
         compared: grid.compare_cells; empty where there is just one activation.
         summary: inference.summary of each cell, with the column cell.
         lacking: how many of its cells lack declared runs.
+        margin_intervals: by cell, the 90 % interval of the declared comparison, where there is one.
     """
     cells = len(declaration.cells)
     waiting = f"Interim: {cells - lacking} of {cells} cells have all their runs, no verdict yet. " if lacking else ""
+    if lacking and cells == 1:
+        waiting = "Interim: the only cell lacks runs, no verdict yet. "
     if declaration.compare is None:
         trained = summary[summary["n"] > 0].sort_values("mean")
         low, high = trained.iloc[0], trained.iloc[-1]
+        if len(trained) == 1:
+            return f"{waiting}The mean accuracy is {accuracy(low['mean'])} ({low['cell']})."
         return (
             f"{waiting}The mean accuracy ranges from {accuracy(low['mean'])} ({low['cell']}) to"
             f" {accuracy(high['mean'])} ({high['cell']})."
@@ -333,17 +369,45 @@ def answer_grid(declaration: Declaration, compared: pd.DataFrame, summary: pd.Da
         f"from {difference(low['mean_difference'])} ({low['cell']}) to {difference(high['mean_difference'])}"
         f" ({high['cell']})"
     )
+    within = [name for name, ends in (margin_intervals or {}).items() if is_within(declaration.margin, ends)]
+    margin = ""
+    if margin_intervals and not waiting and any(ends is not None for ends in margin_intervals.values()):
+        margin = f" {_count_within(declaration.margin or 0, within, cells)}"
     cannot = too_few_seeds(int(primary["n"].max()), cells)
-    if waiting or cannot:
-        return f"{waiting or f'{cannot}. '}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
+    if waiting or (cannot and cells > 1):
+        begun = waiting or f"{cannot}. "
+        if len(primary) == 1:
+            return f"{begun}So far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']}).{margin}"
+        return f"{begun}So far the differences of {a}'s mean accuracy from {b}'s go {span}.{margin}"
+    others = compared[compared["activation"] != about]
+    if cells == 1:
+        rows = {row["activation"]: row for row in others.to_dict("records")}
+        rest = f" {tally(rows, declaration.baseline)}" if rows else ""
+        return f"There is one cell, {low['cell']}. {verdict(low.to_dict(), 1)}{margin}{rest}"
     better, worse = ((primary["verdict"] == verdict).sum() for verdict in ("better", "worse"))
-    others = compared[compared["activation"] != about].groupby("activation", sort=False)
-    said = [f"{label(name)} is {_list_cells(rows)}" for name, rows in others]
+    said = [f"{label(name)} is {_list_cells(rows)}" for name, rows in others.groupby("activation", sort=False)]
     return (
         f"Of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in"
         f" {cells - better - worse or 'none'}. The differences of the mean go {span}; p-values are adjusted for the"
-        f" {cells} cells.{f' Of the others, {_join(said)}.' if said else ''}"
+        f" {cells} cells.{margin}{f' Of the others, {_join(said)}.' if said else ''}"
     )
+
+
+def _count_within(margin: float, within: Sequence[str], cells: int) -> str:
+    """In how many cells the difference is shown to be smaller than the one that matters; which, where they are few."""
+    if cells == 1:
+        shown = "is" if within else "is not shown to be"
+        return f"The difference {shown} smaller than the margin of {margin:g} that was declared, by its 90 % interval."
+    where = f"{len(within) or 'none'} of {cells} cells{_name_few(within)}"
+    return (
+        f"The difference is shown to be smaller than the margin of {margin:g} in {where}, by the 90 % interval of each,"
+        " which is not adjusted for their number."
+    )
+
+
+def _name_few(cells: Sequence[str]) -> str:
+    """Cells in parentheses, where they are few."""
+    return f" ({', '.join(cells)})" if 0 < len(cells) < 4 else ""
 
 
 def _list_cells(rows: pd.DataFrame) -> str:
@@ -351,8 +415,7 @@ def _list_cells(rows: pd.DataFrame) -> str:
     said = []
     for verdict in ("better", "worse"):
         found = rows.loc[rows["verdict"] == verdict, "cell"].tolist()
-        which = f" ({', '.join(found)})" if 0 < len(found) < 4 else ""
-        said.append(f"{verdict} in {len(found) or 'none'}{which}")
+        said.append(f"{verdict} in {len(found) or 'none'}{_name_few(found)}")
     return ", ".join(said)
 
 
@@ -376,6 +439,12 @@ def at_an_end(ends: Mapping[str, Sequence[str]]) -> str:
     """That chosen settings are at an end of what was tried; by setting, whose they are."""
     found = _join([f"{setting} of {_names(names)}" for setting, names in ends.items()])
     return f"At an end of what was tried: {found}. A better one may lie beyond."
+
+
+def within_noise(activations: Sequence[str], seeds: int) -> str:
+    """That so many seeds do not tell the settings chosen for activations from the next best ones."""
+    over = f"{seeds} seed{'' if seeds == 1 else 's'}"
+    return f"The choice for {_names(activations)} is within the noise of {over}: another setting may be as good."
 
 
 def day(when: str) -> str:
@@ -474,13 +543,17 @@ def _only(activation: str, seeds: str) -> str:
 
 def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
     """Which comparisons cannot come out; None if all can."""
-    found = comparisons.loc[comparisons["verdict"] == "too few pairs", "activation"]
-    if len(found):
-        return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {_names(found.tolist())}."
+    found = comparisons[comparisons["verdict"] == "too few pairs"]
+    alone = found.loc[found["n"] < fewest_pairs(), "activation"].tolist()
+    if alone:
+        return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {_names(alone)}."
+    if found.empty:
+        return None
     needed = fewest_pairs(ALPHA / len(comparisons))
-    if comparisons["n"].max() < needed:
-        return f"Adjusted for {len(comparisons)} comparisons, none can reach 5 % with fewer than {needed} pairs."
-    return None
+    adjusted = f"Adjusted for {len(comparisons)} comparisons,"
+    if len(found) == len(comparisons):
+        return f"{adjusted} none can reach 5 % with fewer than {needed} pairs."
+    return f"{adjusted} {_names(found['activation'].tolist())} cannot reach 5 % with so few pairs; {needed} can."
 
 
 def published_rankings(rankings: pd.DataFrame, chance: float, runs: int = 3) -> str | None:
@@ -548,8 +621,22 @@ def near_chance(means: Mapping[str, float], chance: float) -> str:
     )
 
 
-HARDLY_LEARNED = "But networks compared here have hardly learned anything yet."
-"""What an answer on such networks ends with."""
+def hardly_learned(activations: Sequence[str]) -> str:
+    """That networks with the activations compared have hardly learned anything: what an answer ends with then."""
+    return f"But {_own(activations)} networks have hardly learned anything yet: their accuracy is near guessing."
+
+
+def hardly_learned_in(cells: Sequence[str], of: int, activations: Sequence[str]) -> str:
+    """The same, of some cells of a grid and the activations of which it holds in any of them."""
+    if of == 1:
+        return hardly_learned(activations)
+    where = f"in {len(cells)} of {of} cells{_name_few(cells)}"
+    return f"But {where} {_own(activations, 'or')} networks have hardly learned anything yet."
+
+
+def _own(activations: Sequence[str], last: str = "and") -> str:
+    """``ReLU's and Mish's``."""
+    return _join([f"{label(name)}'s" for name in activations], last)
 
 
 def moves(largest: Mapping[str, float]) -> str | None:

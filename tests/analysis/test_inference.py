@@ -25,6 +25,7 @@ from fluidrelu_cli.analysis.inference import (
     final_accuracies,
     holm,
     interval,
+    judge,
     ranges,
     side_by_side,
     sign_flip_p,
@@ -214,7 +215,16 @@ def test_verdict_is_by_the_adjusted_p_value() -> None:
     alone = compared(finals_of(relu=[0.5] * 6, fluid=better))["fluid"]
     assert (alone["p_holm"], alone["verdict"]) == (2 / 64, "better")
     of_two = compared(finals_of(relu=[0.5] * 6, fluid=better, elu=better))["fluid"]
-    assert (of_two["p"], of_two["p_holm"], of_two["verdict"]) == (2 / 64, 4 / 64, "undecided")
+    assert (of_two["p"], of_two["p_holm"], of_two["verdict"]) == (2 / 64, 4 / 64, "too few pairs")
+
+
+def test_too_few_pairs_are_those_that_could_not_reach_5_percent_beside_the_others() -> None:
+    """Holm adjusts the larger of two p-values for one comparison alone, so six pairs could beside a smaller one."""
+    elsewhere = {"n": 60, "mean_difference": 0.1, "p": 0.0001}
+    mine = {"n": 6, "mean_difference": 0.1, "p": 0.5}
+    assert judge([elsewhere, mine]) == [(0.0002, "better"), (0.5, "undecided")]
+    assert judge([{**elsewhere, "p": 0.2}, mine]) == [(0.4, "undecided"), (0.5, "too few pairs")]
+    assert [verdict for _, verdict in judge([{**mine, "n": 5}])] == ["too few pairs"]
 
 
 def test_comparison_with_a_baseline_of_ones_own_and_with_nothing() -> None:

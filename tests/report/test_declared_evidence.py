@@ -97,15 +97,37 @@ def test_changes_are_those_since_the_first_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("low", "high", "sentence"),
     [
-        (-0.0004, 0.0009, "The difference is smaller than the margin of 0.001 that was declared"),
-        (-0.001, 0.0009, "It is not shown to be smaller than the margin of 0.001 that was declared"),
-        (-0.0004, 0.001, "It is not shown to be smaller than the margin of 0.001 that was declared"),
-        (0.002, 0.003, "It is not shown to be smaller than the margin of 0.001 that was declared"),
+        (-0.0004, 0.0009, "is smaller than the margin of 0.001 that was declared"),
+        (-0.001, 0.0009, "is not shown to be smaller than the margin of 0.001 that was declared"),
+        (-0.0004, 0.001, "is not shown to be smaller than the margin of 0.001 that was declared"),
+        (0.002, 0.003, "is not shown to be smaller than the margin of 0.001 that was declared"),
     ],
 )
 def test_whether_a_difference_is_within_the_margin(low: float, high: float, sentence: str) -> None:
     bounds = f"{low:+.5f} to {high:+.5f}".replace("-", "−")
-    assert wording.within_margin(low, high, 0.001) == f"{sentence} (90 % interval {bounds})."
+    said = wording.within_margin(make_declaration(MARGIN), low, high)
+    assert said == f"FluidReLU's difference from ReLU {sentence} (90 % interval {bounds})."
+
+
+def test_the_margin_is_spoken_of_before_the_other_activations(tmp_path: Path) -> None:
+    declaration = make_declaration(MARGIN)
+    values = [[0.9], [0.91], [0.92], [0.9], [0.93], [0.94]]
+    study = make_study(tmp_path / "mine", {"relu": values, "fluid": values, "elu": values})
+    answer = build_document(Evidence(study, declaration=declaration)).answer
+    assert answer.endswith(
+        "FluidReLU's difference from ReLU is smaller than the margin of 0.001 that was declared (90 % interval +0.00000"
+        " to +0.00000). Of the others, ELU has too few pairs."
+    )
+
+
+MARGIN = """
+activations = ["relu", "fluid", "elu"]
+compare = ["fluid", "relu"]
+seeds = 6
+margin = 0.001
+[protocol]
+epochs = 1
+"""
 
 
 FIRST = Entry(ASKED, {"relu": 3}, "2026-11-25T07:10:59Z", 0, "mine.toml", make_declaration(DECLARED).sha256)

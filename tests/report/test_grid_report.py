@@ -86,8 +86,36 @@ GOOD, BAD = {"relu": RELU, "fluid": ABOVE}, {"relu": RELU, "fluid": BELOW}
         (
             PAIR,
             [GOOD],
-            "Interim: 1 of 2 cells have all their runs, no verdict yet. So far the differences of FluidReLU's mean"
-            " accuracy from ReLU's go from +0.00435 (lr=0.001) to +0.00435 (lr=0.001).",
+            "Interim: 1 of 2 cells have all their runs, no verdict yet. So far FluidReLU's mean accuracy is 0.00435"
+            " higher than ReLU's (lr=0.001).",
+        ),
+        (
+            TEXT.replace("[0.001, 0.1]", "[0.001]"),
+            [{**GOOD, "elu": MIXED}],
+            "There is one cell, lr=0.001. FluidReLU is better than ReLU here: over 8 seeds its mean accuracy is 0.00435"
+            " higher (95 % interval +0.00415 to +0.00455; p = 0.0078). Of the others, ELU is not told apart from ReLU.",
+        ),
+        (
+            PAIR.replace("[0.001, 0.1]", "[0.001]"),
+            [{"relu": RELU, "fluid": BELOW[:3]}],
+            "Interim: the only cell lacks runs, no verdict yet. So far FluidReLU's mean accuracy is 0.00410 lower than"
+            " ReLU's (lr=0.001).",
+        ),
+        (
+            f"margin = 0.005{TEXT}",
+            [{**GOOD, "elu": MIXED}, {"relu": RELU, "fluid": MIXED, "elu": MIXED}],
+            "Of 2 cells FluidReLU is better in 1 (lr=0.001), worse in none, and not told apart from ReLU in 1. The"
+            " differences of the mean go from +0.00000 (lr=0.1) to +0.00435 (lr=0.001); p-values are adjusted for the 2"
+            " cells. The difference is shown to be smaller than the margin of 0.005 in 2 of 2 cells (lr=0.001, lr=0.1),"
+            " by the 90 % interval of each, which is not adjusted for their number. Of the"
+            " others, ELU is better in none, worse in none.",
+        ),
+        (
+            f"margin = 0.005{PAIR}",
+            [{"relu": [0.1] * SEEDS, "fluid": ABOVE}],
+            "Interim: 1 of 2 cells have all their runs, no verdict yet. So far FluidReLU's mean accuracy is 0.85785"
+            " higher than ReLU's (lr=0.001). But in 1 of 2 cells (lr=0.001) ReLU's networks have hardly learned"
+            " anything yet.",
         ),
         (
             PAIR,
@@ -144,8 +172,17 @@ def test_tables_have_a_row_per_cell_and_doubts_name_theirs(drawn: Document) -> N
     ]
     assert len(tables["summary"]) == 6
     assert [remark[:20] for remark in drawn.sections[-1].remarks] == ["lr=0.1: ReLU (0.1000"]
+    assert [[words in " ".join(section.explanations) for section in drawn.sections] for words in EXPLAINED] == [
+        [True, False, False],
+        [False, True, False],
+        [False, False, True],
+    ]
+    assert drawn.sections[1].cells[0][-1] == "p (Holm, over\nall rows)"
     assert drawn.facts["lr"] == "0.001, 0.1"
     assert drawn.commands == ("fluidrelu run mine.toml", "fluidrelu report mine.toml")
+
+
+EXPLAINED = ("the number of cells", "all rows of this table", "a standard error of 0.00")
 
 
 def test_every_format_tells_the_cells_apart(drawn: Document) -> None:

@@ -56,6 +56,14 @@ def legend(ax: Axes) -> list[str]:
     return [text.get_text() for text in shown.get_texts()]
 
 
+def test_a_band_does_not_go_below_0() -> None:
+    runs = make_run_table({"relu": [(0.5,), (0.99,), (0.99,)]})
+    above, below = learning_plots.learning_curves(runs, COLOURS)
+    for ax in (above, below):
+        [band] = ax.collections
+        assert np.asarray(band.get_paths()[0].vertices)[:, 1].min() >= 0
+
+
 def test_no_name_is_missing_in_the_legend() -> None:
     runs = make_run_table({"relu": [(0.5,)], "_mine:Act": [(0.5,)]})
     assert legend(learning_plots.learning_curves(runs, plots.pick_colours(["relu", "_mine:Act"]))[1]) == [

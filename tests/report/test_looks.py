@@ -106,7 +106,7 @@ def test_another_baseline_or_focus_is_not_judged(tmp_path: Path) -> None:
     assert Evidence(study, declaration=FILE, baseline="elu").sequential is None
     assert build_document(Evidence(study, declaration=FILE, focus="elu")).answer == (
         "ELU is not judged, because another comparison decides when training ends. So far ELU's mean accuracy is"
-        " +0.00150 from ReLU's (95 % interval −0.00485 to +0.00785)."
+        " 0.00150 higher than ReLU's (95 % interval −0.00485 to +0.00785)."
     )
 
 
@@ -114,6 +114,8 @@ def test_what_was_asked_for_without_a_file_is_judged_alike(tmp_path: Path) -> No
     evidence = Evidence(make(tmp_path / "mine", BETTER, elu=2, **UNTIL))
     document = build_document(evidence)
     assert document.answer == f"{DECIDED}{ALLOWED} Of the others, ELU is not judged."
+    [differences] = [section for section in document.sections if section.name == "comparisons"]
+    assert differences.remarks[0].startswith("The intervals and P(above) in this table are those of a fixed number")
     assert document.standing == (
         "No file declared this question. Training was asked to go on until it is decided, first on 2026-11-25 07:10"
         " UTC, with the margin of 0.0005."

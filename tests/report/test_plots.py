@@ -73,6 +73,9 @@ def test_a_built_in_activation_has_its_colour_in_every_study_and_no_two_have_the
     colours = plots.pick_colours([*others, *reversed(ACTIVATIONS)])
     assert {name: colours[name] for name in ACTIVATIONS} == plots.COLOURS
     assert plots.pick_colours(["mine:Act0"])["mine:Act0"] == colours["mine:Act0"]
+    arms = plots.pick_colours(["fluid@beta=1", "fluid@beta=10", "elu@lr=0.003", "elu", "mine:Act0"])
+    assert (arms["fluid@beta=1"], arms["elu"]) == (plots.COLOURS["fluid"], plots.COLOURS["elu"])
+    assert len(set(arms.values())) == 5
     parts = np.array([to_rgb(colour) for colour in colours.values()])
     apart = np.linalg.norm(parts[:, None] - parts, axis=2)[~np.eye(len(parts), dtype=bool)]
     assert apart.min() > 0.08
@@ -206,6 +209,19 @@ def test_accuracy_that_the_axis_holds_is_not_said_to_be_beyond_it() -> None:
     ax = plots.accuracies(inference.summary(finals, {}, 100, ["relu", "elu", "tanh"]), finals, plots.COLOURS)
     assert [text.get_text() for text in ax.texts] == []
     assert dots(ax) == [[0.99, 0.92], [0.97], [0.93]]
+    scattered = inference.final_accuracies(
+        make_run_table({"relu": [(0.31,), (0.98,)], "elu": [(0.97,), (0.972,)], "tanh": [(0.45,)], "fluid": [(0.1,)]})
+    )
+    summary = inference.summary(scattered, {}, 100, ["relu", "elu", "tanh", "fluid"])
+    ax = plots.accuracies(summary, scattered, plots.COLOURS, compared=("relu",))
+    assert len(dots(ax)) == 4  # ReLU's interval is as wide as can be
+    assert ax.get_xlim() == pytest.approx((-0.05, 1.05))
+    narrow = summary.assign(ci_low=math.nan, ci_high=math.nan)
+    ax = plots.accuracies(narrow, scattered, plots.COLOURS, compared=("relu",))
+    assert dots(ax) == [[0.31, 0.98], [0.97, 0.972], [0.45]]
+    assert [text.get_text() for text in ax.texts] == ["← 0.1000, beyond the axis"]
+    both = plots.accuracies(narrow, scattered, plots.COLOURS, compared=("fluid", "relu"))
+    assert len(dots(both)) == 4
 
 
 def test_differences_are_a_dot_a_pair_with_mean_and_interval() -> None:

@@ -40,16 +40,20 @@ def tried(means: Mapping[str, Sequence[float]], tuning: Tuning = RATES) -> Tuned
 
 
 @pytest.mark.parametrize(
-    ("means", "end"),
+    ("means", "end", "noise"),
     [
-        ({"relu": [0.7, 0.6, 0.5], "fluid": [0.8, 0.6, 0.7]}, None),  # the middle of the three is the first
-        ({"relu": [0.6, 0.7, 0.5], "fluid": [0.8, 0.6, 0.7]}, "lr 0.001 of ReLU"),
-        ({"relu": [0.6, 0.7, 0.5], "fluid": [0.6, 0.7, 0.7]}, "lr 0.001 of ReLU and FluidReLU"),
-        ({"relu": [0.6, 0.7, 0.5], "fluid": [0.6, 0.5, 0.7]}, "lr 0.001 of ReLU and lr 0.1 of FluidReLU"),
+        ({"relu": [0.7, 0.6, 0.5], "fluid": [0.8, 0.6, 0.7]}, None, None),  # the middle of the three is the first
+        ({"relu": [0.6, 0.7, 0.5], "fluid": [0.8, 0.6, 0.78]}, "lr 0.001 of ReLU", "FluidReLU"),
+        ({"relu": [0.69, 0.7, 0.5], "fluid": [0.6, 0.7, 0.7]}, "lr 0.001 of ReLU and FluidReLU", "ReLU and FluidReLU"),
+        ({"relu": [0.6, 0.7, 0.5], "fluid": [0.6, 0.5, 0.7]}, "lr 0.001 of ReLU and lr 0.1 of FluidReLU", None),
     ],
 )
-def test_the_budget_is_told_and_what_is_at_an_end_of_it(means: Mapping[str, Sequence[float]], end: str | None) -> None:
+def test_the_budget_is_told_and_how_far_the_choice_can_be_trusted(
+    means: Mapping[str, Sequence[float]], end: str | None, noise: str | None
+) -> None:
     warned = [] if end is None else [f"At an end of what was tried: {end}. A better one may lie beyond."]
+    if noise is not None:
+        warned.append(f"The choice for {noise} is within the noise of 2 seeds: another setting may be as good.")
     assert list(describe_tuning(tried(means).table, RATES).remarks) == [BUDGET, *warned]
 
 
@@ -106,6 +110,11 @@ def test_a_tuned_study_is_about_the_chosen_arms_in_every_format(tmp_path: Path) 
     evidence = Evidence(load_study(tmp_path / "mine"), declaration=declaration, tuned=tuned)
     assert evidence.not_counted == 1
     document = illustrate(build_document(evidence), ("png", "svg"))
+    with plots.style(None):
+        figures = {picture.name: picture.draw() for picture in document.pictures}
+    for name in ("tuning", "accuracies"):
+        dots = [line.get_color() for line in figures[name].axes[0].get_lines() if line.get_marker() == "o"]
+        assert (name, set(dots)) == (name, {plots.COLOURS["relu"], plots.COLOURS["fluid"]})
     assert document.notes == ()
     [section] = [section for section in document.sections if section.name == "tuning"]
     assert section.remarks[0] == BUDGET

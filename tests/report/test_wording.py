@@ -122,7 +122,7 @@ def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **
             " same (95 % interval −0.00020 to +0.00020; p = 1.0000).",
         ),
         (
-            comparison(n=6, mean=-0.148, ci_low=-0.246, ci_high=-0.05, verdict="undecided", p_holm=0.1875),
+            comparison(n=6, mean=-0.148, ci_low=-0.246, ci_high=-0.05, verdict="too few pairs", p_holm=0.1875),
             6,
             "6 seeds cannot establish anything with 6 comparisons; 8 can. Over 6 seeds FluidReLU's mean accuracy is"
             " 0.14800 lower (95 % interval −0.24600 to −0.05000; p = 0.1875, adjusted for 6 comparisons).",
@@ -181,7 +181,7 @@ def test_too_few_pairs_names_the_activations() -> None:
     rows = [
         comparison("elu", n=5, verdict="too few pairs"),
         comparison("prelu"),
-        comparison("x", verdict="too few pairs"),
+        comparison("x", n=3, verdict="too few pairs"),
     ]
     assert wording.too_few_pairs(pd.DataFrame(rows)) == "With fewer than 6 pairs no p-value can reach 5 %: ELU and x."
     assert wording.too_few_pairs(pd.DataFrame([comparison()])) is None
@@ -189,12 +189,15 @@ def test_too_few_pairs_names_the_activations() -> None:
 
 def test_too_few_pairs_for_so_many_comparisons() -> None:
     """2 / 2**6, times three, is above 5 %; 2 / 2**7 is not."""
-    rows = [comparison(name, n=6, verdict="undecided") for name in ("fluid", "elu", "prelu")]
+    rows = [comparison(name, n=6, verdict="too few pairs") for name in ("fluid", "elu", "prelu")]
     assert wording.too_few_pairs(pd.DataFrame(rows)) == (
         "Adjusted for 3 comparisons, none can reach 5 % with fewer than 7 pairs."
     )
-    rows[0]["n"] = 7
-    assert wording.too_few_pairs(pd.DataFrame(rows)) is None
+    rows[0].update(n=7, verdict="undecided")
+    assert wording.too_few_pairs(pd.DataFrame(rows)) == (
+        "Adjusted for 3 comparisons, ELU and PReLU cannot reach 5 % with so few pairs; 7 can."
+    )
+    assert wording.too_few_pairs(pd.DataFrame(rows[:1])) is None
 
 
 def test_published_rankings() -> None:
