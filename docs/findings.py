@@ -166,7 +166,7 @@ def betas() -> tuple[pd.DataFrame, pd.DataFrame]:
 def rates() -> list[dict[str, Any]]:
     """One row per learning rate: both summaries, and the comparison with its p-value adjusted for all rates."""
     studies = cells("learning-rate")
-    compared = [row(study, "fluid") for study in studies.values()]
+    compared = [row(study, "fluid", "own_comparisons") for study in studies.values()]
     adjusted = inference.holm([comparison["p"] for comparison in compared])
     return [
         {

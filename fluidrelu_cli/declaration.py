@@ -89,6 +89,8 @@ class Declaration:
     """What somebody published: the file's table, or BUILT_IN."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """All that it says, as TOML."""
+    home: Path | None = field(default=None, compare=False)
+    """The folder in which that of its studies is, where it was found by them; None where it was read from its file."""
 
     @property
     def sha256(self) -> str:

@@ -31,7 +31,7 @@ def open_declared(results: Path, declaration: Declaration, name: str, protocol: 
         UsageError: if the study that is there has another protocol.
         DamagedFileError, StorageError: if its study.json cannot be read.
     """
-    folder = results / name
+    folder = (declaration.home or results) / name
     if not (folder / "study.json").exists() and not find_runs(folder / "runs"):
         return Study(folder, protocol, name=name)
     study = replace(load_study(folder), name=name)
@@ -75,10 +75,19 @@ def recall_declaration(folder: Path, sha256: object, path: Path) -> Declaration 
 
 
 def find_declaration(study: Study) -> Declaration | None:
-    """The study file that a study was last trained from, as it was then; None if it was never declared."""
+    """The study file that a study was last trained from, as it was then; None if it was never declared.
+
+    Its studies are those beside this one, whatever the file and the folder are called by now.
+    """
     for entry in reversed(study.log):
         if entry.what == ASKED and entry.sha256 is not None:
-            return recall_declaration(study.folder, entry.sha256, Path(entry.file or f"{study.name}{ENDING}"))
+            found = recall_declaration(study.folder, entry.sha256, Path(entry.file or f"{study.name}{ENDING}"))
+            if found is None:
+                return None
+            below = found.is_grid or (found.tuning is not None and study.folder.name == TUNING)
+            own = study.folder if len(study.folder.parts) > 1 + below else study.folder.absolute()
+            folder = own.parent if below else own
+            return replace(found, name=folder.name, home=folder.parent)
     return None
 
 
@@ -90,7 +99,7 @@ def find_settled(study: Study) -> tuple[Declaration | None, Tuned | None]:
     declaration = find_declaration(study)
     if declaration is None or (declaration.tuning is not None and study.folder.name == TUNING):
         return None, None
-    return settle(declaration, study.folder.absolute().parents[1 if declaration.is_grid else 0])
+    return settle(declaration, study.folder)
 
 
 def find_question(results: Path, typed: str) -> Declaration | None:
@@ -128,6 +137,7 @@ def find_studies(results: Path, typed: str) -> list[Study]:
     declaration = None if find_folder(results, typed) is not None else find_question(results, typed)
     if declaration is None:
         return [find_study(results, typed)]
+    results = declaration.home or results
     named = [declaration.study_name(cell) for cell in declaration.cells]
     trained = [name for name in named if find_runs(results / name / "runs")]
     if not trained:
@@ -149,7 +159,7 @@ def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned 
 
     Args:
         declaration: a study file.
-        results: the folder of all studies.
+        results: the folder of all studies, where it was read from its file.
 
     Returns:
         It, and what its tuning showed; None where it tunes nothing.
@@ -158,6 +168,7 @@ def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned 
         UsageError: if it says of a study that it was trained otherwise than it was.
         FluidReluError: if it tunes something, and that is not finished.
     """
+    results = declaration.home or results
     names = set[str]()
     for cell in declaration.cells:
         study = _load_if_there(results / declaration.study_name(cell))
@@ -181,7 +192,7 @@ def settle(declaration: Declaration, results: Path) -> tuple[Declaration, Tuned 
             f"{declaration.path} is not tuned yet: {finished} of {asked} runs on held-out images are finished. Go on"
             f" with `{_run_command(declaration)}`."
         )
-    return spelled.settled(chosen), tuned
+    return spelled.settled(chosen), replace(tuned, log=tried.log)
 
 
 def tune_declared(declaration: Declaration, runs: Iterable[Run]) -> Tuned:

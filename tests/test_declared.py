@@ -21,7 +21,7 @@ from fluidrelu_cli.declared import (
     settle,
 )
 from fluidrelu_cli.errors import DamagedFileError, FluidReluError, UsageError
-from fluidrelu_cli.study import ASKED, LOOKED, Entry, Study
+from fluidrelu_cli.study import ASKED, LOOKED, Entry, Study, load_study
 
 RESULTS = Path("results")
 START = 'activations = ["ReLU", "fluid"]\nseeds = 1\n[protocol]\nepochs = 1\n'
@@ -221,3 +221,27 @@ def test_seeds_that_the_file_asks_for_no_longer_do_not_count() -> None:
     assert settled.activations == ("fluid@lr=0.01",)
     assert tuned is not None
     assert tuned.table["n"].tolist() == [2, 2]
+
+
+def test_a_study_that_was_renamed_keeps_its_own_tuning() -> None:
+    """Although another study has the name that its file has."""
+    declaration = declare(TUNED)
+
+    def train(best: str) -> None:
+        arms = declaration.spelled(["relu", "fluid"]).tuning_arms()
+        names = [arm for tried in arms.values() for arm, _ in tried]
+        tuning = make_tuning(declaration, {arm: (0.75, 0.75) if arm.endswith(best) else (0.5, 0.5) for arm in names})
+        remember(tuning, declaration)
+        study = Study(RESULTS / "mine", declaration.protocol)
+        study.save()
+        remember(study, declaration)
+
+    train("@lr=0.01")
+    (RESULTS / "mine").rename(RESULTS / "earlier")
+    train("@lr=0.1")
+    for name, rate in (("earlier", "0.01"), ("mine", "0.1")):
+        settled, tuned = find_settled(load_study(RESULTS / name))
+        assert settled is not None
+        assert tuned is not None
+        assert settled.compare == (f"fluid@lr={rate}", f"relu@lr={rate}")
+        assert [entry.what for entry in tuned.log] == [ASKED]

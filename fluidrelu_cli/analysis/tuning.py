@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fluidrelu_cli.study import Entry
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -18,6 +20,8 @@ class Tuned:
     """:func:`tune`."""
     finals: pd.DataFrame
     """inference.final_accuracies of its runs."""
+    log: tuple[Entry, ...] = ()
+    """What was asked of it, and looked at."""
 
 
 TUNING_COLUMNS = ("activation", "arm", "n", "mean", "sd", "chosen")

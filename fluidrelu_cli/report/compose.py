@@ -61,7 +61,7 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
         sequential=_list_fields(evidence.sequential),
         standing=wording.OF_TUNING
         if declared is None and evidence.study.folder.name == TUNING
-        else wording.standing(declared, evidence.study.log, evidence.not_counted, evidence.changes),
+        else wording.standing(declared, evidence.log, evidence.not_counted, evidence.changes),
         made=made,
     )
 

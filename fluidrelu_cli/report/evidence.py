@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis import inference, published
+from fluidrelu_cli.analysis.grid import INTERIM
 from fluidrelu_cli.analysis.sequential import Decision, decide, follow
 from fluidrelu_cli.analysis.tuning import Tuned
 from fluidrelu_cli.audit import describe_doubts
@@ -25,7 +26,7 @@ from fluidrelu_cli.stopping import Stopping, list_differences
 from fluidrelu_cli.study import ASKED, DEFAULT_BASELINE, Contents, Entry, Study
 
 NOT_JUDGED = "not judged"
-"""The verdict on a comparison other than the one that decides when training ends."""
+"""The verdict on a comparison beside the one that decides when training ends, and on a cell of a grid by itself."""
 
 
 @dataclass(frozen=True)
@@ -199,21 +200,29 @@ class Evidence:
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
-        """inference.comparisons with the baseline; empty if the study has no run of it.
+        """What inference.comparisons may say of a study, by what is declared.
 
-        As long as a declared study lacks runs, it has estimates, and neither p-values nor verdicts. One that ends once
-        a comparison is decided has no p-values, which a number of pairs must not depend on, and one verdict.
+        As long as a declared study lacks runs, it has estimates, and neither p-values nor verdicts. Nor has a cell of a
+        grid by itself, whose file asks one question of all of them. A study that ends once a comparison is decided has
+        no p-values, which a number of pairs must not depend on, and one verdict.
         """
-        trained = self.baseline in set(self.finals["activation"])
-        finals = self.finals if trained else self.finals.iloc[:0]
-        table = inference.comparisons(finals, self.baseline, self.test_images, self.order)
+        table = self.own_comparisons
         if self.sequential is not None:
             verdicts = {self.sequential.activation: self.sequential.decision.verdict}
             judged = [verdicts.get(name, NOT_JUDGED) for name in table["activation"]]
             table = table.assign(p=math.nan, p_holm=math.nan, verdict=judged)
         elif self.lacking:
-            table = table.assign(p=math.nan, p_holm=math.nan, verdict="interim")
+            table = table.assign(p=math.nan, p_holm=math.nan, verdict=INTERIM)
+        elif self.declaration is not None and self.declaration.is_grid:
+            table = table.assign(p=math.nan, p_holm=math.nan, verdict=NOT_JUDGED)
         return table
+
+    @cached_property
+    def own_comparisons(self) -> pd.DataFrame:
+        """inference.comparisons with the baseline, whatever is declared; empty if the study has no run of it."""
+        trained = self.baseline in set(self.finals["activation"])
+        finals = self.finals if trained else self.finals.iloc[:0]
+        return inference.comparisons(finals, self.baseline, self.test_images, self.order)
 
     @cached_property
     def sequential(self) -> Sequential | None:
@@ -253,14 +262,20 @@ class Evidence:
             return None
         a, b = declared.compare
         by_seed = self.finals.pivot(index="seed", columns="activation", values="test_accuracy")
-        if b != self.baseline or self.lacking:
+        if b != self.baseline:
             return None
         return inference.interval((by_seed[a] - by_seed[b]).dropna().tolist(), 1 - 2 * inference.ALPHA)
 
     @property
+    def log(self) -> tuple[Entry, ...]:
+        """The study's, and that of its tuning, in the order of time."""
+        tried = self.tuned.log if self.tuned is not None else ()
+        return tuple(sorted((*tried, *self.study.log), key=lambda entry: entry.when))
+
+    @property
     def first_use(self) -> Entry | None:
-        """The line of the study's log by which it was first trained from a file."""
-        return next((entry for entry in self.study.log if entry.what == ASKED and entry.sha256 is not None), None)
+        """The line of the log by which it was first trained from a file."""
+        return next((entry for entry in self.log if entry.what == ASKED and entry.sha256 is not None), None)
 
     @cached_property
     def changes(self) -> list[str] | None:

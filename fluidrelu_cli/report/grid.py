@@ -72,9 +72,7 @@ def _describe_standing(declaration: Declaration, cells: Sequence[Evidence]) -> s
     found = [(use, each) for use, each in uses if use is not None]
     use, first = min(found, key=lambda pair: pair[0].when, default=(None, cells[0]))
     older = sum(each.finished or 0 for each, _ in found)
-    later = sorted(
-        (entry for each in cells for entry in each.study.log if entry is not use), key=lambda entry: entry.when
-    )
+    later = sorted((entry for each in cells for entry in each.log if entry is not use), key=lambda entry: entry.when)
     log = [replace(use, finished=older), *later] if use is not None and len(found) == len(cells) else []
     return wording.standing(declaration, log, sum(each.not_counted for each in cells), first.changes)
 
@@ -85,7 +83,7 @@ def _about(declaration: Declaration) -> str | None:
 
 def _compare(declaration: Declaration, cells: Mapping[str, Evidence], *, interim: bool) -> pd.DataFrame:
     """analysis.grid.compare_cells with the declared comparison first; empty where there is just one activation."""
-    compared = {name: evidence.comparisons for name, evidence in cells.items()}
+    compared = {name: evidence.own_comparisons for name, evidence in cells.items()}
     return compare_cells(compared, _about(declaration) or "", interim=interim)
 
 

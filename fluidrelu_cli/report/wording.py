@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from fluidrelu_cli.analysis.grid import INTERIM
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs, is_within
 from fluidrelu_cli.analysis.sequential import EQUAL, UNDECIDED
 from fluidrelu_cli.declaration import Declaration
@@ -123,7 +125,9 @@ def answer(
         return f"{_unfinished(without, failures or {})}, so there is nothing to compare with {label(baseline)}."
     about = focus or others[0]
     rows = {row["activation"]: row for row in comparisons.to_dict("records")}
-    if about in rows and rows[about]["verdict"] == "interim":
+    if about in rows and declared is not None and declared.is_grid:
+        return one_of(declared, rows[about])
+    if about in rows and rows[about]["verdict"] == INTERIM:
         return interim(rows[about], (declared.seeds if declared else {}).get(about, 0))
     if sequential is not None and about == sequential.activation and about in rows:
         sentence = decided(sequential)
@@ -213,18 +217,26 @@ LOOKING = "The test holds at every number of pairs, so looking at any time is al
 """What the answer of a study ends with that goes on until it is decided."""
 
 
+def one_of(declared: Declaration, row: Mapping[Any, Any]) -> str:
+    """That a cell of a grid has no verdict of its own, and its estimate."""
+    return (
+        f"This is one of the {len(declared.cells)} cells of {declared.path.as_posix()}, and has no verdict of its own:"
+        f" see `{shlex.join(['fluidrelu', 'report', declared.path.as_posix()])}`.{_estimate(row, '')}"
+    )
+
+
 def interim(row: Mapping[Any, Any], seeds: int) -> str:
     """What a row of inference.comparisons estimates so far, of a study that declares how many seeds it takes."""
     return f"Interim: {row['n']} of {seeds} seeds, no verdict yet.{_estimate(row)}"
 
 
-def _estimate(row: Mapping[Any, Any]) -> str:
-    """What a row of inference.comparisons estimates so far; empty without a pair."""
+def _estimate(row: Mapping[Any, Any], so_far: str = "So far ") -> str:
+    """What a row of inference.comparisons estimates; empty without a pair."""
     a, b = label(row["activation"]), label(row["baseline"])
     if row["n"] == 0:
         return ""
     bounds = f" (95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])})" if row["n"] > 1 else ""
-    return f" So far {a}'s mean accuracy is {_apart(row, b)}{bounds}."
+    return f" {so_far}{a}'s mean accuracy is {_apart(row, b)}{bounds}."
 
 
 def _apart(row: Mapping[Any, Any], than: str) -> str:
@@ -485,7 +497,7 @@ _TALLIED = {
     "worse": ("is worse than {}", "are worse than {}"),
     "undecided": ("is not told apart from {}", "are not told apart from {}"),
     NOT_JUDGED: ("is not judged", "are not judged"),
-    "interim": ("has no verdict yet", "have no verdict yet"),
+    INTERIM: ("has no verdict yet", "have no verdict yet"),
     "too few pairs": ("has too few pairs", "have too few pairs"),
     "unfinished": ("has no finished run", "have no finished run"),
 }

@@ -222,7 +222,8 @@ def test_a_grid_is_named_by_its_file_or_its_folder_and_a_cell_by_its_own(folder:
     assert list(by_name["cells"]) == ["lr=0.001", "lr=0.01"]
     assert by_name["answer"].startswith("3 seeds cannot establish anything with 2 comparisons; 7 can. So far")
     assert (folder / "results" / "rates" / "report" / "report.html").exists()
-    assert cell["answer"].startswith("3 seeds cannot tell FluidReLU from ReLU")
+    assert cell["answer"].startswith("This is one of the 2 cells of rates.toml, and has no verdict of its own: see")
+    assert {(row["verdict"], row["p"]) for row in cell["comparisons"]} == {("not judged", None)}
     assert (cell["cells"], cell["protocol"]["lr"]) == ({}, 0.01)
     assert by_name["standing"] == cell["standing"] == "Declared in rates.toml."
     for option in ("--baseline", "--focus", "--against", "--beside"):
