@@ -115,14 +115,14 @@ def find_question(results: Path, typed: str) -> Declaration | None:
     folder = find_folder(results, typed)
     if folder is not None:
         return find_declaration(load_study(folder))
-    cells = sorted((results / typed).glob("*/study.json")) if (results / typed / "declared").is_dir() else []
+    homes = [home for home in (results / typed, Path(typed)) if typed and (home / "declared").is_dir()]
+    cells = [path for home in homes for path in sorted(home.glob("*/study.json"))]
     if not cells:
         return None
     found = find_declaration(load_study(cells[0].parent))
     if found is None:
         raise UsageError(
-            f"The copies of its study file in {results / typed / 'declared'} are gone or were changed: name"
-            " the file itself."
+            f"The copies of its study file in {homes[0] / 'declared'} are gone or were changed: name the file itself."
         )
     return found
 

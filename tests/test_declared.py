@@ -135,7 +135,7 @@ def test_a_question_is_a_file_a_study_a_grid_or_its_cell() -> None:
     assert find_question(RESULTS, "mine") is None
     remember(make_study(RESULTS / "mine/lr=0.1", BOTH, lr=0.1), declaration)
     declaration.path.unlink()
-    for typed in ("mine", "mine/lr=0.1", "results/mine/lr=0.1"):
+    for typed in ("mine", "results/mine", "mine/lr=0.1", "results/mine/lr=0.1"):
         assert find_question(RESULTS, typed) == declaration
     make_study(RESULTS / "other", BOTH)
     assert find_question(RESULTS, "other") is None

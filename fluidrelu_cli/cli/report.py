@@ -153,7 +153,10 @@ def report(
         _refuse_for_grid(study, {"--baseline": baseline, "--focus": focus, "--against": against, "--beside": beside})
         declaration, cells = grid
         looked = list(cells.values())
-        draft, folder = build_grid_document(declaration, cells, date.today()), results / declaration.name / "report"
+        draft, folder = (
+            build_grid_document(declaration, cells, date.today()),
+            (declaration.home or results) / declaration.name / "report",
+        )
     else:
         evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
         looked = [evidence]
