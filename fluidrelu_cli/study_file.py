@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import os
 import re
 import shlex
@@ -56,6 +57,15 @@ epochs = 2
 
 LONGEST_NAME = 200
 """How many bytes the name of a study or a cell has at most; a folder's has 255."""
+
+MOST_CELLS = 1_000
+"""How many combinations a file may vary, and how many it may tune by."""
+
+MOST_ACTIVATIONS = 100
+"""How many activations a file may name."""
+
+MOST_TRIALS = 1_000_000
+"""How many trials a file may ask for: counted before any of them is made."""
 
 TOP = (
     *("question", "activations", "compare", "seeds", "margin", "stop"),
@@ -148,6 +158,10 @@ class _Reader:
         settings = self.read_settings("[protocol] ", self.table("protocol"))
         protocol = self.make_protocol(settings)
         cells, tuning = self.read_vary(settings), self.read_tune(protocol, list(arms))
+        trials = sum(arms.values()) * (len(cells) or 1)
+        if tuning:
+            trials += len(arms) * len(tuning.settings) * tuning.seeds
+        self.check_number("the file asks for", trials, "trials", MOST_TRIALS, "ask for fewer seeds")
         if stop == "decided" and compare is None:
             raise self.wrong('stop = "decided" needs two activations to compare: name another.')
         if stop == "decided" and margin is None:
@@ -193,6 +207,15 @@ class _Reader:
             if key not in found:
                 raise self.wrong(f"{where}{key} is missing: add it.")
 
+    def check_number(self, who: str, n: int, what: str, most: int, advice: str) -> None:
+        if n > most:
+            raise self.wrong(f"{who} {n:,} {what}: {most:,} at most; {advice}.")
+
+    def check_product(self, where: str, table: Mapping[str, Any]) -> None:
+        """Refuse lists that have too many combinations before one is made."""
+        n = math.prod(len(values) for values in table.values() if isinstance(values, list))
+        self.check_number(f"{where} makes", n, "combinations", MOST_CELLS, "leave values out")
+
     def table(self, key: str) -> Mapping[str, Any]:
         found = self.content.get(key, {})
         if not isinstance(found, dict):
@@ -211,6 +234,7 @@ class _Reader:
         listed = self.content["activations"]
         if not isinstance(listed, list) or not listed:
             raise self.wrong('activations must be a list of names, such as ["relu", "fluid"].')
+        self.check_number("activations names", len(listed), "activations", MOST_ACTIVATIONS, "leave some out")
         arms: dict[str, int] = {}
         for each in listed:
             name, n = self.read_arm(each, default)
@@ -278,9 +302,11 @@ class _Reader:
         if found is None:
             return ()
         if isinstance(found, list):
+            self.check_number("[[vary]] makes", len(found), "combinations", MOST_CELLS, "leave some out")
             return self.make_cells(settings, [self.read_cell(each) for each in found])
         table = self.table("vary")
         self.check_keys("[vary] ", table, SETTINGS)
+        self.check_product("[vary]", table)
         axes: dict[str, list[Any]] = {}
         for name, values in table.items():
             axes[name] = self.read_list("[vary] ", name, values)
@@ -292,11 +318,13 @@ class _Reader:
     def read_list(self, where: str, name: str, values: Any) -> list[Any]:
         if not isinstance(values, list) or not values:
             raise self.wrong(f"{where}{name} must be a list of values, not {shown(values)}: write {name} = [..., ...].")
-        found = [self.value(where, name, value) for value in values]
-        twice = [value for index, value in enumerate(found) if value in found[:index]]
-        if twice:
-            raise self.wrong(f"{where}{name} has {shown(twice[0])} twice: leave one out.")
-        return found
+        found: dict[Any, None] = {}
+        for each in values:
+            value = self.value(where, name, each)
+            if value in found:
+                raise self.wrong(f"{where}{name} has {shown(value)} twice: leave one out.")
+            found[value] = None
+        return list(found)
 
     def read_cell(self, each: Any) -> tuple[str, dict[str, Any]]:
         if not isinstance(each, dict):
@@ -310,15 +338,15 @@ class _Reader:
     def make_cells(
         self, settings: Mapping[str, Any], found: Sequence[tuple[str, Mapping[str, Any]]]
     ) -> tuple[Cell, ...]:
-        cells: dict[str, Cell] = {}
+        cells: dict[str, Cell] = {}  # by what a folder is called where case does not count
         if not found or not all(name or varied for name, varied in found):
             raise self.wrong("[vary] varies nothing: name a setting and its values, such as lr = [0.001, 0.01].")
         for given, varied in found:
             name = given or ",".join(f"{field}={_plain(value)}" for field, value in varied.items())
             self.check_cell(name)
-            if name.casefold() in map(str.casefold, cells):
+            if name.casefold() in cells:
                 raise self.wrong(f"[vary] two studies would be called {name}: give each a name of its own in [[vary]].")
-            cells[name] = Cell(name, varied, self.make_protocol({**settings, **varied}))
+            cells[name.casefold()] = Cell(name, varied, self.make_protocol({**settings, **varied}))
         return tuple(cells.values())
 
     def check_cell(self, name: str) -> None:
@@ -337,6 +365,7 @@ class _Reader:
         self.check_keys(
             "[tune] ", table, (*tunable, "seeds", "validation_images"), required=("seeds", "validation_images")
         )
+        self.check_product("[tune]", {name: values for name, values in table.items() if name in tunable})
         grid = {
             name: tuple(self.read_list("[tune] ", name, values)) for name, values in table.items() if name in tunable
         }

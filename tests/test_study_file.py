@@ -342,6 +342,30 @@ WRONG = [
         START.replace("fluid", "relu@lr=1e-3") + 'compare = ["relu", "RELU"]',
         "compare names relu twice: name an activation and its baseline.",
     ),
+    *(
+        (
+            f"{START}{table}lr = {list(range(1, 100))}\nmomentum = {[n / 100 for n in range(99)]}\n"
+            f"weight_decay = {list(range(100))}",
+            f"{where} makes 980,100 combinations: 1,000 at most; leave values out.",
+        )
+        for where, table in {"[vary]": "[vary]\n", "[tune]": TUNE}.items()
+    ),
+    (
+        START + "[[vary]]\nlr = 1\n" * 1001,
+        "[[vary]] makes 1,001 combinations: 1,000 at most; leave some out.",
+    ),
+    (
+        f"activations = {['relu'] * 101}\nseeds = 1",
+        "activations names 101 activations: 100 at most; leave some out.",
+    ),
+    (
+        START.replace("3", "100_000") + f"[vary]\nlr = {list(range(1, 101))}",
+        "the file asks for 20,000,000 trials: 1,000,000 at most; ask for fewer seeds.",
+    ),
+    (
+        START + TUNE.replace("2", "100_000") + "lr = [1, 2, 3, 4, 5, 6]",
+        "the file asks for 1,200,006 trials: 1,000,000 at most; ask for fewer seeds.",
+    ),
     (
         START.replace("3", "0"),
         "seeds must be a whole number from 1 to {most}, not 0.",
