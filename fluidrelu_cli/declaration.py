@@ -174,14 +174,17 @@ class Declaration:
         ]
 
 
-def shown(value: Any) -> str:
-    """A value in a sentence, as TOML has it, and not longer than one should be."""
+def shown(value: Any, depth: int = 3) -> str:
+    """A value in a sentence, as TOML has it, and neither longer nor deeper than one should be."""
     if value is None:
         return "nothing"
+    if isinstance(value, (list, Mapping)) and not depth:
+        return "…"
     if isinstance(value, list):
-        return _cut(f"[{', '.join(map(shown, value))}]")
+        return _cut(f"[{', '.join(shown(each, depth - 1) for each in value)}]")
     if isinstance(value, Mapping):
-        return _cut(f"{{{', '.join(f'{printable(name)} = {shown(each)}' for name, each in value.items())}}}")
+        each = (f"{printable(name)} = {shown(inner, depth - 1)}" for name, inner in value.items())
+        return _cut(f"{{{', '.join(each)}}}")
     if isinstance(value, str):
         return f'"{_cut(printable(value))}"'
     try:

@@ -367,6 +367,10 @@ WRONG = [
         "the file asks for 1,200,006 trials: 1,000,000 at most; ask for fewer seeds.",
     ),
     (
+        f'activations = ["relu"]\nseeds{".a" * 3000} = 1',
+        "seeds must be a whole number from 1 to {most}, not {{a = {{a = {{a = …}}}}}}.",
+    ),
+    (
         START.replace("3", "0"),
         "seeds must be a whole number from 1 to {most}, not 0.",
     ),
