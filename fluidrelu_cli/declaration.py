@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluidrelu_cli.errors import printable
+from fluidrelu_cli.errors import UsageError, printable
 from fluidrelu_cli.networks.named import find_among
 from fluidrelu_cli.protocol import Protocol, join_arm, split_arm
 from fluidrelu_cli.study import MOST_SEEDS
@@ -142,9 +142,18 @@ class Declaration:
         """
         tried = self.tuning.grid if self.tuning else ()
         known = {each for name in names for each in (name, _without(name, tried))}
-        return self._renamed({name: find_among(name, known) or name for name in self.activations})
+        others = known.difference(self.activations)
+        return self._renamed(
+            {name: name if name in known else find_among(name, others) or name for name in self.activations}
+        )
 
     def _renamed(self, names: Mapping[str, str]) -> Declaration:
+        """Raises UsageError if two activations would be one."""
+        firsts: dict[str, str] = {}
+        for name in self.activations:
+            first = firsts.setdefault(names[name], name)
+            if first != name:
+                raise UsageError(f"{self.path}: activations: {first} and {name} are the same: leave one out.")
         compare = (names[self.compare[0]], names[self.compare[1]]) if self.compare else None
         seeds = {names[name]: n for name, n in self.seeds.items()}
         published = self.published

@@ -20,7 +20,7 @@ from fluidrelu_cli.data.catalogue import canonical
 from fluidrelu_cli.declaration import BUILT_IN, ENDING, TUNING, Cell, Declaration, Tuning, shown
 from fluidrelu_cli.errors import StorageError, UsageError, printable
 from fluidrelu_cli.files import read_bytes
-from fluidrelu_cli.networks.named import find_among
+from fluidrelu_cli.networks.named import find_among, key_of_name
 from fluidrelu_cli.protocol import OF_ARM, SETTINGS, Protocol, is_name, join_arm, parse_arm, spell_number, split_arm
 from fluidrelu_cli.study import MOST_SEEDS, new_name
 
@@ -236,10 +236,13 @@ class _Reader:
             raise self.wrong('activations must be a list of names, such as ["relu", "fluid"].')
         self.check_number("activations names", len(listed), "activations", MOST_ACTIVATIONS, "leave some out")
         arms: dict[str, int] = {}
+        names: dict[str, str] = {}
         for each in listed:
             name, n = self.read_arm(each, default)
-            if name.lower() in map(str.lower, arms):
-                raise self.wrong(f"activations: {name} is named twice: leave one out.")
+            earlier = names.setdefault(key_of_name(name), name)
+            if earlier in arms:
+                what = f"{name} is named twice" if name == earlier else f"{earlier} and {name} are the same"
+                raise self.wrong(f"activations: {what}: leave one out.")
             arms[name] = n
         return arms
 

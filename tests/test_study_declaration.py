@@ -11,6 +11,7 @@ from factories import make_declaration
 
 from fluidrelu_cli.analysis.published import PAPER
 from fluidrelu_cli.declaration import shown
+from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.protocol import Protocol
 
 START = 'activations = ["relu", {name = "fluid", beta = 10, seeds = 5}]\nseeds = 3\n'
@@ -81,6 +82,15 @@ def test_names_are_spelled_as_a_study_has_them() -> None:
     assert published is not None
     assert published.best == {"relu": 0.98, "fluid@beta=10": 0.99}
     assert make_declaration('activations = ["ReLU"]\nseeds = 1').spelled(["relu"]).compare is None
+
+
+def test_no_two_activations_become_one() -> None:
+    read = make_declaration('activations = ["relu", "mine:relu"]\nseeds = 1\n')
+    assert read.spelled(["mine:relu"]).activations == read.activations
+    read = make_declaration('activations = ["my_act:Soft", "myact:Soft"]\nseeds = 1\n')
+    with pytest.raises(UsageError) as raised:
+        read.spelled(["My_act:Soft"])
+    assert str(raised.value) == ("mine.toml: activations: my_act:Soft and myact:Soft are the same: leave one out.")
 
 
 def test_published_numbers_have_the_protocol_of_the_file() -> None:

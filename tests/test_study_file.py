@@ -189,6 +189,14 @@ WRONG = [
     (START + "protocol = 3", "protocol must be a table: write what belongs to it below a line [protocol]."),
     ("activations = []\nseeds = 3", 'activations must be a list of names, such as ["relu", "fluid"].'),
     ('activations = ["relu", "relu"]\nseeds = 3', "activations: relu is named twice: leave one out."),
+    (
+        'activations = ["leaky-relu", {name = "nn.LeakyReLU", seeds = 3}, "relu"]\nseeds = 3',
+        "activations: leaky-relu and nn.LeakyReLU are the same: leave one out.",
+    ),
+    (
+        'activations = ["nn.GELU@lr=1", "gelu@lr=1.0"]\nseeds = 3',
+        "activations: nn.GELU@lr=1 and gelu@lr=1 are the same: leave one out.",
+    ),
     ("activations = [3]\nseeds = 3", "activations must have names of printable characters on one line, not 3."),
     ("activations = [{lr = 1}]\nseeds = 3", "activations: name is missing: add it."),
     (
