@@ -173,14 +173,25 @@ class Declaration:
         return Published(table["source"], self.protocol, table["runs"], dict(table["best"]), dict(table["worst"]))
 
     def changes_since(self, earlier: Declaration) -> list[str]:
-        """What an earlier text of the file said otherwise: ``seeds 20 → 60``."""
+        """What an earlier text of the file said otherwise: ``seeds 20 → 60``, ``vary.lr without 0.1, with 0.2``."""
         before, now = (dict(_flatten(each.content)) for each in (earlier, self))
         names = [*before, *(name for name in now if name not in before)]
         return [
-            f"{name} {shown(before.get(name))} → {shown(now.get(name))}"
+            f"{name} {_tell_change(before.get(name), now.get(name))}"
             for name in names
             if before.get(name) != now.get(name)
         ]
+
+
+def _tell_change(before: Any, now: Any) -> str:
+    if not (isinstance(before, list) and isinstance(now, list)):
+        return f"{shown(before)} → {shown(now)}"
+    differences = {
+        "without": [each for each in before if each not in now],
+        "with": [each for each in now if each not in before],
+    }
+    told = (f"{word} {_cut(', '.join(map(shown, values)))}" for word, values in differences.items() if values)
+    return ", ".join(told) or "in another order"
 
 
 def shown(value: Any, depth: int = 3) -> str:
