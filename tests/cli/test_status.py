@@ -179,9 +179,13 @@ def test_a_comparison_that_is_decided_needs_no_more() -> None:
     [
         *("", "{}", "[]", "\x00", '{"in_flight": 3}'),
         {"pid": "four"},
+        {"pid": 2**40},
+        {"workers": 10**400},
         {"host": "a\nb"},
         {"since": "yesterday"},
         {"in_flight": [{"activation": "relu", "seed": -1, "epoch": 0}]},
+        {"in_flight": [{"activation": "relu", "seed": 2**63, "epoch": 0}]},
+        {"in_flight": [{"activation": "relu", "seed": 2, "epoch": 10**400}]},
         {"in_flight": [{"activation": 7, "seed": 1, "epoch": 0}]},
         {"in_flight": ["relu"]},
     ],
