@@ -55,7 +55,7 @@ epochs = 2
 """
 """What a new study file has."""
 
-LONGEST_NAME = 200
+LONGEST_FOLDER = 200
 """How many bytes the name of a study or a cell has at most; a folder's has 255."""
 
 MOST_CELLS = 1_000
@@ -333,7 +333,7 @@ class _Reader:
         if not isinstance(each, dict):
             raise self.wrong("vary must be lists of values below [vary], or settings below each of several [[vary]].")
         name = each.get("name", "")
-        if "name" in each and not (is_name(name, LONGEST_NAME) and "/" not in name):
+        if "name" in each and not (is_name(name, LONGEST_FOLDER) and "/" not in name):
             raise self.wrong(f"[[vary]] name must be a name for a folder, without /, not {shown(name)}.")
         self.check_keys("[[vary]] ", each, ("name", *SETTINGS))
         return name, self.read_settings("[[vary]] ", {key: value for key, value in each.items() if key != "name"})
@@ -438,7 +438,7 @@ def name_keys(sentence: str) -> str:
 
 def _find_fault(name: str) -> str | None:
     """Why a study cannot be called so; None if it can."""
-    if len(name.encode()) > LONGEST_NAME:
+    if len(name.encode()) > LONGEST_FOLDER:
         return "it is too long"
     try:
         new_name(Path("results"), name)
