@@ -233,14 +233,14 @@ def test_a_trial_that_failed_and_that_nobody_asked_for() -> None:
 
 
 def test_the_cells_of_a_file(folder: Path) -> None:
-    (folder / "rates.toml").write_text(FILE + "[vary]\nlr = [0.01, 0.1]\n")
+    (folder / "rates.toml").write_text(FILE + "[[vary]]\nlr = 0.01\n[[vary]]\nlr = 0.1\nepochs = 4\n")
     study = make_study(folder / "results/rates/lr=0.01", {"relu": [(0.5, 0.75)] * 3, "fluid": [(0.5, 0.75)]}, lr=0.01)
     output = fluidrelu("status", "rates.toml")
     assert rows(output) == [
         ["rates/lr=0.01", "ReLU", "3 of 3", "–"],
         ["rates/lr=0.01", "FluidReLU", "1 of 3", "12 s"],
-        ["rates/lr=0.1", "ReLU", "0 of 3", "18 s"],
-        ["rates/lr=0.1", "FluidReLU", "0 of 3", "18 s"],
+        ["rates/lr=0.1,epochs=4", "ReLU", "0 of 3", "36 s"],
+        ["rates/lr=0.1,epochs=4", "FluidReLU", "0 of 3", "36 s"],
     ]
     assert all(len(line) <= 80 for line in output.splitlines())
     assert "8 trials to go, about " in output
