@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fluidrelu_cli.errors import printable
+from fluidrelu_cli.errors import UsageError, printable
 from fluidrelu_cli.networks.named import find_among
 from fluidrelu_cli.protocol import Protocol, join_arm, split_arm
 from fluidrelu_cli.study import MOST_SEEDS
@@ -144,9 +144,18 @@ class Declaration:
         """
         tried = self.tuning.grid if self.tuning else ()
         known = {each for name in names for each in (name, _without(name, tried))}
-        return self._renamed({name: find_among(name, known) or name for name in self.activations})
+        others = known.difference(self.activations)
+        return self._renamed(
+            {name: name if name in known else find_among(name, others) or name for name in self.activations}
+        )
 
     def _renamed(self, names: Mapping[str, str]) -> Declaration:
+        """Raises UsageError if two activations would be one."""
+        firsts: dict[str, str] = {}
+        for name in self.activations:
+            first = firsts.setdefault(names[name], name)
+            if first != name:
+                raise UsageError(f"{self.path}: activations: {first} and {name} are the same: leave one out.")
         compare = (names[self.compare[0]], names[self.compare[1]]) if self.compare else None
         seeds = {names[name]: n for name, n in self.seeds.items()}
         published = self.published
@@ -166,24 +175,38 @@ class Declaration:
         return Published(table["source"], self.protocol, table["runs"], dict(table["best"]), dict(table["worst"]))
 
     def changes_since(self, earlier: Declaration) -> list[str]:
-        """What an earlier text of the file said otherwise: ``seeds 20 → 60``."""
+        """What an earlier text of the file said otherwise: ``seeds 20 → 60``, ``vary.lr without 0.1, with 0.2``."""
         before, now = (dict(_flatten(each.content)) for each in (earlier, self))
         names = [*before, *(name for name in now if name not in before)]
         return [
-            f"{name} {shown(before.get(name))} → {shown(now.get(name))}"
+            f"{name} {_tell_change(before.get(name), now.get(name))}"
             for name in names
             if before.get(name) != now.get(name)
         ]
 
 
-def shown(value: Any) -> str:
-    """A value in a sentence, as TOML has it, and not longer than one should be."""
+def _tell_change(before: Any, now: Any) -> str:
+    if not (isinstance(before, list) and isinstance(now, list)):
+        return f"{shown(before)} → {shown(now)}"
+    differences = {
+        "without": [each for each in before if each not in now],
+        "with": [each for each in now if each not in before],
+    }
+    told = (f"{word} {_cut(', '.join(map(shown, values)))}" for word, values in differences.items() if values)
+    return ", ".join(told) or "in another order"
+
+
+def shown(value: Any, depth: int = 3) -> str:
+    """A value in a sentence, as TOML has it, and neither longer nor deeper than one should be."""
     if value is None:
         return "nothing"
+    if isinstance(value, (list, Mapping)) and not depth:
+        return "…"
     if isinstance(value, list):
-        return _cut(f"[{', '.join(map(shown, value))}]")
+        return _cut(f"[{', '.join(shown(each, depth - 1) for each in value)}]")
     if isinstance(value, Mapping):
-        return _cut(f"{{{', '.join(f'{printable(name)} = {shown(each)}' for name, each in value.items())}}}")
+        each = (f"{printable(name)} = {shown(inner, depth - 1)}" for name, inner in value.items())
+        return _cut(f"{{{', '.join(each)}}}")
     if isinstance(value, str):
         return f'"{_cut(printable(value))}"'
     try:

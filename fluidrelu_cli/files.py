@@ -88,20 +88,20 @@ def lock_file(path: Path, option: str, on_wait: Callable[[], None] = lambda: Non
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds a lock (:func:`lock_file`), or nobody here may find out; no file is written.
+    """Whether a process holds a lock (:func:`lock_file`), as far as that can be found out; no file is written.
 
-    It is found out by holding the lock for a moment, which whoever wants it waits for.
+    It is found out by sharing the lock for a moment, which whoever wants it waits for. That takes a file that may be
+    read, where FileLock wants one that may be written: in somebody else's folder, too.
     """
-    from filelock import FileLock, Timeout
+    with contextlib.suppress(ImportError, OSError):  # Windows locks files otherwise
+        import fcntl
 
-    if not path.exists():
-        return False
-    lock = FileLock(path, fallback_to_soft=False)
-    try:
-        lock.acquire(timeout=0)
-    except (NotImplementedError, OSError, Timeout):
-        return True
-    lock.release()
+        if path.is_file():  # to open a pipe would wait for ever
+            with path.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
     return False
 
 

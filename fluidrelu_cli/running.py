@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 """In UTC."""
 
+MOST = {"seed": 2**63 - 1, "epoch": 10**9, "pid": 2**31, "workers": 10**6}
+"""The largest numbers that a marker may have; the file may be anybody's."""
+
 BURST = 20
 """How many times a marker may be written within a second; after that once per second."""
 
@@ -41,7 +44,7 @@ class InFlight:
     """How many epochs of it are done."""
 
     def __post_init__(self) -> None:
-        if not is_name(self.activation) or not all(type(each) is int and each >= 0 for each in (self.seed, self.epoch)):
+        if not is_name(self.activation) or not _are_counts(seed=self.seed, epoch=self.epoch):
             raise ValueError(f"{self} is no trial")
 
 
@@ -59,8 +62,12 @@ class Running:
 
     def __post_init__(self) -> None:
         datetime.strptime(self.since, TIME_FORMAT)
-        if not is_name(self.host) or not all(type(each) is int and each >= 0 for each in (self.pid, self.workers)):
+        if not is_name(self.host) or not _are_counts(pid=self.pid, workers=self.workers):
             raise ValueError(f"{self} is no marker")
+
+
+def _are_counts(**values: object) -> bool:
+    return all(type(value) is int and 0 <= value <= MOST[name] for name, value in values.items())
 
 
 def read_running(study: Study) -> tuple[Running | None, bool]:

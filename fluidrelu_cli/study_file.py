@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import os
 import re
 import shlex
@@ -19,7 +20,7 @@ from fluidrelu_cli.data.catalogue import canonical
 from fluidrelu_cli.declaration import BUILT_IN, ENDING, TUNING, Cell, Declaration, Tuning, shown
 from fluidrelu_cli.errors import StorageError, UsageError, printable
 from fluidrelu_cli.files import read_bytes
-from fluidrelu_cli.networks.named import find_among
+from fluidrelu_cli.networks.named import find_among, key_of_name
 from fluidrelu_cli.protocol import OF_ARM, SETTINGS, Protocol, is_name, join_arm, parse_arm, spell_number, split_arm
 from fluidrelu_cli.study import MOST_SEEDS, new_name
 
@@ -54,8 +55,17 @@ epochs = 2
 """
 """What a new study file has."""
 
-LONGEST_NAME = 200
+LONGEST_FOLDER = 200
 """How many bytes the name of a study or a cell has at most; a folder's has 255."""
+
+MOST_CELLS = 1_000
+"""How many combinations a file may vary, and how many it may tune by."""
+
+MOST_ACTIVATIONS = 100
+"""How many activations a file may name."""
+
+MOST_TRIALS = 1_000_000
+"""How many trials a file may ask for: counted before any of them is made."""
 
 TOP = (
     *("question", "activations", "compare", "seeds", "margin", "stop"),
@@ -148,6 +158,10 @@ class _Reader:
         settings = self.read_settings("[protocol] ", self.table("protocol"))
         protocol = self.make_protocol(settings)
         cells, tuning = self.read_vary(settings), self.read_tune(protocol, list(arms))
+        trials = sum(arms.values()) * (len(cells) or 1)
+        if tuning:
+            trials += len(arms) * len(tuning.settings) * tuning.seeds
+        self.check_number("the file asks for", trials, "trials", MOST_TRIALS, "ask for fewer seeds")
         if stop == "decided" and compare is None:
             raise self.wrong('stop = "decided" needs two activations to compare: name another.')
         if stop == "decided" and margin is None:
@@ -193,6 +207,15 @@ class _Reader:
             if key not in found:
                 raise self.wrong(f"{where}{key} is missing: add it.")
 
+    def check_number(self, who: str, n: int, what: str, most: int, advice: str) -> None:
+        if n > most:
+            raise self.wrong(f"{who} {n:,} {what}: {most:,} at most; {advice}.")
+
+    def check_product(self, where: str, table: Mapping[str, Any]) -> None:
+        """Refuse lists that have too many combinations before one is made."""
+        n = math.prod(len(values) for values in table.values() if isinstance(values, list))
+        self.check_number(f"{where} makes", n, "combinations", MOST_CELLS, "leave values out")
+
     def table(self, key: str) -> Mapping[str, Any]:
         found = self.content.get(key, {})
         if not isinstance(found, dict):
@@ -211,11 +234,15 @@ class _Reader:
         listed = self.content["activations"]
         if not isinstance(listed, list) or not listed:
             raise self.wrong('activations must be a list of names, such as ["relu", "fluid"].')
+        self.check_number("activations names", len(listed), "activations", MOST_ACTIVATIONS, "leave some out")
         arms: dict[str, int] = {}
+        names: dict[str, str] = {}
         for each in listed:
             name, n = self.read_arm(each, default)
-            if name.lower() in map(str.lower, arms):
-                raise self.wrong(f"activations: {name} is named twice: leave one out.")
+            earlier = names.setdefault(key_of_name(name), name)
+            if earlier in arms:
+                what = f"{name} is named twice" if name == earlier else f"{earlier} and {name} are the same"
+                raise self.wrong(f"activations: {what}: leave one out.")
             arms[name] = n
         return arms
 
@@ -278,9 +305,11 @@ class _Reader:
         if found is None:
             return ()
         if isinstance(found, list):
+            self.check_number("[[vary]] makes", len(found), "combinations", MOST_CELLS, "leave some out")
             return self.make_cells(settings, [self.read_cell(each) for each in found])
         table = self.table("vary")
         self.check_keys("[vary] ", table, SETTINGS)
+        self.check_product("[vary]", table)
         axes: dict[str, list[Any]] = {}
         for name, values in table.items():
             axes[name] = self.read_list("[vary] ", name, values)
@@ -292,17 +321,19 @@ class _Reader:
     def read_list(self, where: str, name: str, values: Any) -> list[Any]:
         if not isinstance(values, list) or not values:
             raise self.wrong(f"{where}{name} must be a list of values, not {shown(values)}: write {name} = [..., ...].")
-        found = [self.value(where, name, value) for value in values]
-        twice = [value for index, value in enumerate(found) if value in found[:index]]
-        if twice:
-            raise self.wrong(f"{where}{name} has {shown(twice[0])} twice: leave one out.")
-        return found
+        found: dict[Any, None] = {}
+        for each in values:
+            value = self.value(where, name, each)
+            if value in found:
+                raise self.wrong(f"{where}{name} has {shown(value)} twice: leave one out.")
+            found[value] = None
+        return list(found)
 
     def read_cell(self, each: Any) -> tuple[str, dict[str, Any]]:
         if not isinstance(each, dict):
             raise self.wrong("vary must be lists of values below [vary], or settings below each of several [[vary]].")
         name = each.get("name", "")
-        if "name" in each and not (is_name(name, LONGEST_NAME) and "/" not in name):
+        if "name" in each and not (is_name(name, LONGEST_FOLDER) and "/" not in name):
             raise self.wrong(f"[[vary]] name must be a name for a folder, without /, not {shown(name)}.")
         self.check_keys("[[vary]] ", each, ("name", *SETTINGS))
         return name, self.read_settings("[[vary]] ", {key: value for key, value in each.items() if key != "name"})
@@ -310,15 +341,15 @@ class _Reader:
     def make_cells(
         self, settings: Mapping[str, Any], found: Sequence[tuple[str, Mapping[str, Any]]]
     ) -> tuple[Cell, ...]:
-        cells: dict[str, Cell] = {}
+        cells: dict[str, Cell] = {}  # by what a folder is called where case does not count
         if not found or not all(name or varied for name, varied in found):
             raise self.wrong("[vary] varies nothing: name a setting and its values, such as lr = [0.001, 0.01].")
         for given, varied in found:
             name = given or ",".join(f"{field}={_plain(value)}" for field, value in varied.items())
             self.check_cell(name)
-            if name.casefold() in map(str.casefold, cells):
+            if name.casefold() in cells:
                 raise self.wrong(f"[vary] two studies would be called {name}: give each a name of its own in [[vary]].")
-            cells[name] = Cell(name, varied, self.make_protocol({**settings, **varied}))
+            cells[name.casefold()] = Cell(name, varied, self.make_protocol({**settings, **varied}))
         return tuple(cells.values())
 
     def check_cell(self, name: str) -> None:
@@ -337,6 +368,7 @@ class _Reader:
         self.check_keys(
             "[tune] ", table, (*tunable, "seeds", "validation_images"), required=("seeds", "validation_images")
         )
+        self.check_product("[tune]", {name: values for name, values in table.items() if name in tunable})
         grid = {
             name: tuple(self.read_list("[tune] ", name, values)) for name, values in table.items() if name in tunable
         }
@@ -406,7 +438,7 @@ def name_keys(sentence: str) -> str:
 
 def _find_fault(name: str) -> str | None:
     """Why a study cannot be called so; None if it can."""
-    if len(name.encode()) > LONGEST_NAME:
+    if len(name.encode()) > LONGEST_FOLDER:
         return "it is too long"
     try:
         new_name(Path("results"), name)

@@ -152,15 +152,27 @@ def test_whether_a_lock_is_held_is_found_out_without_a_trace_and_without_being_i
         pass
 
 
-def test_a_lock_that_may_not_be_opened_counts_as_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In somebody else's folder; root may open any."""
+def test_a_lock_is_looked_at_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In somebody else's folder, or on a file system that is read-only; root may write any file."""
+    opened = os.open
 
-    def refuse(*_arguments: object, **_options: object) -> None:
-        raise PermissionError
+    def refuse(path: str, flags: int, *arguments: int, **options: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return opened(path, flags, *arguments, **options)
 
-    (tmp_path / "lock").touch()
-    monkeypatch.setattr(FileLock, "acquire", refuse)
-    assert is_locked(tmp_path / "lock")
+    path = tmp_path / "lock"
+    with lock_file(path, "--x"):
+        monkeypatch.setattr(os, "open", refuse)
+        assert is_locked(path)
+    assert not is_locked(path)
+
+
+def test_what_can_be_no_lock_is_not_held(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_locked(tmp_path / "folder")
+    assert not is_locked(tmp_path / "pipe")
 
 
 def test_lock_that_another_holds_is_waited_for_unless_one_does_not_want_to(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from factories import make_declaration
 
 from fluidrelu_cli.analysis.published import PAPER
 from fluidrelu_cli.declaration import shown
+from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.protocol import Protocol
 
 START = 'activations = ["relu", {name = "fluid", beta = 10, seeds = 5}]\nseeds = 3\n'
@@ -83,6 +84,15 @@ def test_names_are_spelled_as_a_study_has_them() -> None:
     assert make_declaration('activations = ["ReLU"]\nseeds = 1').spelled(["relu"]).compare is None
 
 
+def test_no_two_activations_become_one() -> None:
+    read = make_declaration('activations = ["relu", "mine:relu"]\nseeds = 1\n')
+    assert read.spelled(["mine:relu"]).activations == read.activations
+    read = make_declaration('activations = ["my_act:Soft", "myact:Soft"]\nseeds = 1\n')
+    with pytest.raises(UsageError) as raised:
+        read.spelled(["My_act:Soft"])
+    assert str(raised.value) == ("mine.toml: activations: my_act:Soft and myact:Soft are the same: leave one out.")
+
+
 def test_published_numbers_have_the_protocol_of_the_file() -> None:
     found = make_declaration(START + "[protocol]\nepochs = 5\n" + PUBLISHED).find_published()
     assert found is not None
@@ -106,14 +116,19 @@ def test_what_changed_is_named_key_by_key() -> None:
     )
     assert now.changes_since(earlier) == [
         'question "Is it?" → nothing',
-        'activations ["relu", {name = "fluid", beta = 10, seeds = 5}] → ["elu", "relu",'
-        ' {name = "fluid", beta = 10, seeds = 5}]',
+        'activations with "elu"',
         "seeds 3 → 60",
         "protocol.lr 0.1 → 0.2",
         "vary.epochs [1, 2] → nothing",
         "margin nothing → 0.1",
         'stop nothing → "decided"',
     ]
+    rates = [n / 1000 for n in range(1, 21)]
+    earlier, now, other = (
+        make_declaration(f"{START}[vary]\nlr = {values}\n") for values in (rates, [*rates[:14], 0.5], rates[::-1])
+    )
+    assert now.changes_since(earlier) == ["vary.lr without 0.015, 0.016, 0.017, 0.018, 0.019, 0.02, with 0.5"]
+    assert other.changes_since(earlier) == ["vary.lr in another order"]
     assert earlier.changes_since(replace(earlier, text="# a remark\n" + earlier.text)) == []
 
 

@@ -189,6 +189,14 @@ WRONG = [
     (START + "protocol = 3", "protocol must be a table: write what belongs to it below a line [protocol]."),
     ("activations = []\nseeds = 3", 'activations must be a list of names, such as ["relu", "fluid"].'),
     ('activations = ["relu", "relu"]\nseeds = 3', "activations: relu is named twice: leave one out."),
+    (
+        'activations = ["leaky-relu", {name = "nn.LeakyReLU", seeds = 3}, "relu"]\nseeds = 3',
+        "activations: leaky-relu and nn.LeakyReLU are the same: leave one out.",
+    ),
+    (
+        'activations = ["nn.GELU@lr=1", "gelu@lr=1.0"]\nseeds = 3',
+        "activations: nn.GELU@lr=1 and gelu@lr=1 are the same: leave one out.",
+    ),
     ("activations = [3]\nseeds = 3", "activations must have names of printable characters on one line, not 3."),
     ("activations = [{lr = 1}]\nseeds = 3", "activations: name is missing: add it."),
     (
@@ -341,6 +349,34 @@ WRONG = [
     (
         START.replace("fluid", "relu@lr=1e-3") + 'compare = ["relu", "RELU"]',
         "compare names relu twice: name an activation and its baseline.",
+    ),
+    *(
+        (
+            f"{START}{table}lr = {list(range(1, 100))}\nmomentum = {[n / 100 for n in range(99)]}\n"
+            f"weight_decay = {list(range(100))}",
+            f"{where} makes 980,100 combinations: 1,000 at most; leave values out.",
+        )
+        for where, table in {"[vary]": "[vary]\n", "[tune]": TUNE}.items()
+    ),
+    (
+        START + "[[vary]]\nlr = 1\n" * 1001,
+        "[[vary]] makes 1,001 combinations: 1,000 at most; leave some out.",
+    ),
+    (
+        f"activations = {['relu'] * 101}\nseeds = 1",
+        "activations names 101 activations: 100 at most; leave some out.",
+    ),
+    (
+        START.replace("3", "100_000") + f"[vary]\nlr = {list(range(1, 101))}",
+        "the file asks for 20,000,000 trials: 1,000,000 at most; ask for fewer seeds.",
+    ),
+    (
+        START + TUNE.replace("2", "100_000") + "lr = [1, 2, 3, 4, 5, 6]",
+        "the file asks for 1,200,006 trials: 1,000,000 at most; ask for fewer seeds.",
+    ),
+    (
+        f'activations = ["relu"]\nseeds{".a" * 3000} = 1',
+        "seeds must be a whole number from 1 to {most}, not {{a = {{a = {{a = …}}}}}}.",
     ),
     (
         START.replace("3", "0"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fluidrelu_cli.cli.terminal import show
 from fluidrelu_cli.errors import DataError
-from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.protocol import OF_ARM, Protocol, Trial
 from fluidrelu_cli.stopping import Stopping
 from fluidrelu_cli.study import Study
 
@@ -77,13 +77,14 @@ def show_forecast(parts: Sequence[Asked], workers: int | None, device: str, data
 
 
 def key_of_time(trial: Trial) -> tuple[Protocol, str]:
-    """What trials have in common that take the same time."""
-    return replace(trial.protocol, lr=Protocol.lr, momentum=0.0, beta=1.0), trial.activation.partition("@")[0]
+    """What trials have in common whose epochs take the same time."""
+    alike = replace(trial.protocol, epochs=1, **{name: getattr(Protocol, name) for name in OF_ARM})
+    return alike, trial.activation.partition("@")[0]
 
 
 @dataclass
 class _Timer:
-    """Times trials by some of their steps, those that differ in nothing that takes time once."""
+    """Times an epoch of trials by some of its steps, once for those that differ in nothing that takes time."""
 
     device: str
     data_dir: Path | None
@@ -94,8 +95,9 @@ class _Timer:
         """The seconds that a trial takes; None if its data is not here."""
         key = key_of_time(trial)
         if key not in self.known:
-            self.known[key] = self._time(trial.protocol, key[1])
-        return self.known[key]
+            self.known[key] = self._time(*key)
+        seconds = self.known[key]
+        return None if seconds is None else seconds * trial.protocol.epochs
 
     def _time(self, protocol: Protocol, activation: str) -> float | None:
         from fluidrelu_cli.data.catalogue import choose_data_dir

@@ -193,12 +193,13 @@ class Clock:
         from fluidrelu_cli.analysis.duration import median_seconds
         from fluidrelu_cli.workers.local import default_workers
 
-        self._alike: dict[tuple[Protocol, str], list[float]] = {}
+        self._alike: dict[tuple[Protocol, str], list[float]] = {}  # of an epoch
         self._own: dict[tuple[Protocol, str], float | None] = {}
         for part in parts:
             for name, seconds in median_seconds(part.contents.runs).items():
                 self._own[part.study.protocol, name] = seconds
-                self._alike.setdefault(key_of_time(Trial(part.study.protocol, name, 0)), []).append(seconds)
+                alike = self._alike.setdefault(key_of_time(Trial(part.study.protocol, name, 0)), [])
+                alike.append(seconds / part.study.protocol.epochs)
         devices = [run.provenance.device for part in parts for run in part.contents.runs]
         busy = max((part.trainer.workers for part in parts if part.trainer is not None), default=0)
         self.workers = busy or default_workers((devices and devices[-1]) or "cpu")
@@ -215,7 +216,7 @@ class Clock:
         kind = trial.protocol, trial.activation
         if kind not in self._own:
             others = self._alike.get(key_of_time(trial))
-            self._own[kind] = median(others) if others else None
+            self._own[kind] = median(others) * trial.protocol.epochs if others else None
         seconds = self._own[kind]
         running = part.in_flight.get(trial)
         done = min(running.epoch / trial.protocol.epochs, 1) if running else 0

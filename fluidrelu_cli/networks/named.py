@@ -162,16 +162,27 @@ def find_among(name: str, names: Collection[str]) -> str | None:
     """Which of these activations' names one stands for, as :func:`resolve` would take it; a user's own by its class
     alone, too. None if none or several may be meant. Nothing is imported.
     """
-    function, settings = name, dict[str, float]()
-    with contextlib.suppress(UsageError):
-        function, settings = parse_arm(name)
-    built_in = _BY_KEY.get(_key(function))
-    arm = join_arm(function if built_in is None else built_in.name, settings)
+    arm = _find_arm(name)
     for exact in (name, arm):
         if exact in names:
             return exact
     found = [each for each in names if _key(arm) in (_key(each), _key(each.rpartition(":")[2]))]
     return found[0] if len(found) == 1 else None
+
+
+def key_of_name(name: str) -> str:
+    """What the spellings of one activation have in common, and no other one has. Nothing is imported."""
+    arm = _find_arm(name)
+    return arm.lower() if is_own(arm) else _key(arm)
+
+
+def _find_arm(name: str) -> str:
+    """A name as :func:`resolve` would record it, as far as that is known without an import."""
+    function, settings = name, dict[str, float]()
+    with contextlib.suppress(UsageError):
+        function, settings = parse_arm(name)
+    built_in = _BY_KEY.get(_key(function))
+    return join_arm(function if built_in is None else built_in.name, settings)
 
 
 def _is_module_class(constructor: object) -> bool:

@@ -179,9 +179,13 @@ def test_a_comparison_that_is_decided_needs_no_more() -> None:
     [
         *("", "{}", "[]", "\x00", '{"in_flight": 3}'),
         {"pid": "four"},
+        {"pid": 2**40},
+        {"workers": 10**400},
         {"host": "a\nb"},
         {"since": "yesterday"},
         {"in_flight": [{"activation": "relu", "seed": -1, "epoch": 0}]},
+        {"in_flight": [{"activation": "relu", "seed": 2**63, "epoch": 0}]},
+        {"in_flight": [{"activation": "relu", "seed": 2, "epoch": 10**400}]},
         {"in_flight": [{"activation": 7, "seed": 1, "epoch": 0}]},
         {"in_flight": ["relu"]},
     ],
@@ -229,14 +233,14 @@ def test_a_trial_that_failed_and_that_nobody_asked_for() -> None:
 
 
 def test_the_cells_of_a_file(folder: Path) -> None:
-    (folder / "rates.toml").write_text(FILE + "[vary]\nlr = [0.01, 0.1]\n")
+    (folder / "rates.toml").write_text(FILE + "[[vary]]\nlr = 0.01\n[[vary]]\nlr = 0.1\nepochs = 4\n")
     study = make_study(folder / "results/rates/lr=0.01", {"relu": [(0.5, 0.75)] * 3, "fluid": [(0.5, 0.75)]}, lr=0.01)
     output = fluidrelu("status", "rates.toml")
     assert rows(output) == [
         ["rates/lr=0.01", "ReLU", "3 of 3", "–"],
         ["rates/lr=0.01", "FluidReLU", "1 of 3", "12 s"],
-        ["rates/lr=0.1", "ReLU", "0 of 3", "18 s"],
-        ["rates/lr=0.1", "FluidReLU", "0 of 3", "18 s"],
+        ["rates/lr=0.1,epochs=4", "ReLU", "0 of 3", "36 s"],
+        ["rates/lr=0.1,epochs=4", "FluidReLU", "0 of 3", "36 s"],
     ]
     assert all(len(line) <= 80 for line in output.splitlines())
     assert "8 trials to go, about " in output
