@@ -31,15 +31,14 @@ def train_until_decided(request: Request, stopping: Stopping, pool: PoolOptions,
     from fluidrelu_cli.experiment import conduct_all
 
     experiment = request.experiment
-    runs = experiment.study.read().runs
-    before = stopping.decide(runs)
-    decided = before.verdict != UNDECIDED
-    if decided:
-        say(f"{experiment.study.folder}: {describe_decision(before, stopping, already=True)}")
-    request = replace(request, seeds=stopping.seeds_for(before))
+    request = replace(request, narrow=lambda runs: stopping.seeds_for(stopping.decide(runs)))
     run_jobs, together = pool.choose(experiment.data_dir, experiment.device_name)
     with conduct_all([request], run_jobs, batch_seeds=together, mix=mix) as ([work], events):
-        watch = _Watch(stopping, list(runs), work.missing, before)
+        before = stopping.decide(work.runs)
+        decided = before.verdict != UNDECIDED
+        if decided:
+            say(f"{experiment.study.folder}: {describe_decision(before, stopping, already=True)}")
+        watch = _Watch(stopping, list(work.runs), work.missing, before)
         failures = show_events([(experiment.study, work)], events, None if decided else watch)
     if decided:
         return failures, len(work.missing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -18,7 +19,7 @@ from fluidrelu_cli.cli.wording import describe_decision
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.stopping import Stopping
-from fluidrelu_cli.study import load_study
+from fluidrelu_cli.study import Study, load_study
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, Split, Started
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -103,6 +104,24 @@ def test_repeat_ends_once_it_is_decided(pool: Pretence, where: tuple[object, ...
     assert "asked for, 12 finished already, 0 to train." in output
     assert len(pool.finished) == 2 * PAIRS
     assert fluidrelu(*UNTIL, *where, "--dry-run").endswith("Nothing is left to train.\n")
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_run_that_another_process_wrote_meanwhile_counts(
+    where: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before this one has the study to itself."""
+    held = Study.held
+
+    def write_and_hold(study: Study) -> contextlib.AbstractContextManager[None]:
+        study.write(replace(make_run("relu", 0, (0.75,)), trial=Trial(study.protocol, "relu", 0)))
+        return held(study)
+
+    monkeypatch.setattr(Study, "held", write_and_hold)
+    output = words(fluidrelu(*UNTIL, *where, "--epochs", 1))
+    assert "1 finished already, at most 119 to train." in output
+    assert "decided after 6 pairs" in output
+    assert count_runs("local") == {"relu": PAIRS, "fluid": PAIRS}
 
 
 def test_repeat_goes_on_after_ctrl_c_and_compares_two_without_relu(pool: Pretence, where: tuple[object, ...]) -> None:
