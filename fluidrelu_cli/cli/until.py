@@ -42,8 +42,8 @@ def train_until_decided(request: Request, stopping: Stopping, pool: PoolOptions,
         failures = show_events([(experiment.study, work)], events, None if decided else watch)
     if decided:
         return failures, len(work.missing)
-    now = stopping.decide(experiment.contents.runs)
-    say(f"{experiment.study.folder}: {describe_decision(now, stopping, stopped=len(watch.in_flight))}")
+    ended = describe_decision(watch.decision, stopping, stopped=len(watch.in_flight), failed=watch.failed)
+    say(f"{experiment.study.folder}: {ended}")
     return failures, len(watch.ended)
 
 
@@ -57,9 +57,11 @@ class _Watch:
     decision: Decision
     in_flight: set[Trial] = field(default_factory=set)
     ended: set[Trial] = field(default_factory=set)
+    failed: Trial | None = None
+    """The one with the lowest seed of those that failed of the two: no pair from its seed on counts."""
 
     def __call__(self, event: Event) -> bool:
-        """Whether the comparison is decided, and every trial with a seed of the pairs that decided it has ended."""
+        """Whether every trial has ended with a seed of the pairs that decided it, or that count before one failed."""
         if isinstance(event, Started):
             self.in_flight |= {*event.job.trials}
         elif isinstance(event, Outcome):
@@ -69,7 +71,12 @@ class _Watch:
         if isinstance(event, Finished):
             self.runs += event.runs
             self.decision = self.stopping.decide(self.runs, self.decision)
-        if self.decision.verdict == UNDECIDED:
+        if isinstance(event, Failed) and event.trial.activation in self.stopping.compare:
+            self.failed = min(filter(None, [self.failed, event.trial]), key=lambda trial: trial.seed)
+        if self.decision.verdict != UNDECIDED:
+            needed = self.stopping.seeds_for(self.decision)
+        elif self.failed is not None:
+            needed = dict.fromkeys(self.stopping.compare, range(self.failed.seed))
+        else:
             return False
-        needed = self.stopping.seeds_for(self.decision)
-        return all(trial in self.ended for trial in self.missing if trial.seed in needed[trial.activation])
+        return all(trial in self.ended for trial in self.missing if trial.seed in needed.get(trial.activation, ()))

@@ -135,17 +135,19 @@ def test_repeat_goes_on_after_ctrl_c_and_compares_two_without_relu(pool: Pretenc
     assert "decided after 8 pairs: tanh is worse than elu" in output
 
 
-def test_a_pair_that_failed_ends_what_counts(pool: Pretence, where: tuple[object, ...]) -> None:
+def test_a_pair_that_failed_ends_the_training(pool: Pretence, where: tuple[object, ...]) -> None:
     pool.broken = {("fluid", 2)}
     command = ("repeat", "--until", "decided", "--margin", 0.5, "--max", 7, *where, "--epochs", 1)
     output = words(fluidrelu(*command, code=1))
-    assert "not decided after 2 pairs; pairs count in the order of their seeds, and seed 2 lacks a run." in output
-    assert output.endswith("Error: 1 of 14 trials failed; the same command tries again.")
-    assert count_runs("local") == {"relu": 7, "fluid": 6}
+    assert "traceback: results/local/runs/fluid-seed2.failed.txt" in output
+    assert "stopped without a verdict after 2 pairs: pairs count in the order of their seeds, and fluid fai" in output
+    assert "led with seed 2; 1 trial in flight was stopped." in output
+    assert output.endswith("Error: 1 of 6 trials failed; the same command tries again.")
+    assert count_runs("local") == {"relu": 3, "fluid": 2}
     pool.broken = set()
     output = words(fluidrelu(*command))
-    assert "13 finished already, at most 1 to train" in output
-    assert "decided after 6 pairs: fluid and relu differ by less than 0.5. Accuracy" in output
+    assert "5 finished already, at most 9 to train" in output
+    assert "decided after 6 pairs: fluid and relu differ by less than 0.5; 1 trial in flight was stopped." in output
 
 
 FILE = """
@@ -225,7 +227,9 @@ def make_event(kind: str, activation: str, *seeds: int) -> Event:
         ([("finished", "relu", 6)], False, 0),
         ([("started", "relu", 6), ("started", "fluid", 6), ("failed", "relu", 6)], False, 1),
         ([("started", "relu", 6), ("failed", "relu", 6), ("started", "fluid", 5), ("finished", "fluid", 5)], True, 0),
-        ([("failed", "fluid", 5), ("finished", "relu", 6), ("finished", "fluid", 6)], False, 0),
+        # pairs after one that failed cannot decide it
+        ([("started", "relu", 6), ("failed", "fluid", 5)], True, 1),
+        ([("failed", "relu", 7), ("failed", "fluid", 6), ("failed", "fluid", 5)], True, 0),
         ([("started", "fluid", 5, 6), ("split", "fluid", 5, 6), ("started", "fluid", 5)], False, 1),
         ([("started", "relu", 6, 7, 8), ("finished", "fluid", 5, 6, 7, 8)], True, 3),
         # the others' seeds are needed as far as the pair goes
@@ -268,8 +272,9 @@ def test_when_it_is_enough(events: Sequence[tuple[str, str, int]], enough: bool,
         (
             UNDECIDED,
             1,
-            {},
-            "not decided after 1 pair; pairs count in the order of their seeds, and seed 1 lacks a run.",
+            {"failed": Trial(Protocol(), "fluid", 1), "stopped": 1},
+            "stopped without a verdict after 1 pair: pairs count in the order of their seeds, and fluid failed with"
+            " seed 1; 1 trial in flight was stopped.",
         ),
     ],
 )
