@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ from fluidrelu_cli.analysis.sequential import UNDECIDED, Decision
 from fluidrelu_cli.cli.pools import PoolOptions, show_events
 from fluidrelu_cli.cli.terminal import say
 from fluidrelu_cli.cli.wording import describe_decision
+from fluidrelu_cli.errors import StorageError
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Run
 from fluidrelu_cli.stopping import Stopping
+from fluidrelu_cli.study import LOOKED, Entry
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Outcome, Started
 
 if TYPE_CHECKING:
@@ -38,13 +41,27 @@ def train_until_decided(request: Request, stopping: Stopping, pool: PoolOptions,
         decided = before.verdict != UNDECIDED
         if decided:
             say(f"{experiment.study.folder}: {describe_decision(before, stopping, already=True)}")
+            _record_look(request, work.runs)
         watch = _Watch(stopping, list(work.runs), work.missing, before)
         failures = show_events([(experiment.study, work)], events, None if decided else watch)
     if decided:
         return failures, len(work.missing)
     ended = describe_decision(watch.decision, stopping, stopped=len(watch.in_flight), failed=watch.failed)
     say(f"{experiment.study.folder}: {ended}")
+    if watch.decision.verdict != UNDECIDED:
+        _record_look(request, experiment.contents.runs)
     return failures, len(watch.ended)
+
+
+def _record_look(request: Request, runs: Iterable[Run]) -> None:
+    """Write into the study's log that a verdict was said, as of a report; say so if that cannot be."""
+    asked, entry = request.seeds, request.entry
+    counts = Counter(run.trial.activation for run in runs if run.trial.seed in asked.get(run.trial.activation, ()))
+    file, digest = (None, None) if entry is None else (entry.file, entry.sha256)
+    try:
+        request.experiment.study.record(Entry(LOOKED, dict(counts), file=file, sha256=digest))
+    except StorageError as error:
+        say(f"This look is not in the study's log: {error}")
 
 
 @dataclass

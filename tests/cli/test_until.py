@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from fluidrelu_cli.cli.wording import describe_decision
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.stopping import Stopping
-from fluidrelu_cli.study import Study, load_study
+from fluidrelu_cli.study import LOOKED, Study, load_study
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, Split, Started
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -96,13 +95,15 @@ def test_repeat_ends_once_it_is_decided(pool: Pretence, where: tuple[object, ...
     assert output.endswith("Compare them with: fluidrelu report")
     assert [job.trials[0].seed for job in pool.abandoned] == [PAIRS]
     assert len(pool.finished) == 2 * PAIRS
-    [entry] = load_study(Path("results/local")).log
-    assert entry.until == {"compare": ["fluid", "relu"], "margin": 0.5, "max": 60}
-    assert entry.seeds == {"relu": 60, "fluid": 60}
+    asked, looked = load_study(Path("results/local")).log
+    assert asked.until == {"compare": ["fluid", "relu"], "margin": 0.5, "max": 60}
+    assert asked.seeds == {"relu": 60, "fluid": 60}
+    assert (looked.what, looked.seeds, looked.file) == (LOOKED, {"relu": PAIRS, "fluid": PAIRS}, None)
     output = words(fluidrelu(*UNTIL, *where))
     assert "decided already, after 6 pairs: fluid and relu differ by less than 0.5. results/local: 12 trials" in output
     assert "asked for, 12 finished already, 0 to train." in output
     assert len(pool.finished) == 2 * PAIRS
+    assert load_study(Path("results/local")).log == (asked, looked)
     assert fluidrelu(*UNTIL, *where, "--dry-run").endswith("Nothing is left to train.\n")
 
 
@@ -190,8 +191,11 @@ def test_run_trains_all_activations_as_far_as_the_pair_goes(pool: Pretence, wher
     assert "decided already, after 6 pairs: fluid and relu differ by less than 0.5. results/decided: 18" in output
     assert "trials asked for, 17 finished already, 1 to train." in output
     assert output.endswith("Answer it with: fluidrelu report decided.toml")
-    log = json.loads(Path("results/decided/study.json").read_text())["log"]
-    assert [entry["seeds"] for entry in log] == [dict.fromkeys(("relu", "fluid", "elu"), 60)]
+    asked, looked, *again = load_study(Path("results/decided")).log
+    assert asked.seeds == dict.fromkeys(("relu", "fluid", "elu"), 60)
+    assert (looked.what, looked.seeds) == (LOOKED, {"relu": PAIRS, "fluid": PAIRS, "elu": PAIRS - 1})
+    assert (looked.file, looked.sha256) == ("decided.toml", asked.sha256)
+    assert not again
 
 
 @pytest.mark.slow
