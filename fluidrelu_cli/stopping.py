@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fluidrelu_cli.run import Run
 
 if TYPE_CHECKING:
-    from fluidrelu_cli.analysis.sequential import Decision
+    from fluidrelu_cli.analysis.sequential import Judgement
     from fluidrelu_cli.declaration import Declaration
 
 
@@ -57,16 +57,13 @@ class Stopping:
         """What a study's log says of it (study.Entry)."""
         return {"compare": list(self.compare), "margin": self.margin, "max": self.most}
 
-    def decide(self, runs: Iterable[Run], earlier: Decision | None = None) -> Decision:
-        """What a study's runs say of the comparison; ``earlier`` is what fewer of them said."""
-        from fluidrelu_cli.analysis.sequential import UNDECIDED, decide
+    def decide(self, runs: Iterable[Run]) -> Judgement:
+        """What a study's runs say of the comparison."""
+        from fluidrelu_cli.analysis.sequential import judge
 
-        if earlier is not None and earlier.verdict != UNDECIDED:
-            return earlier  # pairs that follow never change it
-        differences = list_differences(runs, *self.compare, self.most)
-        return earlier if earlier and earlier.n == len(differences) else decide(differences, self.margin)
+        return judge(list_differences(runs, *self.compare, self.most), self.margin)
 
-    def seeds_for(self, decision: Decision) -> dict[str, range]:
+    def seeds_for(self, decision: Judgement) -> dict[str, range]:
         """Which seeds each activation needs: those of the pairs that decided it, or else all of them."""
         from fluidrelu_cli.analysis.sequential import UNDECIDED
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from fluidrelu_cli.analysis.sequential import UNDECIDED, Decision
+from fluidrelu_cli.analysis.sequential import UNDECIDED, Judgement
 from fluidrelu_cli.cli.pools import PoolOptions, show_events
 from fluidrelu_cli.cli.terminal import say
 from fluidrelu_cli.cli.wording import describe_decision
@@ -71,7 +71,7 @@ class _Watch:
     stopping: Stopping
     runs: list[Run]
     missing: Sequence[Trial]
-    decision: Decision
+    decision: Judgement
     in_flight: set[Trial] = field(default_factory=set)
     ended: set[Trial] = field(default_factory=set)
     failed: Trial | None = None
@@ -87,7 +87,8 @@ class _Watch:
             self.ended |= {*event.job.trials}
         if isinstance(event, Finished):
             self.runs += event.runs
-            self.decision = self.stopping.decide(self.runs, self.decision)
+            if self.decision.verdict == UNDECIDED:  # pairs that follow never change it
+                self.decision = self.stopping.decide(self.runs)
         if isinstance(event, Failed) and event.trial.activation in self.stopping.compare:
             self.failed = min(filter(None, [self.failed, event.trial]), key=lambda trial: trial.seed)
         if self.decision.verdict != UNDECIDED:

@@ -21,7 +21,7 @@ from fluidrelu_cli.study import DEFAULT_BASELINE, MOST_SEEDS
 
 if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
-    from fluidrelu_cli.analysis.sequential import Decision
+    from fluidrelu_cli.analysis.sequential import Judgement
     from fluidrelu_cli.data.dataset import Dataset
     from fluidrelu_cli.declaration import Declaration
     from fluidrelu_cli.running import InFlight, Running
@@ -103,7 +103,7 @@ def describe_left_out(plan: Plan) -> str | None:
 
 
 def describe_decision(
-    decision: Decision, stopping: Stopping, *, already: bool = False, stopped: int = 0, failed: Trial | None = None
+    decision: Judgement, stopping: Stopping, *, already: bool = False, stopped: int = 0, failed: Trial | None = None
 ) -> str:
     """How a study that goes on until it is decided ended, or stands, in a clause that follows its name.
 

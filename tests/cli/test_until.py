@@ -12,7 +12,7 @@ import pytest
 from command_line import fluidrelu, words
 from factories import make_run
 
-from fluidrelu_cli.analysis.sequential import UNDECIDED, Decision
+from fluidrelu_cli.analysis.sequential import UNDECIDED, Judgement
 from fluidrelu_cli.cli.until import _Watch
 from fluidrelu_cli.cli.wording import describe_decision
 from fluidrelu_cli.networks.named import resolve
@@ -243,8 +243,11 @@ def make_event(kind: str, activation: str, *seeds: int) -> Event:
         ([("started", "elu", 5), ("finished", "fluid", 5), ("failed", "elu", 5)], True, 0),
     ],
 )
-def test_when_it_is_enough(events: Sequence[tuple[str, str, int]], enough: bool, in_flight: int) -> None:
+def test_when_it_is_enough(
+    events: Sequence[tuple[str, str, int]], enough: bool, in_flight: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All but fluid's seed 5, and elu's where it is spoken of, are finished up to seed 5."""
+    monkeypatch.delattr("fluidrelu_cli.analysis.sequential._tabulate")  # confidence limits take too long
     runs = [make_run(name, seed, (0.75,)) for name in ("relu", "fluid") for seed in range(PAIRS)][:-1]
     lacking = {"relu": range(PAIRS, 60), "fluid": range(PAIRS - 1, 60)}
     if any(name == "elu" for _, name, *_ in events):
@@ -283,8 +286,7 @@ def test_when_it_is_enough(events: Sequence[tuple[str, str, int]], enough: bool,
     ],
 )
 def test_how_it_ended_in_a_clause(verdict: str, n: int, words_of: Mapping[str, int], sentence: str) -> None:
-    decision = Decision(verdict, n, *[0.0] * 5)
-    assert describe_decision(decision, STOPPING, **words_of) == sentence  # type: ignore[arg-type]
+    assert describe_decision(Judgement(verdict, n), STOPPING, **words_of) == sentence  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
