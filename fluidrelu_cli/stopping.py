@@ -5,11 +5,14 @@ Pairs count in the order of their seeds, as far as none is missing: none is left
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fluidrelu_cli.protocol import is_name
 from fluidrelu_cli.run import Run
+from fluidrelu_cli.study import ASKED, MOST_SEEDS, Entry
 
 if TYPE_CHECKING:
     from fluidrelu_cli.analysis.sequential import Judgement
@@ -31,6 +34,11 @@ def list_differences(runs: Iterable[Run], activation: str, baseline: str, most: 
     return differences
 
 
+def list_recalled(log: Iterable[Entry]) -> list[tuple[Entry, Stopping]]:
+    """The lines of a study's log that asked for seeds until a comparison is decided, and what each says of it."""
+    return [(entry, stopping) for entry in log if (stopping := Stopping.recalled(entry)) is not None]
+
+
 @dataclass(frozen=True)
 class Stopping:
     """A study whose training ends once a comparison is decided."""
@@ -47,6 +55,18 @@ class Stopping:
         if not declaration.stops_when_decided or declaration.compare is None or declaration.margin is None:
             return None
         return cls(declaration.compare, declaration.margin, declaration.seeds)
+
+    @classmethod
+    def recalled(cls, entry: Entry) -> Stopping | None:
+        """What a line of a study's log says of it; None if nothing that makes sense: it may be a stranger's."""
+        found: list[Any] = [(entry.until or {}).get(name) for name in ("compare", "margin", "max")]
+        compare, margin, most = found
+        names = isinstance(compare, list) and len(compare) == 2 and all(is_name(name) for name in compare)
+        numbers = isinstance(margin, float) and 0 < margin < math.inf and isinstance(most, int) and most > 0
+        if entry.what != ASKED or not names or not numbers or compare[0] == compare[1]:
+            return None
+        activation, baseline = compare
+        return cls((activation, baseline), margin, dict.fromkeys((baseline, activation), min(most, MOST_SEEDS)))
 
     @property
     def most(self) -> int:
