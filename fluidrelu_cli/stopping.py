@@ -66,7 +66,9 @@ class Stopping:
         if entry.what != ASKED or not names or not numbers or compare[0] == compare[1]:
             return None
         activation, baseline = compare
-        return cls((activation, baseline), margin, dict.fromkeys((baseline, activation), min(most, MOST_SEEDS)))
+        pair = {name: max(most, entry.seeds.get(name, most)) for name in (baseline, activation)}
+        seeds = {name: min(n, MOST_SEEDS) for name, n in {**entry.seeds, **pair}.items()}
+        return cls((activation, baseline), margin, seeds)
 
     @property
     def most(self) -> int:

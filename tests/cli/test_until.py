@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -193,6 +194,9 @@ def test_run_trains_all_activations_as_far_as_the_pair_goes(pool: Pretence, wher
     assert output.endswith("Answer it with: fluidrelu report decided.toml")
     asked, looked, *again = load_study(Path("results/decided")).log
     assert asked.seeds == dict.fromkeys(("relu", "fluid", "elu"), 60)
+    assert asked.until == {"compare": ["fluid", "relu"], "margin": 0.5, "max": 60}
+    [found] = [each for each in json.loads(fluidrelu("status", "--json"))["studies"] if each["study"] == "decided"]
+    assert [(arm["finished"], arm["asked"]) for arm in found["activations"]] == [(PAIRS, PAIRS)] * 3
     assert (looked.what, looked.seeds) == (LOOKED, {"relu": PAIRS, "fluid": PAIRS, "elu": PAIRS - 1})
     assert (looked.file, looked.sha256) == ("decided.toml", asked.sha256)
     assert not again

@@ -147,6 +147,8 @@ def test_what_was_otherwise_before_is_told(tmp_path: Path) -> None:
         " UTC)."
     )
     assert build_document(Evidence(study)).answer.startswith("Decided after 8 pairs: FluidReLU is better")
+    by_file = replace(first, file="a.toml", sha256="0" * 64)
+    assert wording.standing(None, [by_file], 0, []) == wording.lost_file("a.toml")
 
 
 @pytest.mark.parametrize(
