@@ -38,6 +38,8 @@ class Work:
     """Those that will be trained."""
     notes: tuple[str, ...]
     """A sentence on all that is accepted though it may not be meant, and on each damaged run, which was set aside."""
+    runs: tuple[Run, ...] = ()
+    """Those that the study has."""
 
 
 RunJobs: TypeAlias = Callable[[Sequence[Job]], Generator[Event, None, None]]
@@ -193,6 +195,8 @@ class Request:
     """Whether to record in study.json that seeds up to the largest were asked for."""
     forget: bool = False
     """Whether to record it even if more were asked for earlier."""
+    narrow: Callable[[Sequence[Run]], Mapping[str, Sequence[int]]] | None = None
+    """Which of the seeds are needed, by the runs that the study has once it is locked; None: all."""
 
     @property
     def trials(self) -> list[Trial]:
@@ -293,8 +297,11 @@ class _Part:
     @classmethod
     def open(cls, request: Request, *, mix: bool) -> _Part:
         """Read a locked study, find what it lacks, and set aside what is damaged of that."""
-        experiment, trials = request.experiment, request.trials
+        experiment = request.experiment
         study, contents = experiment.study, experiment.study.read()
+        if request.narrow is not None:
+            request = replace(request, seeds=request.narrow(contents.runs))
+        trials = request.trials
         check_data(contents.runs, experiment.data_sha256, study.folder)
         missing = study.missing(trials, contents)
         to_train = {trial.activation for trial in missing}
@@ -316,7 +323,8 @@ class _Part:
         }
         notes += [_set_aside(study, name, problem, again=name in wanted) for name, problem in damaged.items()]
         problems = {name: problem for name, problem in contents.problems.items() if name not in damaged}
-        return cls(request, Work(tuple(trials), tuple(missing), tuple(notes)), list(contents.runs), problems)
+        work = Work(tuple(trials), tuple(missing), tuple(notes), contents.runs)
+        return cls(request, work, list(contents.runs), problems)
 
     @property
     def study(self) -> Study:

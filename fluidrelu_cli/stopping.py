@@ -5,14 +5,17 @@ Pairs count in the order of their seeds, as far as none is missing: none is left
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fluidrelu_cli.protocol import is_name
 from fluidrelu_cli.run import Run
+from fluidrelu_cli.study import ASKED, MOST_SEEDS, Entry
 
 if TYPE_CHECKING:
-    from fluidrelu_cli.analysis.sequential import Decision
+    from fluidrelu_cli.analysis.sequential import Judgement
     from fluidrelu_cli.declaration import Declaration
 
 
@@ -29,6 +32,11 @@ def list_differences(runs: Iterable[Run], activation: str, baseline: str, most: 
             break
         differences.append(mine - other)
     return differences
+
+
+def list_recalled(log: Iterable[Entry]) -> list[tuple[Entry, Stopping]]:
+    """The lines of a study's log that asked for seeds until a comparison is decided, and what each says of it."""
+    return [(entry, stopping) for entry in log if (stopping := Stopping.recalled(entry)) is not None]
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,20 @@ class Stopping:
             return None
         return cls(declaration.compare, declaration.margin, declaration.seeds)
 
+    @classmethod
+    def recalled(cls, entry: Entry) -> Stopping | None:
+        """What a line of a study's log says of it; None if nothing that makes sense: it may be a stranger's."""
+        found: list[Any] = [(entry.until or {}).get(name) for name in ("compare", "margin", "max")]
+        compare, margin, most = found
+        names = isinstance(compare, list) and len(compare) == 2 and all(is_name(name) for name in compare)
+        numbers = isinstance(margin, float) and 0 < margin < math.inf and isinstance(most, int) and most > 0
+        if entry.what != ASKED or not names or not numbers or compare[0] == compare[1]:
+            return None
+        activation, baseline = compare
+        pair = {name: max(most, entry.seeds.get(name, most)) for name in (baseline, activation)}
+        seeds = {name: min(n, MOST_SEEDS) for name, n in {**entry.seeds, **pair}.items()}
+        return cls((activation, baseline), margin, seeds)
+
     @property
     def most(self) -> int:
         """How many pairs there can be."""
@@ -57,16 +79,13 @@ class Stopping:
         """What a study's log says of it (study.Entry)."""
         return {"compare": list(self.compare), "margin": self.margin, "max": self.most}
 
-    def decide(self, runs: Iterable[Run], earlier: Decision | None = None) -> Decision:
-        """What a study's runs say of the comparison; ``earlier`` is what fewer of them said."""
-        from fluidrelu_cli.analysis.sequential import UNDECIDED, decide
+    def decide(self, runs: Iterable[Run]) -> Judgement:
+        """What a study's runs say of the comparison."""
+        from fluidrelu_cli.analysis.sequential import judge
 
-        if earlier is not None and earlier.verdict != UNDECIDED:
-            return earlier  # pairs that follow never change it
-        differences = list_differences(runs, *self.compare, self.most)
-        return earlier if earlier and earlier.n == len(differences) else decide(differences, self.margin)
+        return judge(list_differences(runs, *self.compare, self.most), self.margin)
 
-    def seeds_for(self, decision: Decision) -> dict[str, range]:
+    def seeds_for(self, decision: Judgement) -> dict[str, range]:
         """Which seeds each activation needs: those of the pairs that decided it, or else all of them."""
         from fluidrelu_cli.analysis.sequential import UNDECIDED
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fluidrelu_cli.run import Run
 from fluidrelu_cli.stopping import Stopping, list_differences
+from fluidrelu_cli.study import ASKED, Entry
 from fluidrelu_cli.study_file import parse_declaration
 
 
@@ -67,12 +68,11 @@ def test_a_study_file_says_where_training_ends() -> None:
     assert stopping is not None
     assert stopping == Stopping(("fluid", "relu"), 0.5, {"relu": 60, "fluid": 40, "elu": 60, "tanh": 3})
     assert stopping.recorded() == {"compare": ["fluid", "relu"], "margin": 0.5, "max": 40}
+    assert Stopping.recalled(Entry(ASKED, stopping.seeds, until=stopping.recorded())) == stopping
     undecided = stopping.decide(make_runs("555", "55-"))
     assert (undecided.verdict, undecided.n) == ("undecided", 2)
-    assert stopping.decide(make_runs("5555", "55--"), undecided) is undecided
     assert {name: len(seeds) for name, seeds in stopping.seeds_for(undecided).items()} == stopping.seeds
-    decided = stopping.decide(make_runs("5" * 9, "5" * 9), undecided)
+    decided = stopping.decide(make_runs("5" * 9, "5" * 9))
     assert (decided.verdict, decided.n) == ("equal", 6)
-    assert stopping.decide([], decided) is decided
     needed = {"relu": 6, "fluid": 6, "elu": 6, "tanh": 3}
     assert stopping.seeds_for(decided) == {name: range(n) for name, n in needed.items()}

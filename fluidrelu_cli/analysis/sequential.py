@@ -47,13 +47,19 @@ _DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What the pairs up to the one that decides say, or all of them if none does. Differences are of accuracies."""
+class Judgement:
+    """What the pairs up to the one that decides say, or all of them if none does."""
 
     verdict: str
     """EQUAL, BETTER, WORSE or UNDECIDED."""
     n: int
     """How many pairs these are."""
+
+
+@dataclass(frozen=True)
+class Decision(Judgement):
+    """The same, and where the centre may be. Differences are of accuracies."""
+
     mean_difference: float
     low: float
     high: float
@@ -78,10 +84,16 @@ def decide(differences: Sequence[float], margin: float, alpha: float = ALPHA) ->
     Raises:
         ValueError: if the margin is not a number above 0, alpha not one between 0 and 1, or a difference not finite.
     """
+    made = judge(differences, margin, alpha)
+    *_, last = [{"n": 0, "mean_difference": math.nan} | _NO_LIMITS, *_tabulate(differences[: made.n], alpha)]
+    return Decision(verdict=made.verdict, **last)
+
+
+def judge(differences: Sequence[float], margin: float, alpha: float = ALPHA) -> Judgement:
+    """:func:`decide` without the confidence limits, which take a hundred times as long."""
     verdicts = judge_looks(differences, margin, alpha)
     n = next((at for at, verdict in enumerate(verdicts, 1) if verdict != UNDECIDED), len(verdicts))
-    *_, last = [{"n": 0, "mean_difference": math.nan} | _NO_LIMITS, *_tabulate(differences[:n], alpha)]
-    return Decision(verdict=verdicts[n - 1] if n else UNDECIDED, **last)
+    return Judgement(verdicts[n - 1] if n else UNDECIDED, n)
 
 
 def follow(differences: Sequence[float], margin: float, alpha: float = ALPHA) -> pd.DataFrame:

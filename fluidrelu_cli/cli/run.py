@@ -208,14 +208,21 @@ class _Question:
         return self._request_cells(declaration.settled(chosen))
 
     def _request_cells(self, declaration: Declaration) -> list[_Wanted]:
-        seeds = {name: range(n) for name, n in declaration.seeds.items()}
+        seeds, stopping = {name: range(n) for name, n in declaration.seeds.items()}, Stopping.declared(declaration)
         requests = (
-            self._request(declaration.study_name(cell), cell.protocol, seeds, remember=True)
-            for cell in declaration.cells
+            self._request(declaration.study_name(cell), cell.protocol, seeds, stopping) for cell in declaration.cells
         )
-        return [_Wanted(request, Stopping.declared(declaration)) for request in requests]
+        return [_Wanted(request, stopping) for request in requests]
 
-    def _request(self, name: str, protocol: Protocol, seeds: Mapping[str, range], *, remember: bool) -> Request:
+    def _request(
+        self,
+        name: str,
+        protocol: Protocol,
+        seeds: Mapping[str, range],
+        stopping: Stopping | None = None,
+        *,
+        remember: bool = True,
+    ) -> Request:
         from fluidrelu_cli.cli.data import show_downloads
         from fluidrelu_cli.experiment import Request, prepare
         from fluidrelu_cli.networks.named import resolve
@@ -235,7 +242,8 @@ class _Question:
             )
         keep_declaration(declaration, results / declaration.name)
         counts = {arm: len(mine) for arm, mine in seeds.items()}
-        entry = Entry(ASKED, counts, file=declaration.path.as_posix(), sha256=declaration.sha256)
+        until = None if stopping is None else stopping.recorded()
+        entry = Entry(ASKED, counts, file=declaration.path.as_posix(), sha256=declaration.sha256, until=until)
         return Request(experiment, seeds, entry, remember=remember)
 
 

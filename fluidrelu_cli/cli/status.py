@@ -25,7 +25,7 @@ from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.protocol import Protocol, Trial, is_own, spell_number, trial_names
 from fluidrelu_cli.running import TIME_FORMAT, InFlight, Running, read_running
 from fluidrelu_cli.stopping import Stopping
-from fluidrelu_cli.study import ASKED, DEFAULT_STUDY, MOST_SEEDS, Contents, Study, find_folder, find_study, list_studies
+from fluidrelu_cli.study import ASKED, DEFAULT_STUDY, Contents, Study, find_folder, find_study, list_studies
 from fluidrelu_cli.study_file import find_files
 
 
@@ -277,14 +277,8 @@ def _recall(study: Study) -> Asked:
 
 def _recall_stopping(study: Study) -> Stopping | None:
     """Where training ends once a comparison is decided; None if something else was asked for since."""
-    from fluidrelu_cli.report.evidence import find_asked_until
-
-    for entry in find_asked_until([entry for entry in study.log if entry.what == ASKED][-1:]):
-        until = entry.until or {}
-        activation, baseline = until["compare"]
-        most = min(until["max"], MOST_SEEDS)
-        return Stopping((activation, baseline), until["margin"], {baseline: most, activation: most})
-    return None
+    last = [entry for entry in study.log if entry.what == ASKED][-1:]
+    return next((Stopping.recalled(entry) for entry in last), None)
 
 
 def _show_all(parts: Sequence[Part], results: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from fluidrelu_cli.analysis.sequential import UNDECIDED, Decision
+from fluidrelu_cli.analysis.sequential import UNDECIDED, Judgement
 from fluidrelu_cli.cli.pools import PoolOptions, show_events
 from fluidrelu_cli.cli.terminal import say
 from fluidrelu_cli.cli.wording import describe_decision
+from fluidrelu_cli.errors import StorageError
 from fluidrelu_cli.protocol import Trial
 from fluidrelu_cli.run import Run
 from fluidrelu_cli.stopping import Stopping
+from fluidrelu_cli.study import LOOKED, Entry
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Outcome, Started
 
 if TYPE_CHECKING:
@@ -31,21 +34,34 @@ def train_until_decided(request: Request, stopping: Stopping, pool: PoolOptions,
     from fluidrelu_cli.experiment import conduct_all
 
     experiment = request.experiment
-    runs = experiment.study.read().runs
-    before = stopping.decide(runs)
-    decided = before.verdict != UNDECIDED
-    if decided:
-        say(f"{experiment.study.folder}: {describe_decision(before, stopping, already=True)}")
-    request = replace(request, seeds=stopping.seeds_for(before))
+    request = replace(request, narrow=lambda runs: stopping.seeds_for(stopping.decide(runs)))
     run_jobs, together = pool.choose(experiment.data_dir, experiment.device_name)
     with conduct_all([request], run_jobs, batch_seeds=together, mix=mix) as ([work], events):
-        watch = _Watch(stopping, list(runs), work.missing, before)
+        before = stopping.decide(work.runs)
+        decided = before.verdict != UNDECIDED
+        if decided:
+            say(f"{experiment.study.folder}: {describe_decision(before, stopping, already=True)}")
+            _record_look(request, work.runs)
+        watch = _Watch(stopping, list(work.runs), work.missing, before)
         failures = show_events([(experiment.study, work)], events, None if decided else watch)
     if decided:
         return failures, len(work.missing)
-    now = stopping.decide(experiment.contents.runs)
-    say(f"{experiment.study.folder}: {describe_decision(now, stopping, stopped=len(watch.in_flight))}")
+    ended = describe_decision(watch.decision, stopping, stopped=len(watch.in_flight), failed=watch.failed)
+    say(f"{experiment.study.folder}: {ended}")
+    if watch.decision.verdict != UNDECIDED:
+        _record_look(request, experiment.contents.runs)
     return failures, len(watch.ended)
+
+
+def _record_look(request: Request, runs: Iterable[Run]) -> None:
+    """Write into the study's log that a verdict was said, as of a report; say so if that cannot be."""
+    asked, entry = request.seeds, request.entry
+    counts = Counter(run.trial.activation for run in runs if run.trial.seed in asked.get(run.trial.activation, ()))
+    file, digest = (None, None) if entry is None else (entry.file, entry.sha256)
+    try:
+        request.experiment.study.record(Entry(LOOKED, dict(counts), file=file, sha256=digest))
+    except StorageError as error:
+        say(f"This look is not in the study's log: {error}")
 
 
 @dataclass
@@ -55,12 +71,14 @@ class _Watch:
     stopping: Stopping
     runs: list[Run]
     missing: Sequence[Trial]
-    decision: Decision
+    decision: Judgement
     in_flight: set[Trial] = field(default_factory=set)
     ended: set[Trial] = field(default_factory=set)
+    failed: Trial | None = None
+    """The one with the lowest seed of those that failed of the two: no pair from its seed on counts."""
 
     def __call__(self, event: Event) -> bool:
-        """Whether the comparison is decided, and every trial with a seed of the pairs that decided it has ended."""
+        """Whether every trial has ended with a seed of the pairs that decided it, or that count before one failed."""
         if isinstance(event, Started):
             self.in_flight |= {*event.job.trials}
         elif isinstance(event, Outcome):
@@ -69,8 +87,14 @@ class _Watch:
             self.ended |= {*event.job.trials}
         if isinstance(event, Finished):
             self.runs += event.runs
-            self.decision = self.stopping.decide(self.runs, self.decision)
-        if self.decision.verdict == UNDECIDED:
+            if self.decision.verdict == UNDECIDED:  # pairs that follow never change it
+                self.decision = self.stopping.decide(self.runs)
+        if isinstance(event, Failed) and event.trial.activation in self.stopping.compare:
+            self.failed = min(filter(None, [self.failed, event.trial]), key=lambda trial: trial.seed)
+        if self.decision.verdict != UNDECIDED:
+            needed = self.stopping.seeds_for(self.decision)
+        elif self.failed is not None:
+            needed = dict.fromkeys(self.stopping.compare, range(self.failed.seed))
+        else:
             return False
-        needed = self.stopping.seeds_for(self.decision)
-        return all(trial in self.ended for trial in self.missing if trial.seed in needed[trial.activation])
+        return all(trial in self.ended for trial in self.missing if trial.seed in needed.get(trial.activation, ()))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
 from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE
 from fluidrelu_cli.cli.terminal import count
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.report.tables import accuracy, label
 from fluidrelu_cli.report.wording import too_few_seeds
 from fluidrelu_cli.running import TIME_FORMAT
@@ -21,7 +21,7 @@ from fluidrelu_cli.study import DEFAULT_BASELINE, MOST_SEEDS
 
 if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
-    from fluidrelu_cli.analysis.sequential import Decision
+    from fluidrelu_cli.analysis.sequential import Judgement
     from fluidrelu_cli.data.dataset import Dataset
     from fluidrelu_cli.declaration import Declaration
     from fluidrelu_cli.running import InFlight, Running
@@ -102,28 +102,34 @@ def describe_left_out(plan: Plan) -> str | None:
     return f"Only seeds that both have are pairs; left out: {plan.left_out}." if plan.left_out else None
 
 
-def describe_decision(decision: Decision, stopping: Stopping, *, already: bool = False, stopped: int = 0) -> str:
+def describe_decision(
+    decision: Judgement, stopping: Stopping, *, already: bool = False, stopped: int = 0, failed: Trial | None = None
+) -> str:
     """How a study that goes on until it is decided ended, or stands, in a clause that follows its name.
 
     Args:
         decision: what its pairs say.
         stopping: which comparison it is about.
         already: whether it was decided before this command.
-        stopped: how many trials were in flight when it was decided.
+        stopped: how many trials were in flight when it was decided, or could not be any more.
+        failed: the trial of the two without which no further pair counts.
     """
     activation, baseline = stopping.compare
     pairs = count(decision.n, "pair")
+    were = "was" if stopped == 1 else "were"
+    ended = f"; {count(stopped, 'trial')} in flight {were} stopped" if stopped else ""
     if decision.verdict == UNDECIDED:
-        if decision.n == stopping.most:
+        if failed is None:
             return f"not decided after {pairs}, the most that were asked for."
-        return f"not decided after {pairs}; pairs count in the order of their seeds, and seed {decision.n} lacks a run."
+        return (
+            f"stopped without a verdict after {pairs}: pairs count in the order of their seeds, and"
+            f" {failed.activation} failed with seed {failed.seed}{ended}."
+        )
     verdict = {
         BETTER: f"{activation} is better than {baseline}",
         WORSE: f"{activation} is worse than {baseline}",
         EQUAL: f"{activation} and {baseline} differ by less than {stopping.margin:g}",
     }[decision.verdict]
-    were = "was" if stopped == 1 else "were"
-    ended = f"; {count(stopped, 'trial')} in flight {were} stopped" if stopped else ""
     return f"decided {'already, ' if already else ''}after {pairs}: {verdict}{ended}."
 
 

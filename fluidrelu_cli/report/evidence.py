@@ -20,9 +20,9 @@ from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.declared import recall_declaration
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.networks.named import find_among
-from fluidrelu_cli.protocol import Protocol, file_stem, is_name, is_own
+from fluidrelu_cli.protocol import Protocol, file_stem, is_own
 from fluidrelu_cli.run import Run, tabulate_parameters, tabulate_runs
-from fluidrelu_cli.stopping import Stopping, list_differences
+from fluidrelu_cli.stopping import Stopping, list_differences, list_recalled
 from fluidrelu_cli.study import ASKED, DEFAULT_BASELINE, Contents, Entry, Study
 
 NOT_JUDGED = "not judged"
@@ -41,21 +41,6 @@ class Sequential:
     decision: Decision
     looks: pd.DataFrame
     """sequential.follow: a row for each of the first seeds that both have, up to one that is missing."""
-
-
-def find_asked_until(log: Sequence[Entry]) -> list[Entry]:
-    """The lines of a study's log that asked for seeds until a comparison is decided, as far as they make sense."""
-    return [entry for entry in log if entry.what == ASKED and _is_rule(entry.until)]
-
-
-def _is_rule(until: Any) -> bool:
-    """Whether it is what study.Entry says: it comes from a file, which may be a stranger's."""
-    if not isinstance(until, Mapping):
-        return False
-    compare, margin, most = (until.get(name) for name in ("compare", "margin", "max"))
-    names = isinstance(compare, list) and len(compare) == 2 and all(is_name(name) for name in compare)
-    numbers = isinstance(margin, float) and 0 < margin < math.inf and isinstance(most, int) and most > 0
-    return names and numbers
 
 
 class Evidence:
@@ -132,14 +117,11 @@ class Evidence:
         """Where training ends once it is decided: what the file says, or what was asked for last without one."""
         if self.declaration is not None:
             return Stopping.declared(self.declaration)
-        asked = [entry.until for entry in find_asked_until(self.study.log) if entry.until is not None]
-        if not asked:
-            return None
-        found = [find_among(name, self._names) for name in asked[-1]["compare"]]
-        a, b = (name for name in found if name is not None) if None not in found else (None, None)
-        if a is None or b is None or a == b:
-            return None
-        return Stopping((a, b), asked[-1]["margin"], dict.fromkeys((a, b), asked[-1]["max"]))
+        for _, last in list_recalled(self.study.log)[-1:]:
+            a, b = (find_among(name, self._names) for name in last.compare)
+            if a is not None and b is not None and a != b:
+                return Stopping((a, b), last.margin, dict.fromkeys((a, b), last.most))
+        return None
 
     def _find(self, option: str, name: str, allowed: str | None = None) -> str:
         """The activation of the study that an option names; it may be the allowed one even if the study lacks it."""

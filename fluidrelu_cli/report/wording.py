@@ -16,9 +16,10 @@ from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs, is_within
 from fluidrelu_cli.analysis.sequential import EQUAL, UNDECIDED
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm
-from fluidrelu_cli.report.evidence import NOT_JUDGED, Sequential, find_asked_until
+from fluidrelu_cli.report.evidence import NOT_JUDGED, Sequential
 from fluidrelu_cli.report.tables import accuracy, difference, label, limits, p_value, percent, plus_minus, spell_count
 from fluidrelu_cli.run import Provenance, Run
+from fluidrelu_cli.stopping import list_recalled
 from fluidrelu_cli.study import ASKED, LOOKED, Entry
 
 COMPARISONS_EXPLAINED = (
@@ -326,20 +327,19 @@ def _count_runs(n: int) -> str:
 
 def _asked_until(log: Sequence[Entry]) -> Iterator[str]:
     """That training was asked to go on until it is decided, and what was there or otherwise before; nothing if not."""
-    asked = find_asked_until(log)
+    asked = list_recalled(log)
     if not asked:
         return
-    last = asked[-1].until or {}
-    first = next(entry for entry in asked if (entry.until or {})["compare"] == last["compare"])
-    margin = (first.until or {})["margin"]
+    latest, last = asked[-1]
+    first, margin = next((entry, its.margin) for entry, its in asked if its.compare == last.compare)
     yield (
         f"No file declared this question. Training was asked to go on until it is decided, first on {day(first.when)},"
-        f" with {'the' if margin == last['margin'] else 'a'} margin of {margin:g}."
+        f" with {'the' if margin == last.margin else 'a'} margin of {margin:g}."
     )
     if first.finished:
         yield f"{_count_runs(first.finished)} older than that."
-    if margin != last["margin"]:
-        yield f"The margin was changed to {last['margin']:g} ({day(asked[-1].when)})."
+    if margin != last.margin:
+        yield f"The margin was changed to {last.margin:g} ({day(latest.when)})."
 
 
 def answer_grid(

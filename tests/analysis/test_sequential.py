@@ -19,8 +19,10 @@ from fluidrelu_cli.analysis.sequential import (
     UNDECIDED,
     WORSE,
     Decision,
+    Judgement,
     decide,
     follow,
+    judge,
     judge_looks,
     log_evidence,
 )
@@ -133,6 +135,7 @@ def test_a_decision_stays(first: list[float], then: list[float]) -> None:
     before, after = follow(first, MARGIN), follow([*first, *then], MARGIN)
     pd.testing.assert_frame_equal(after.iloc[: len(first)], before, check_dtype=bool(first))
     made = decide(first, MARGIN)
+    assert judge(first, MARGIN) == Judgement(made.verdict, made.n)
     if made.verdict != UNDECIDED:
         assert decide([*first, *then], MARGIN) == made
 

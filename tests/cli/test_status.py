@@ -164,13 +164,13 @@ def test_what_a_stranger_wrote_into_a_log_breaks_nothing(until: dict[str, Any]) 
 
 
 def test_a_comparison_that_is_decided_needs_no_more() -> None:
-    study = make_study(Path("results/local"), {"relu": [(0.25,)] * 40, "fluid": [(0.75,)] * 40})
-    study.ask(["relu", "fluid"], 60)
-    study.record(
-        Entry(ASKED, {"relu": 60, "fluid": 60}, until={"compare": ["fluid", "relu"], "margin": 0.1, "max": 60})
-    )
+    names = ("relu", "fluid", "elu")
+    study = make_study(Path("results/local"), {name: [(0.25 + 0.5 * (name == "fluid"),)] * 40 for name in names})
+    study.ask(names, 60)
+    until = {"compare": ["fluid", "relu"], "margin": 0.1, "max": 60}
+    study.record(Entry(ASKED, dict.fromkeys(names, 60), file="a.toml", sha256="0" * 64, until=until))
     output = fluidrelu("status", "local")
-    assert [row[:2] for row in rows(output)] == [["ReLU", "40 of 40"], ["FluidReLU", "40 of 40"]]
+    assert [row[:2] for row in rows(output)] == [["ReLU", "40 of 40"], ["FluidReLU", "40 of 40"], ["ELU", "40 of 40"]]
     assert output.endswith("All that was asked for is finished.\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -12,13 +13,13 @@ import pytest
 from command_line import fluidrelu, words
 from factories import make_run
 
-from fluidrelu_cli.analysis.sequential import UNDECIDED, Decision
+from fluidrelu_cli.analysis.sequential import UNDECIDED, Judgement
 from fluidrelu_cli.cli.until import _Watch
 from fluidrelu_cli.cli.wording import describe_decision
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.stopping import Stopping
-from fluidrelu_cli.study import load_study
+from fluidrelu_cli.study import LOOKED, Study, load_study
 from fluidrelu_cli.workers.events import Event, Failed, Finished, Job, Split, Started
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -95,14 +96,34 @@ def test_repeat_ends_once_it_is_decided(pool: Pretence, where: tuple[object, ...
     assert output.endswith("Compare them with: fluidrelu report")
     assert [job.trials[0].seed for job in pool.abandoned] == [PAIRS]
     assert len(pool.finished) == 2 * PAIRS
-    [entry] = load_study(Path("results/local")).log
-    assert entry.until == {"compare": ["fluid", "relu"], "margin": 0.5, "max": 60}
-    assert entry.seeds == {"relu": 60, "fluid": 60}
+    asked, looked = load_study(Path("results/local")).log
+    assert asked.until == {"compare": ["fluid", "relu"], "margin": 0.5, "max": 60}
+    assert asked.seeds == {"relu": 60, "fluid": 60}
+    assert (looked.what, looked.seeds, looked.file) == (LOOKED, {"relu": PAIRS, "fluid": PAIRS}, None)
     output = words(fluidrelu(*UNTIL, *where))
     assert "decided already, after 6 pairs: fluid and relu differ by less than 0.5. results/local: 12 trials" in output
     assert "asked for, 12 finished already, 0 to train." in output
     assert len(pool.finished) == 2 * PAIRS
+    assert load_study(Path("results/local")).log == (asked, looked)
     assert fluidrelu(*UNTIL, *where, "--dry-run").endswith("Nothing is left to train.\n")
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_run_that_another_process_wrote_meanwhile_counts(
+    where: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before this one has the study to itself."""
+    held = Study.held
+
+    def write_and_hold(study: Study) -> contextlib.AbstractContextManager[None]:
+        study.write(replace(make_run("relu", 0, (0.75,)), trial=Trial(study.protocol, "relu", 0)))
+        return held(study)
+
+    monkeypatch.setattr(Study, "held", write_and_hold)
+    output = words(fluidrelu(*UNTIL, *where, "--epochs", 1))
+    assert "1 finished already, at most 119 to train." in output
+    assert "decided after 6 pairs" in output
+    assert count_runs("local") == {"relu": PAIRS, "fluid": PAIRS}
 
 
 def test_repeat_goes_on_after_ctrl_c_and_compares_two_without_relu(pool: Pretence, where: tuple[object, ...]) -> None:
@@ -116,17 +137,19 @@ def test_repeat_goes_on_after_ctrl_c_and_compares_two_without_relu(pool: Pretenc
     assert "decided after 8 pairs: tanh is worse than elu" in output
 
 
-def test_a_pair_that_failed_ends_what_counts(pool: Pretence, where: tuple[object, ...]) -> None:
+def test_a_pair_that_failed_ends_the_training(pool: Pretence, where: tuple[object, ...]) -> None:
     pool.broken = {("fluid", 2)}
     command = ("repeat", "--until", "decided", "--margin", 0.5, "--max", 7, *where, "--epochs", 1)
     output = words(fluidrelu(*command, code=1))
-    assert "not decided after 2 pairs; pairs count in the order of their seeds, and seed 2 lacks a run." in output
-    assert output.endswith("Error: 1 of 14 trials failed; the same command tries again.")
-    assert count_runs("local") == {"relu": 7, "fluid": 6}
+    assert "traceback: results/local/runs/fluid-seed2.failed.txt" in output
+    assert "stopped without a verdict after 2 pairs: pairs count in the order of their seeds, and fluid fai" in output
+    assert "led with seed 2; 1 trial in flight was stopped." in output
+    assert output.endswith("Error: 1 of 6 trials failed; the same command tries again.")
+    assert count_runs("local") == {"relu": 3, "fluid": 2}
     pool.broken = set()
     output = words(fluidrelu(*command))
-    assert "13 finished already, at most 1 to train" in output
-    assert "decided after 6 pairs: fluid and relu differ by less than 0.5. Accuracy" in output
+    assert "5 finished already, at most 9 to train" in output
+    assert "decided after 6 pairs: fluid and relu differ by less than 0.5; 1 trial in flight was stopped." in output
 
 
 FILE = """
@@ -169,8 +192,14 @@ def test_run_trains_all_activations_as_far_as_the_pair_goes(pool: Pretence, wher
     assert "decided already, after 6 pairs: fluid and relu differ by less than 0.5. results/decided: 18" in output
     assert "trials asked for, 17 finished already, 1 to train." in output
     assert output.endswith("Answer it with: fluidrelu report decided.toml")
-    log = json.loads(Path("results/decided/study.json").read_text())["log"]
-    assert [entry["seeds"] for entry in log] == [dict.fromkeys(("relu", "fluid", "elu"), 60)]
+    asked, looked, *again = load_study(Path("results/decided")).log
+    assert asked.seeds == dict.fromkeys(("relu", "fluid", "elu"), 60)
+    assert asked.until == {"compare": ["fluid", "relu"], "margin": 0.5, "max": 60}
+    [found] = [each for each in json.loads(fluidrelu("status", "--json"))["studies"] if each["study"] == "decided"]
+    assert [(arm["finished"], arm["asked"]) for arm in found["activations"]] == [(PAIRS, PAIRS)] * 3
+    assert (looked.what, looked.seeds) == (LOOKED, {"relu": PAIRS, "fluid": PAIRS, "elu": PAIRS - 1})
+    assert (looked.file, looked.sha256) == ("decided.toml", asked.sha256)
+    assert not again
 
 
 @pytest.mark.slow
@@ -206,7 +235,9 @@ def make_event(kind: str, activation: str, *seeds: int) -> Event:
         ([("finished", "relu", 6)], False, 0),
         ([("started", "relu", 6), ("started", "fluid", 6), ("failed", "relu", 6)], False, 1),
         ([("started", "relu", 6), ("failed", "relu", 6), ("started", "fluid", 5), ("finished", "fluid", 5)], True, 0),
-        ([("failed", "fluid", 5), ("finished", "relu", 6), ("finished", "fluid", 6)], False, 0),
+        # pairs after one that failed cannot decide it
+        ([("started", "relu", 6), ("failed", "fluid", 5)], True, 1),
+        ([("failed", "relu", 7), ("failed", "fluid", 6), ("failed", "fluid", 5)], True, 0),
         ([("started", "fluid", 5, 6), ("split", "fluid", 5, 6), ("started", "fluid", 5)], False, 1),
         ([("started", "relu", 6, 7, 8), ("finished", "fluid", 5, 6, 7, 8)], True, 3),
         # the others' seeds are needed as far as the pair goes
@@ -216,8 +247,11 @@ def make_event(kind: str, activation: str, *seeds: int) -> Event:
         ([("started", "elu", 5), ("finished", "fluid", 5), ("failed", "elu", 5)], True, 0),
     ],
 )
-def test_when_it_is_enough(events: Sequence[tuple[str, str, int]], enough: bool, in_flight: int) -> None:
+def test_when_it_is_enough(
+    events: Sequence[tuple[str, str, int]], enough: bool, in_flight: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All but fluid's seed 5, and elu's where it is spoken of, are finished up to seed 5."""
+    monkeypatch.delattr("fluidrelu_cli.analysis.sequential._tabulate")  # confidence limits take too long
     runs = [make_run(name, seed, (0.75,)) for name in ("relu", "fluid") for seed in range(PAIRS)][:-1]
     lacking = {"relu": range(PAIRS, 60), "fluid": range(PAIRS - 1, 60)}
     if any(name == "elu" for _, name, *_ in events):
@@ -249,14 +283,14 @@ def test_when_it_is_enough(events: Sequence[tuple[str, str, int]], enough: bool,
         (
             UNDECIDED,
             1,
-            {},
-            "not decided after 1 pair; pairs count in the order of their seeds, and seed 1 lacks a run.",
+            {"failed": Trial(Protocol(), "fluid", 1), "stopped": 1},
+            "stopped without a verdict after 1 pair: pairs count in the order of their seeds, and fluid failed with"
+            " seed 1; 1 trial in flight was stopped.",
         ),
     ],
 )
 def test_how_it_ended_in_a_clause(verdict: str, n: int, words_of: Mapping[str, int], sentence: str) -> None:
-    decision = Decision(verdict, n, *[0.0] * 5)
-    assert describe_decision(decision, STOPPING, **words_of) == sentence  # type: ignore[arg-type]
+    assert describe_decision(Judgement(verdict, n), STOPPING, **words_of) == sentence  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

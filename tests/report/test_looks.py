@@ -17,7 +17,7 @@ from fluidrelu_cli.report.commands import list_commands
 from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.evidence import Evidence, Sequential
 from fluidrelu_cli.report.formats import FORMATS
-from fluidrelu_cli.study import ASKED, Entry, Study
+from fluidrelu_cli.study import ASKED, MOST_SEEDS, Entry, Study
 from fluidrelu_cli.study_file import parse_declaration
 
 BETTER = [0.001] * 8
@@ -147,6 +147,8 @@ def test_what_was_otherwise_before_is_told(tmp_path: Path) -> None:
         " UTC)."
     )
     assert build_document(Evidence(study)).answer.startswith("Decided after 8 pairs: FluidReLU is better")
+    by_file = replace(first, file="a.toml", sha256="0" * 64)
+    assert wording.standing(None, [by_file], 0, []) == wording.lost_file("a.toml")
 
 
 @pytest.mark.parametrize(
@@ -165,6 +167,12 @@ def test_what_was_otherwise_before_is_told(tmp_path: Path) -> None:
 )
 def test_what_makes_no_sense_in_a_log_decides_nothing(change: Mapping[str, Any], tmp_path: Path) -> None:
     assert Evidence(make(tmp_path, BETTER, **{**UNTIL, **change})).sequential is None
+
+
+def test_no_log_asks_for_more_seeds_than_there_are(tmp_path: Path) -> None:
+    evidence = Evidence(make(tmp_path, BETTER[:1], **{**UNTIL, "max": 10**30}))
+    assert evidence.summary["asked"].tolist() == [MOST_SEEDS, MOST_SEEDS]
+    assert "after 1 pair of at most 100000 (" in build_document(evidence).answer
 
 
 @pytest.mark.parametrize(
