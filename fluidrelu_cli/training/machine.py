@@ -21,8 +21,8 @@ from fluidrelu_cli.protocol import DEVICES
 from fluidrelu_cli.run import Provenance
 
 CPU_FLAGS = frozenset(
-    ("fma", "avx", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_bf16", "avx512_fp16", "avx512_vnni", "amx_bf16")
-    + ("amx_int8", "amx_tile", "asimd", "asimdhp", "bf16", "i8mm", "sve", "sve2")
+    {"fma", "avx", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_bf16", "avx512_fp16", "avx512_vnni"}
+    | {"amx_bf16", "amx_int8", "amx_tile", "asimd", "asimdhp", "bf16", "i8mm", "sve", "sve2"}
 )
 """What numerical libraries choose their code by, as Linux names it."""
 
