@@ -5,6 +5,7 @@ This module imports no torch, and pandas for tables alone.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import math
 import sys
@@ -78,13 +79,17 @@ class Provenance:
     """Under what conditions a run was made. The defaults are what runs of earlier releases did not record."""
 
     versions: Mapping[str, str | None] = field(default_factory=dict)
-    """Of fluidrelu-cli, python, torch, torchvision and, on a GPU, cuda."""
+    """Of fluidrelu-cli, python, torch, torchvision, numpy, onednn and, on a GPU, cuda."""
     source: Mapping[str, Any] | None = None
     """The package's git ``commit``, and whether its files were ``modified``; None outside a checkout."""
     system: str | None = None
     cpu: str | None = None
     cpu_capability: str | None = None
     """The vector instructions that torch uses: AVX2, AVX512, ..."""
+    cpu_family: str | None = None
+    """Which processor it is, where several have one name: ``family 25, model 17, stepping 1``."""
+    cpu_flags: str | None = None
+    """Which of machine.CPU_FLAGS it has, as numerical libraries choose their code by them."""
     device: str | None = None
     gpu: str | None = None
     threads: int | None = None
@@ -107,6 +112,8 @@ class Provenance:
     test_images: int | None = None
     wall_seconds: float | None = None
     """From start to end; seeds that were trained together share it."""
+    peak_memory: int | None = None
+    """The most memory, in bytes, that the process had in use by the end; on a GPU the most of the GPU's."""
     initial_weights_sha256: str | None = None
     """The digest of the initial weights but the activations' own."""
     data_order_sha256: str | None = None
@@ -160,6 +167,10 @@ class Run:
     provenance: Provenance = field(default_factory=Provenance)
     protected: bool = True
     """Whether its files hold digests that show it if they are changed; those of earlier releases do not."""
+    correct: bytes | None = None
+    """A bit per test image, in their order: whether it was classified right after the last epoch. As numpy.packbits has
+    it: the first image is the highest bit of the first byte, spare bits are 0. None in runs of earlier releases.
+    """
 
     @property
     def test_accuracy(self) -> float:
@@ -273,6 +284,7 @@ def write(run: Run, files: RunFiles) -> None:
         **run.provenance.to_dict(),
         "csv_sha256": run.csv_sha256,
         "parameters_sha256": run.parameters_sha256,
+        "correct": None if run.correct is None else base64.b64encode(run.correct).decode(),
     }
     with contextlib.suppress(OSError):
         files.parameters.unlink(missing_ok=True)  # of a run whose CSV was deleted to train it again
@@ -307,7 +319,8 @@ def read(files: RunFiles) -> Run:
     epochs = tuple(Epoch(*(*row, state)) for row, state in zip(numbers, states, strict=True))
     digests = [SEAL, "csv_sha256", *(["parameters_sha256"] if initial else [])]
     protected = all(content.get(name) is not None for name in digests)
-    found = Run(Trial(protocol, activation, seed), initial, epochs, provenance, protected)
+    correct = _read_correct(files.provenance, content.get("correct"))
+    found = Run(Trial(protocol, activation, seed), initial, epochs, provenance, protected, correct)
     _check_numbers(files, found, content)
     return found
 
@@ -328,9 +341,24 @@ def _check_numbers(files: RunFiles, found: Run, content: Mapping[str, Any]) -> N
             raise DamagedFileError(
                 f"{files.csv} has the test accuracy {epoch.test_accuracy}, which {found.test_images} images cannot give"
             )
+    if found.correct is not None and not _agrees(found.correct, found.test_images, found.test_accuracy):
+        raise DamagedFileError(f"{files.provenance} has other images right than the accuracy in {files.csv.name} says")
     for path, name in ((files.csv, "csv_sha256"), (files.parameters, "parameters_sha256")):
         if content.get(name) not in (None, getattr(found, name)):
             raise DamagedFileError(f"{path} was changed after it was written ({files.provenance.name} has its digest)")
+
+
+def _read_correct(path: Path, value: object) -> bytes | None:
+    try:
+        return None if value is None else base64.b64decode(str(value), validate=True)
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged (correct is not in base64)") from error
+
+
+def _agrees(correct: bytes, images: int, accuracy: float) -> bool:
+    """Whether bits are those of so many images, of which this share is right."""
+    bits, spare = int.from_bytes(correct, "big"), 8 * len(correct) - images
+    return 0 <= spare < 8 and bits % 2**spare == 0 and bits.bit_count() == round(accuracy * images)
 
 
 def _read_provenance(path: Path, content: Mapping[str, Any]) -> tuple[Protocol, Provenance]:

@@ -16,7 +16,7 @@ from fluidrelu_cli.protocol import is_own, join_arm, split_arm
 from fluidrelu_cli.run import RUN_COLUMNS, TIMINGS, Epoch, Provenance, Run, RunFiles, read
 from fluidrelu_cli.study import Study
 
-NOT_A_CONDITION = frozenset({"wall_seconds", "test_images"})
+NOT_A_CONDITION = frozenset({"wall_seconds", "test_images", "peak_memory"})
 """Fields of a provenance that record what came out, not what it was made under."""
 
 
@@ -115,6 +115,8 @@ def _compare_numbers(recorded: Run, again: Run) -> dict[str, float]:
     """The columns that are not equal, each with the largest absolute difference; infinity if rows or words differ."""
     theirs, mine = _columns(recorded), _columns(again)
     differences = {}
+    if recorded.correct is None:  # a release that did not record it
+        mine.pop("correct images", None)
     for name in dict.fromkeys((*theirs, *mine)):
         pairs = (theirs.get(name, []), mine.get(name, []))
         if len(pairs[0]) != len(pairs[1]):
@@ -131,6 +133,8 @@ def _columns(run: Run) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {
         name: [getattr(epoch, name) for epoch in run.epochs] for name in list(RUN_COLUMNS)[2:] if name not in TIMINGS
     }
+    if run.correct is not None:
+        columns["correct images"] = [f"{byte:08b}" for byte in run.correct]
     rows = list(run.parameter_rows())
     if rows:
         columns["learned kernels"] = [row[2:6] for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import errno
 import hashlib
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from factories import forge, make_run
 from hypothesis import given, settings
@@ -117,6 +119,7 @@ def test_the_files_to_the_letter(tmp_path: Path) -> None:
         **Provenance(wall_seconds=6.0).to_dict(),
         "csv_sha256": hashlib.sha256(without_timings.encode()).hexdigest(),
         "parameters_sha256": hashlib.sha256(PARAMETERS_CSV.encode()).hexdigest(),
+        "correct": None,
         "sha256": json.loads(files.provenance.read_text())["sha256"],
     }
     names = {"fluid-seed3.csv", "fluid-seed3.parameters.csv", "fluid-seed3.json"}
@@ -472,6 +475,42 @@ def test_damaged_parameters_are_refused(old: str, new: str, words: str, tmp_path
         read(files)
     assert str(error.value).startswith(str(files.parameters))
     assert words in str(error.value)
+
+
+def with_images(bits: str, accuracy: float, images: int) -> Run:
+    """A run that had these images right."""
+    run = make_run("relu", 0, (accuracy,), test_images=images)
+    return dataclasses.replace(run, correct=bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)))
+
+
+def test_the_images_that_were_right_come_back(tmp_path: Path) -> None:
+    run = with_images("1010000111000000", 5 / 10, 10)
+    files = RunFiles(tmp_path, "relu-seed0")
+    write(run, files)
+    assert json.loads(files.provenance.read_text())["correct"] == "ocA="
+    assert read(files) == run
+    assert np.unpackbits(np.frombuffer(run.correct or b"", np.uint8))[:10].tolist() == [1, 0, 1, 0, 0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("correct", "words"),
+    [
+        ("1010000110000000", "has other images right"),  # one fewer
+        ("1010000110000001", "has other images right"),  # as many, but one is no image
+        ("10111000", "has other images right"),  # too few images
+        ("101000011100000000000000", "has other images right"),  # too many
+        ("?", "correct is not in base64"),
+        (7, "correct is not in base64"),
+    ],
+)
+def test_images_that_cannot_have_been_right_are_damage(correct: str | int, words: str, tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "relu-seed0")
+    write(with_images("1010000111000000", 5 / 10, 10), files)
+    bits = isinstance(correct, str) and set(correct) <= {"0", "1"}
+    value = base64.b64encode(with_images(str(correct), 0.5, 10).correct or b"").decode() if bits else correct
+    forge(files.provenance, correct=value)
+    with pytest.raises(DamagedFileError, match=words):
+        read(files)
 
 
 def test_every_field_of_a_provenance_is_checked() -> None:

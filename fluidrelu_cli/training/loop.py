@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -56,6 +57,7 @@ class Training:
         augmented = trials if self._protocol.augment == "flip-crop" else ()
         self._augmentations = [generator(trial.seed, "augmentation") for trial in augmented]
         self._augmentation_digests = [hashlib.sha256() for _ in augmented]
+        self._correct: Tensor | None = None
         self._device = device
 
     def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[Epoch, ...]]:
@@ -85,6 +87,12 @@ class Training:
     def parameters(self) -> list[Parameters]:
         """Each trial's learned parameters of its activations, as they are now."""
         return self._ensemble.copy_learned()
+
+    def correct(self) -> list[bytes]:
+        """Each trial's test images that were right after the latest epoch, a bit for each: run.Run.correct."""
+        if self._correct is None:
+            raise ValueError("nothing was tested yet")
+        return [np.packbits(mine).tobytes() for mine in self._correct.cpu().numpy()]
 
     def betas(self) -> dict[str, float]:
         """The factor on the gradient of what the activation learns, by the parameters' names; its layers are alike."""
@@ -148,7 +156,9 @@ class Training:
         all_networks = self._ensemble.size, -1, -1, -1, -1
         batches = torch.split(images, TEST_BATCH_SIZE)
         outputs = [self._ensemble.logits(self._scaled(batch).expand(all_networks)) for batch in batches]
-        return _average(torch.cat(outputs, 1), labels.expand(self._ensemble.size, -1))
+        logits, targets = torch.cat(outputs, 1), labels.expand(self._ensemble.size, -1)
+        self._correct = logits.argmax(2) == targets
+        return _average(logits, targets)
 
 
 def _average(logits: Tensor, targets: Tensor) -> list[tuple[float, float]]:
@@ -215,8 +225,8 @@ def train_together(
         wall_seconds=round(time.perf_counter() - start, 4),
     )
     return [
-        Run(trial, initial, numbers, replace(shared, **digests))
-        for trial, initial, numbers, digests in zip(
-            trials, initial_parameters, zip(*epochs, strict=True), training.digests(), strict=True
+        Run(trial, initial, numbers, replace(shared, **digests), correct=correct)
+        for trial, initial, numbers, digests, correct in zip(
+            trials, initial_parameters, zip(*epochs, strict=True), training.digests(), training.correct(), strict=True
         )
     ]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small_trials import train, without_timings
@@ -414,6 +415,21 @@ def test_each_epoch_is_reported_and_the_run_has_its_conditions(data_dir: Path) -
     assert (run.provenance.activation_sha256, run.provenance.model_sha256) == (None, None)
     assert run.provenance.augmentation_sha256 is None
     assert run.provenance.wall_seconds is not None
+
+
+def test_a_run_says_which_images_it_has_right(dataset: Dataset) -> None:
+    trials = [Trial(PROTOCOL, "relu", seed) for seed in (0, 1)]
+    for together in ([trials[0]], trials):
+        training = Training(resolve("relu"), together, dataset, torch.device("cpu"))
+        with pytest.raises(ValueError, match="nothing was tested"):
+            training.correct()
+        *_, last = training.epochs()
+        scaled = training._scaled(dataset.test_images).expand(len(together), -1, -1, -1, -1)
+        with torch.inference_mode():
+            right = training._ensemble.logits(scaled).argmax(2) == dataset.test_labels
+        for epoch, correct, mine in zip(last, training.correct(), right, strict=True):
+            assert np.unpackbits(np.frombuffer(correct, np.uint8))[:50].tolist() == mine.int().tolist()
+            assert mine.sum().item() / 50 == epoch.test_accuracy
 
 
 def test_seeds_trained_together_get_the_results_of_each(data_dir: Path) -> None:

@@ -18,7 +18,16 @@ import fluidrelu_cli
 from fluidrelu_cli import __version__
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.run import Provenance
-from fluidrelu_cli.training.machine import find_revision, pick_device, read_cpu_model, record_machine
+from fluidrelu_cli.training import machine
+from fluidrelu_cli.training.machine import (
+    find_onednn,
+    find_revision,
+    pick_device,
+    read_cpu_family,
+    read_cpu_flags,
+    read_cpu_model,
+    record_machine,
+)
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -90,14 +99,58 @@ def test_this_process_is_recorded() -> None:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": importlib.metadata.version("torchvision"),
+        "numpy": importlib.metadata.version("numpy"),
+        "onednn": find_onednn(),
         "cuda": None,
     }
     assert recorded.source == find_revision(Path(fluidrelu_cli.__file__).parent)
     assert recorded.system == f"{platform.system()} {platform.machine()}"
     assert recorded.cpu == read_cpu_model()
     assert recorded.cpu_capability == torch.backends.cpu.get_cpu_capability()
+    assert (recorded.cpu_family, recorded.cpu_flags) == (read_cpu_family(), read_cpu_flags())
+    assert recorded.peak_memory is not None
+    assert 10**7 < recorded.peak_memory < 10**12
     assert (recorded.device, recorded.gpu, recorded.threads) == ("cpu", None, torch.get_num_threads())
     assert Provenance.from_dict(json.loads(json.dumps(recorded.to_dict()))) == recorded
+
+
+INTEL = """\
+processor\t: 0
+cpu family\t: 6
+model\t\t: 143
+model name\t: Xeon
+stepping\t: 8
+flags\t\t: fpu avx2 fma amx_tile
+
+processor\t: 1
+model name\t: other
+"""
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "model", "family", "flags"),
+    [
+        (INTEL, "Xeon", "family 6, model 143, stepping 8", "amx_tile avx2 fma"),
+        ("processor\t: 0\nFeatures\t: fp asimd sve\n", None, None, "asimd sve"),
+        (None, None, None, None),
+    ],
+)
+def test_processors_are_told_apart(
+    cpuinfo: str | None, model: str | None, family: str | None, flags: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _path: cpuinfo is not None)
+    monkeypatch.setattr(Path, "read_text", lambda _path, **_: cpuinfo)
+    machine._read_cpuinfo.cache_clear()
+    try:
+        assert read_cpu_model() == (model or platform.processor() or platform.machine())
+        assert (read_cpu_family(), read_cpu_flags()) == (family, flags)
+    finally:
+        machine._read_cpuinfo.cache_clear()
+
+
+def test_onednn_has_a_version_where_torch_was_built_with_it() -> None:
+    built_with_it: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    assert (find_onednn() is not None) == built_with_it
 
 
 def test_processor_has_a_name() -> None:
