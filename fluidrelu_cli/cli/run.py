@@ -56,8 +56,9 @@ def run(
 ) -> None:
     """Train what study files declare: the trials that are not finished yet.
 
-    Every study gets its first seed before any gets its second. What a file tunes is tuned first. Where a file says to
-    stop once it is decided, its study is trained by itself, after the others, until it is.
+    Every study gets its first seed before any gets its second. What a file tunes is tuned first.
+
+    A study that stops once it is decided is trained by itself, after the others.
     """
     from fluidrelu_cli.cli.wording import describe_too_few_declared
 
