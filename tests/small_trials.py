@@ -45,7 +45,7 @@ def train(
 def without_timings(run: Run) -> Run:
     """What two runs of one trial on one machine share."""
     epochs = tuple(replace(epoch, train_seconds=0.0, test_seconds=0.0) for epoch in run.epochs)
-    return replace(run, epochs=epochs, provenance=replace(run.provenance, wall_seconds=None))
+    return replace(run, epochs=epochs, provenance=replace(run.provenance, wall_seconds=None, peak_memory=None))
 
 
 @contextlib.contextmanager
