@@ -1,8 +1,11 @@
-"""How often the test that may be looked at after every pair errs, and how many pairs it takes."""
+"""How often the test that may be looked at after every pair errs, how many pairs it takes, and how often intervals hold
+the true difference where test images are drawn anew.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +13,10 @@ import numpy as np
 import typer
 from measuring import console
 from numpy.typing import NDArray
+from rich.table import Table
+from scipy import special
 
+from fluidrelu_cli.analysis.images import over_seeds_and_images, subtract
 from fluidrelu_cli.analysis.inference import wilson_interval
 from fluidrelu_cli.analysis.planning import pairs_needed
 from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE, judge_looks
@@ -56,6 +62,75 @@ def look(drawn: NDArray[np.float64], margin: float) -> list[tuple[str, int]]:
         verdicts = judge_looks((differences / IMAGES).tolist(), margin / IMAGES)
         found.append((verdicts[-1], verdicts.index(verdicts[-1]) + 1))
     return found
+
+
+@dataclass(frozen=True)
+class Population:
+    """Images and seeds to draw from: the log odds that a run has an image right are a sum of normal parts."""
+
+    name: str
+    image: float = 3.0
+    """SD of what an image is easier by for both activations."""
+    image_and_activation: float = 1.0
+    """SD of what an image is easier by for one of them."""
+    seed_and_activation: float = 0.15
+    """SD of what one activation is better by at one seed, on all images."""
+    baseline: float = 4.0
+    """Mean log odds of the baseline."""
+    advantage: float = 0.3
+    """What is added to them for the other activation."""
+
+    @property
+    def difference(self) -> float:
+        """The true difference of accuracies, over all seeds and images: by Gauss and Hermite's quadrature."""
+        sd = (self.image**2 + self.image_and_activation**2 + self.seed_and_activation**2) ** 0.5
+        points, weights = np.polynomial.hermite_e.hermegauss(200)
+        odds = self.baseline + sd * points
+        return float((special.expit(odds + self.advantage) - special.expit(odds)) @ weights / weights.sum())
+
+    def draw(self, random: np.random.Generator, seeds: int, images: int) -> NDArray[np.int8]:
+        """Differences of new seeds on new images, as images.subtract gives them."""
+        odds = self.baseline + random.normal(0, self.image, images)
+
+        def draw_right(advantage: float) -> NDArray[np.bool_]:
+            by_image = random.normal(0, self.image_and_activation, images)
+            by_seed = random.normal(0, self.seed_and_activation, (seeds, 1))
+            return random.random((seeds, images)) < special.expit(odds + advantage + by_image + by_seed)
+
+        return subtract(draw_right(self.advantage), draw_right(0))
+
+
+POPULATIONS = (
+    Population("images and seeds differ"),
+    Population("images differ much", image_and_activation=3),
+    Population("images do not differ", image_and_activation=0),
+    Population("seeds do not differ", seed_and_activation=0),
+    Population("nothing differs", image_and_activation=0, seed_and_activation=0, advantage=0),
+)
+
+
+def cover(random: np.random.Generator, population: Population, shape: tuple[int, int], count: int) -> tuple[int, int]:
+    """Of so many studies, in how many the interval over seeds and images, and over seeds, holds the true difference."""
+    truth = population.difference
+    found = [over_seeds_and_images(population.draw(random, *shape)) for _ in range(count)]
+    over_both = sum(one.interval[0] <= truth <= one.interval[1] for one in found)
+    return over_both, sum(one.seeds_interval[0] <= truth <= one.seeds_interval[1] for one in found)
+
+
+def coverage_table(random: np.random.Generator, replications: int) -> Table:
+    """How often 95 % intervals hold the true difference where seeds and test images are drawn anew each time."""
+
+    def share(count: int) -> str:
+        low, high = wilson_interval(count, replications)
+        return f"{count / replications:.1%} ({low:.1%}–{high:.1%})"
+
+    rows = [
+        [population.name, *map(str, shape), *map(share, cover(random, population, shape, replications))]
+        for population in POPULATIONS
+        for shape in ((10, 200), (40, 1000))
+    ]
+    head = ["activations", "seeds", "images", "over seeds\nand images", "over seeds\nalone"]
+    return rich_table(f"Intervals that hold the true difference, of {replications} (95 %)", head, rows)
 
 
 def main(
@@ -106,6 +181,7 @@ def main(
         rows.append([asked, *shown, f"{correct:.1%} {right}", str(fixed or "")])
     head = ["true difference", "pairs for\nhalf", "for\n80 %", "for\n95 %", "verdicts", "fixed number\nfor 80 %"]
     console.print(rich_table("Pairs until it is decided, with the spread of MNIST's differences", head, rows))
+    console.print(coverage_table(random, replications))
 
 
 if __name__ == "__main__":
