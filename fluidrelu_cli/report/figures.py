@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fluidrelu_cli.analysis import inference
+from fluidrelu_cli.analysis.by_epoch import compare_by_epoch
 from fluidrelu_cli.analysis.tuning import list_chosen
 from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.networks.curves import CURVES
@@ -116,12 +117,18 @@ def draw_learning_curves(evidence: Evidence) -> Iterator[Picture]:
 
 
 def draw_learning_differences(evidence: Evidence) -> Iterator[Picture]:
+    def draw() -> Figure:
+        runs, baseline = evidence.run_table, evidence.baseline
+        by_epoch = {name: compare_by_epoch(runs, name, baseline) for name in evidence.order if name != baseline}
+        return learning_plots.learning_differences(by_epoch, _colours(evidence), baseline)
+
     if (evidence.comparisons["n"] > 0).any() and evidence.protocol.epochs > 1:
         yield Picture(
             "learning-differences",
-            "Each epoch's interval is Student's, as if that epoch alone had been looked at. A run's result is its last"
-            " epoch's accuracy.",
-            lambda: learning_plots.learning_differences(evidence.run_table, _colours(evidence), evidence.baseline),
+            "Each epoch's interval is Student's, as if that epoch alone had been looked at. With 6 pairs or more, the"
+            " lighter band around it holds the true differences of all epochs at once with probability 95 %. A run's"
+            " result is its last epoch's accuracy.",
+            draw,
         )
 
 

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from fluidrelu_cli.analysis.inference import interval
 from fluidrelu_cli.report.plots import LINE, find_far, fit, make_figure, name_baseline, signed, wrap
 from fluidrelu_cli.report.tables import label
 
@@ -143,34 +142,38 @@ def many_learning_curves(runs: pd.DataFrame, colours: Mapping[str, str], baselin
     return figure
 
 
-def learning_differences(runs: pd.DataFrame, colours: Mapping[str, str], baseline: str) -> Figure:
-    """Each activation's test accuracy minus the baseline's at the same seed and epoch: the mean and its 95 % interval.
+def learning_differences(by_epoch: Mapping[str, pd.DataFrame], colours: Mapping[str, str], baseline: str) -> Figure:
+    """Each activation's test accuracy minus the baseline's at the same seed and epoch.
+
+    A line for the mean, a dark band for each epoch's 95 % interval, and a light one that holds all epochs at once.
 
     Args:
-        runs: run.RUN_COLUMNS; some seed has the baseline and another activation.
+        by_epoch: by_epoch.compare_by_epoch of each activation with the baseline; some of them has rows.
         colours: each activation's, in the order in which they are named.
         baseline: the activation that the others are compared with.
     """
-    accuracies = runs.pivot(index=["epoch", "seed"], columns="activation", values="test_accuracy")
-    differences = accuracies.drop(columns=baseline).sub(accuracies[baseline], axis=0)
-    paired = {name: differences[name].dropna().groupby("epoch") for name in colours if name in differences}
-    paired = {name: values for name, values in paired.items() if len(values)}
-    far = find_far([float(values.mean().abs().max()) for values in paired.values()], OWN_AXIS)
+    paired = {name: by_epoch[name] for name in colours if name in by_epoch and len(by_epoch[name])}
+    far = find_far([float(table["mean_difference"].abs().max()) for table in paired.values()], OWN_AXIS)
     own = [name for name, beyond in zip(paired, far, strict=True) if beyond]
     titles = {
-        name: f"{label(name)} ({values.size().max()} pairs{', own axis' if name in own else ''})"
-        for name, values in paired.items()
+        name: f"{label(name)} ({table['n'].max()} pairs{', own axis' if name in own else ''})"
+        for name, table in paired.items()
     }
     figure, panels = _stack(titles, [("difference", 1.5)], "epoch", own)
     for name, [ax] in panels.items():
-        mean = paired[name].mean()
-        low, high = zip(*(interval(values.tolist()) for _, values in paired[name]), strict=True)
+        table, colour = paired[name], colours[name]
         ax.axhline(0, color="black", linewidth=1)
-        ax.plot(mean, color=colours[name], linewidth=1.5, marker=".")
-        ax.fill_between(mean.index, low, high, color=colours[name], alpha=0.25, linewidth=0)
+        ax.plot(table["epoch"], table["mean_difference"], color=colour, linewidth=1.5, marker=".")
+        for of in ("ci", "band"):  # the one lies in the other
+            ends = table[f"{of}_low"], table[f"{of}_high"]
+            ax.fill_between(table["epoch"], *ends, color=colour, alpha=0.2, linewidth=0)
         ax.xaxis.set_major_locator(_epochs())
         ax.yaxis.set_major_formatter(signed)
-    title = f"Test accuracy minus {label(baseline)}'s at the same seed, by epoch: mean and 95 % interval"
+    banded = any(table["band_low"].notna().any() for table in paired.values())
+    what = (
+        "mean, 95 % interval (dark), and a band for all epochs at once (light)" if banded else "mean and 95 % interval"
+    )
+    title = f"Test accuracy minus {label(baseline)}'s at the same seed, by epoch: {what}"
     figure.suptitle(wrap(title, TITLE_WIDTH), **TITLE)
     return figure
 

@@ -20,6 +20,7 @@ from matplotlib.patches import StepPatch
 from strange_names import NAMES
 
 from fluidrelu_cli.analysis import inference
+from fluidrelu_cli.analysis.by_epoch import growth
 from fluidrelu_cli.analysis.published import PAPER, best_and_worst_of
 from fluidrelu_cli.analysis.sequential import follow
 from fluidrelu_cli.networks.named import ACTIVATIONS
@@ -314,6 +315,22 @@ def test_a_confidence_sequence_shows_where_it_was_decided() -> None:
     assert legend.get_title().get_text() == "Test accuracy of FluidReLU minus ReLU's"
     undecided = lines(plots.confidence_sequence(looks.iloc[:1], 0.0005, "fluid", "relu", "#D55E00"))
     assert not [label for label in undecided if "decided" in label]
+
+
+def test_growth_is_a_mean_and_an_interval_against_the_number_of_pairs() -> None:
+    table = growth([0.001, 0.003, 0.002, 0.001, 0.002])
+    ax = plots.growth(table, "fluid", "relu", "#D55E00")
+    zero, mean = ax.get_lines()
+    assert set(np.asarray(zero.get_ydata()).tolist()) == {0}
+    assert np.asarray(mean.get_xdata()).tolist() == [2, 3, 4, 5]
+    assert np.asarray(mean.get_ydata()).tolist() == pytest.approx([0.002, 0.002, 0.00175, 0.0018])
+    band = np.asarray(ax.collections[0].get_paths()[0].vertices)
+    last = table.iloc[-1]
+    assert sorted({*band[band[:, 0] == 5, 1].round(9)}) == pytest.approx([last["ci_low"], last["ci_high"]])
+    # that of two pairs, 0.002 ± 0.0127, would leave the others little room
+    assert -0.001 < ax.get_ylim()[0] < 0 < last["ci_high"] < ax.get_ylim()[1] < 0.005
+    assert ax.get_title("left") == "Test accuracy of FluidReLU minus ReLU's:\nmean and 95 % interval"
+    assert plots.growth(table, "fluid", "relu", "#D55E00", log=True).get_xscale() == "log"
 
 
 def side_by_side(**differences: Sequence[float]) -> pd.DataFrame:
