@@ -43,7 +43,7 @@ def is_within(margin: float | None, interval: tuple[float, float] | None) -> boo
     return margin is not None and interval is not None and -margin < interval[0] and interval[1] < margin
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share p = successes / n; NaN if n = 0.
 
     (p + z**2 / 2n ± z sqrt(p (1 - p) / n + z**2 / 4n**2)) / (1 + z**2 / n), z the normal distribution's 0.975 point.
