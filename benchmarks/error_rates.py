@@ -1,6 +1,4 @@
-"""How often the test that may be looked at after every pair errs, how many pairs it takes, and how often intervals hold
-the true difference where test images are drawn anew.
-"""
+"""How often the test that may be looked at after every pair errs, how many pairs it takes, and what intervals cover."""
 
 from __future__ import annotations
 
@@ -17,7 +15,8 @@ from rich.table import Table
 from scipy import special
 
 from fluidrelu_cli.analysis.images import over_seeds_and_images, subtract
-from fluidrelu_cli.analysis.inference import wilson_interval
+from fluidrelu_cli.analysis.inference import interval, wilson_interval
+from fluidrelu_cli.analysis.inversion import invert_sign_flips
 from fluidrelu_cli.analysis.planning import pairs_needed
 from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE, judge_looks
 from fluidrelu_cli.report.evidence import Evidence
@@ -29,6 +28,9 @@ MARGIN = 10.0
 """Of equality, in test images, as all numbers here."""
 NO_MARGIN = 0.001
 """Nothing is equal within it."""
+
+COVERED = (10, 20, 60)
+"""Pairs for which the coverage of intervals is simulated."""
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]
 
@@ -133,6 +135,37 @@ def coverage_table(random: np.random.Generator, replications: int) -> Table:
     return rich_table(f"Intervals that hold the true difference, of {replications} (95 %)", head, rows)
 
 
+def skewed(skewness: float) -> Draw:
+    """Gamma-distributed distances from their mean, with this skewness and about MNIST's spread."""
+    shape = 4 / skewness**2
+    return lambda random, size: 11 * (random.gamma(shape, size=size) - shape) / shape**0.5
+
+
+def tabulate_coverage(kinds: dict[str, Draw], replications: int, pairs: int, seed: int) -> list[list[str]]:
+    """How often the inverted test's 95 % interval holds the mean, and then how often Student's does.
+
+    One row per kind, one column per number of pairs up to ``pairs``. A true 95 % comes out within 1 % of it in 95 % of
+    simulations with 2000 replications.
+    """
+    random = np.random.default_rng(seed)
+    centred = {name: (draw, 0.0) for name, draw in kinds.items() if "skewed" not in name}
+    centred["normal, about 1/3 of an image"] = kinds["normal"], 1 / 3
+    centred |= {f"skewness {skewness} (gamma), no guarantee": (skewed(skewness), 0.0) for skewness in (1, 2)}
+    rows = []
+    for name, (draw, centre) in centred.items():
+        cells = []
+        for n in (n for n in COVERED if n <= pairs):
+            studies = np.rint(draw(random, (replications, n)) + centre).astype(int).tolist()
+            cells.append(
+                " / ".join(
+                    f"{sum(low <= centre <= high for low, high in map(limits, studies)) / replications:.1%}"
+                    for limits in (invert_sign_flips, interval)
+                )
+            )
+        rows.append([name, *cells])
+    return rows
+
+
 def main(
     study: Annotated[Path, typer.Argument(help="The study whose differences are drawn from.")] = Path(
         "results/mnist-activations"
@@ -141,7 +174,7 @@ def main(
     pairs: Annotated[int, typer.Option(help="Pairs of each, looked at one by one.")] = 1000,
     seed: Annotated[int, typer.Option(help="Determines all that is drawn.")] = 0,
 ) -> None:
-    """Simulate studies that stop once they are decided, of known differences of accuracies rounded to test images."""
+    """Simulate studies that stop once they are decided, and intervals, of known differences rounded to test images."""
     random = np.random.default_rng(seed)
     differences = read_differences(study)
     kinds, shape = distributions(differences), (replications, pairs)
@@ -182,6 +215,10 @@ def main(
     head = ["true difference", "pairs for\nhalf", "for\n80 %", "for\n95 %", "verdicts", "fixed number\nfor 80 %"]
     console.print(rich_table("Pairs until it is decided, with the spread of MNIST's differences", head, rows))
     console.print(coverage_table(random, replications))
+
+    head = ["differences", *(f"{n} pairs" for n in COVERED if n <= pairs)]
+    rows = tabulate_coverage(kinds, replications, pairs, seed)
+    console.print(rich_table(f"Coverage of 95 % intervals in {replications} studies: inverted / Student's", head, rows))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def test_error_rates_are_simulated() -> None:
     assert re.search(r"20 images +\d+ +\d+ +\d+ +100\.0% better", output)
     assert re.search(r"0 images, margin 20 +\d+ +\d+ +\d+ +100\.0% equal", output)
     assert re.search(r"images differ much +10 +200 +\d+\.\d% \(\S+\) +\d+\.\d% ", output)
+    assert re.search(r"skewness 2 \(gamma\), no guarantee +\d+\.\d% / \d+\.\d% +\d+\.\d% / \d+\.\d%", output)
 
 
 def test_a_step_is_set_against_its_floor() -> None:

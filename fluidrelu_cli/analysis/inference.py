@@ -43,7 +43,7 @@ def is_within(margin: float | None, interval: tuple[float, float] | None) -> boo
     return margin is not None and interval is not None and -margin < interval[0] and interval[1] < margin
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share p = successes / n; NaN if n = 0.
 
     (p + z**2 / 2n ± z sqrt(p (1 - p) / n + z**2 / 4n**2)) / (1 + z**2 / n), z the normal distribution's 0.975 point.
@@ -205,12 +205,15 @@ def sign_flip_p(differences: Sequence[int]) -> float:
     by difference (the shift algorithm; Streitberg and Röhmel 1986): exact for every n, where drawing signs at random
     would not be. The smallest p that n pairs can give is 2 / 2**n.
     """
-    probability, reach = np.ones(1), 0  # of the sums -reach, ..., reach
+    ways, reach = np.zeros(sum(map(abs, differences)) + 1), 0  # by the sum of those that keep their sign: 0, ..., reach
+    ways[0] = 1
     for step in map(abs, differences):
-        wider = np.zeros(len(probability) + 2 * step)
-        wider[: len(probability)] += probability / 2
-        wider[2 * step :] += probability / 2
-        probability, reach = wider, reach + step
+        half = ways[: reach + 1] / 2
+        ways[: reach + 1] = half
+        ways[step : step + reach + 1] += half
+        reach += step
+    probability = np.zeros(2 * reach + 1)  # of the sums -reach, ..., reach, of which every second is impossible
+    probability[::2] = ways
     far = np.abs(np.arange(-reach, reach + 1)) >= abs(sum(differences))
     return float(probability[far].sum())
 
