@@ -71,6 +71,17 @@ def double(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def drawn() -> None:
+    """Draw the figures of a report that the command line makes: they are most of the time that it takes."""
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.path.parent.name == "cli" and "drawn" not in request.fixturenames:
+        monkeypatch.setattr("fluidrelu_cli.report.compose._draw", lambda picture, _: f"no {picture.name}")
+
+
+@pytest.fixture
 def small(data_dir: Path) -> tuple[object, ...]:
     """Options of a trial that takes a moment."""
     from command_line import SMALL

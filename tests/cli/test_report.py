@@ -30,6 +30,7 @@ from fluidrelu_cli.study_file import read_declaration
 pytestmark = pytest.mark.usefixtures("folder")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_report_shows_table_2_and_writes_it(undisturbed: Path) -> None:
     results = undisturbed.parent.parent
     output = fluidrelu("report", "--results", results)
@@ -134,6 +135,7 @@ def test_report_prints_and_writes_to_a_folder_of_its_own(tmp_path: Path, capsys:
     assert str(study.folder / "report" / "report.html") in output.err
 
 
+@pytest.mark.usefixtures("drawn")
 def test_report_draws_pdf_and_explains_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_study(tmp_path / "mine", {"relu": RELU})
     report(tmp_path, "mine", figures="pdf")
@@ -163,6 +165,7 @@ def test_a_report_goes_to_a_folder_that_is_named_if_nothing_else_is_there(tmp_pa
     assert (tmp_path / "page" / "letter.txt").exists()
 
 
+@pytest.mark.usefixtures("drawn")
 def test_report_prints_json_with_the_notes_on_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_study(tmp_path / "mine", {"nowhere:MyFluid": FLUID, "relu": RELU})
     report(tmp_path, "mine", as_json=True)
@@ -208,13 +211,6 @@ def make_grid(folder: Path, second: dict[str, list[tuple[float, float]]] | None 
         study.record(Entry(ASKED, dict(declaration.seeds), finished=0, file="rates.toml", sha256=declaration.sha256))
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports without figures, which take time."""
-    monkeypatch.setattr("fluidrelu_cli.report.compose._draw", lambda picture, _: f"no {picture.name}")
-
-
-@pytest.mark.usefixtures("undrawn")
 def test_a_grid_is_named_by_its_file_or_its_folder_and_a_cell_by_its_own(folder: Path) -> None:
     make_grid(folder)
     by_file, by_name, cell = (fluidrelu_json("report", name) for name in ("rates.toml", "rates", "rates/lr=0.01"))
@@ -234,7 +230,6 @@ def test_a_grid_is_named_by_its_file_or_its_folder_and_a_cell_by_its_own(folder:
     assert len(load_study(folder / "results" / "rates" / "lr=0.001").log) == 2  # one look, and what was asked for
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_cell_without_a_run_that_counts_lacks_its_runs(folder: Path) -> None:
     make_grid(folder)
     second = load_study(folder / "results" / "rates" / "lr=0.01")
@@ -253,7 +248,6 @@ def test_a_cell_without_a_run_that_counts_lacks_its_runs(folder: Path) -> None:
     assert said.endswith("rates.toml has no run yet: train it with `fluidrelu run rates.toml`.")
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_look_is_logged_once_for_a_file_and_a_number_of_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "mine.toml").write_text(GRID.partition("[vary]")[0])
     for command in ("report", "plan"):

@@ -47,6 +47,7 @@ def study(folder: Path) -> Iterator[Study]:
     sys.modules.pop("fluid_evil", None)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_report_of_it_imports_and_calls_nothing(study: Study, folder: Path) -> None:
     said = words(fluidrelu("report", "--study", "sent"))
     assert "functions-fluid_evil-Soft is not drawn (it needs its author's own code" in said
@@ -87,6 +88,7 @@ def test_repeat_imports_only_what_its_command_names(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("study")
+@pytest.mark.usefixtures("drawn")
 def test_with_trust_a_report_imports_what_is_named_but_calls_no_more_than_modules(folder: Path) -> None:
     said = words(fluidrelu("report", "--study", "sent", "--trust"))
     assert (folder / "imported").exists()
