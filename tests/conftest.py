@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import coverage
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ for name in ("CLICOLOR_FORCE", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "TT
 os.environ["COLUMNS"] = "80"
 # Trials have one thread each; torch's threads wait for each other by spinning, which takes a busy machine minutes.
 os.environ["OMP_NUM_THREADS"] = "1"
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 # Nor are the processes that tests start measured: what they run is run here, too, and they would take a half longer.
 if "PYTEST_XDIST_WORKER" in os.environ:  # pytest starts such ones itself, and these are measured
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
