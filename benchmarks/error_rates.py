@@ -15,10 +15,12 @@ from rich.table import Table
 from scipy import special
 
 from fluidrelu_cli.analysis.images import over_seeds_and_images, subtract
-from fluidrelu_cli.analysis.inference import interval, wilson_interval
-from fluidrelu_cli.analysis.inversion import invert_sign_flips
+from fluidrelu_cli.analysis.inference import interval
 from fluidrelu_cli.analysis.planning import pairs_needed
-from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE, judge_looks
+from fluidrelu_cli.analysis.sequential import judge_looks
+from fluidrelu_cli.analysis.shares import wilson_interval
+from fluidrelu_cli.analysis.sign_flips import invert_sign_flips
+from fluidrelu_cli.analysis.verdicts import BETTER, EQUAL, UNDECIDED, WORSE
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.tables import rich_table
 from fluidrelu_cli.study import load_study

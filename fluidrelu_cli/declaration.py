@@ -22,6 +22,9 @@ ENDING = ".toml"
 BUILT_IN = "paper"
 """What `published` may be instead of a table: the numbers that come with the program."""
 
+SAYING = ("tuned",)
+"""What only says how the study came about: a change of it changes nothing that is trained or judged."""
+
 TUNING = "tuning"
 """The folder, below a study's, of what was trained to choose settings by."""
 
@@ -85,6 +88,8 @@ class Declaration:
     cells: tuple[Cell, ...]
     """At least one."""
     tuning: Tuning | None
+    tuned: str | None
+    """What was tuned elsewhere before, and on what, in words."""
     published: Mapping[str, Any] | str | None
     """What somebody published: the file's table, or BUILT_IN."""
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -181,7 +186,7 @@ class Declaration:
         return [
             f"{name} {_tell_change(before.get(name), now.get(name))}"
             for name in names
-            if before.get(name) != now.get(name)
+            if before.get(name) != now.get(name) and name not in SAYING
         ]
 
 

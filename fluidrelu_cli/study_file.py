@@ -68,7 +68,7 @@ MOST_TRIALS = 1_000_000
 """How many trials a file may ask for: counted before any of them is made."""
 
 TOP = (
-    *("question", "activations", "compare", "seeds", "margin", "stop"),
+    *("question", "activations", "compare", "seeds", "margin", "stop", "tuned"),
     *("protocol", "vary", "tune", "published"),
 )
 """The keys of a study file."""
@@ -147,6 +147,11 @@ class _Reader:
         question, margin = self.content.get("question"), self.content.get("margin")
         if question is not None and not is_name(question, 1000):
             raise self.wrong("question must be text on one line, of at most 1,000 characters.")
+        tuned = self.content.get("tuned")
+        if tuned is not None and not is_name(tuned, 1000):
+            raise self.wrong(
+                "tuned must be text on one line, of at most 1,000 characters: what was tuned, and on what."
+            )
         if margin is not None and not (_is_number(margin) and 0 < margin < 1):
             raise self.wrong(
                 f"margin must be a difference of accuracies between 0 and 1, such as 0.001, not {shown(margin)}."
@@ -183,6 +188,7 @@ class _Reader:
             protocol=protocol,
             cells=cells or (Cell("", {}, protocol),),
             tuning=tuning,
+            tuned=tuned,
             published=self.read_published(list(arms)),
             content=self.content,
         )

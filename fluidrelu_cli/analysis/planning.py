@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from scipy import special
 
 from fluidrelu_cli.analysis.duration import median_seconds
-from fluidrelu_cli.analysis.inference import ALPHA, comparisons, fewest_pairs, final_accuracies
+from fluidrelu_cli.analysis.inference import comparisons, final_accuracies
+from fluidrelu_cli.analysis.verdicts import ALPHA, fewest_pairs
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.run import Run, tabulate_runs
 from fluidrelu_cli.study import MOST_SEEDS

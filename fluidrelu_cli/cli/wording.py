@@ -10,8 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
-from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE
+from fluidrelu_cli.analysis.verdicts import ALPHA, BETTER, EQUAL, UNDECIDED, WORSE, fewest_pairs
 from fluidrelu_cli.cli.terminal import count
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.report.tables import accuracy, label

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fluidrelu_cli.analysis.published import Published
-from fluidrelu_cli.analysis.sequential import UNDECIDED
+from fluidrelu_cli.analysis.verdicts import UNDECIDED
 from fluidrelu_cli.networks.curves import fluid
 from fluidrelu_cli.protocol import split_arm
 from fluidrelu_cli.report.tables import difference, label, spell_count
@@ -228,7 +228,7 @@ def accuracies(
     drawn = shown[~far]
     for mean in drawn.loc[drawn["activation"] == baseline, "mean"]:
         ax.axvline(mean, color="black", linestyle=":", linewidth=1, zorder=1)
-    _means(ax, drawn.index.tolist(), drawn["mean"], (drawn["ci_high"] - drawn["ci_low"]) / 2)
+    _means(ax, drawn.index.tolist(), drawn["mean"], drawn["ci_low"], drawn["ci_high"])
     _rows(ax, names)
     key = ""
     if published is not None:
@@ -280,7 +280,7 @@ def differences(
     paired = {name: (by_seed[name] - by_seed[baseline]).dropna() for name in shown["activation"]}
     for row, (activation, values) in enumerate(paired.items()):
         _strip(ax, row, values, values.index.to_series(), colours[activation])
-    _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
+    _means(ax, shown.index.tolist(), shown["mean_difference"], shown["ci_low"], shown["ci_high"])
     ax.axvline(0, color="black", linewidth=1)
     _rows(ax, names)
     ends = shown[["ci_low", "ci_high"]].T
@@ -476,7 +476,7 @@ def by_setting(
 
 def _draw_effects(ax: Axes, shown: pd.DataFrame, names: list[str]) -> None:
     """Rows of differences with intervals, the half shaded in which the activation is better."""
-    _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
+    _means(ax, shown.index.tolist(), shown["mean_difference"], shown["ci_low"], shown["ci_high"])
     ax.axvline(0, color="black", linewidth=1)
     _rows(ax, names)
     ends = shown[["mean_difference", "ci_low", "ci_high"]].ffill(axis=1)  # one pair has no interval
@@ -546,8 +546,9 @@ def _strip(ax: Axes, row: int, values: pd.Series[float], seeds: pd.Series[int], 
     )
 
 
-def _means(ax: Axes, rows: list[int], means: pd.Series[float], half_widths: pd.Series[float]) -> None:
-    ax.errorbar(means, rows, xerr=half_widths.fillna(0), fmt="D", color="black", markersize=4, capsize=4)
+def _means(ax: Axes, rows: list[int], means: pd.Series[float], low: pd.Series[float], high: pd.Series[float]) -> None:
+    reach = [(means - low).fillna(0), (high - means).fillna(0)]
+    ax.errorbar(means, rows, xerr=reach, fmt="D", color="black", markersize=4, capsize=4)
 
 
 def _axes_of_rows(names: list[str], around: float = 1.4, row: float = 0.5) -> Axes:

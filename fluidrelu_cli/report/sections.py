@@ -63,8 +63,53 @@ def compare(evidence: Evidence) -> Section | None:
             None if sequential else wording.too_few_pairs(comparisons),
             wording.FIXED_NUMBER if sequential and not sequential.looks.empty else None,
             wording.left_out(comparisons),
+            wording.skewed(comparisons),
         ),
         explanations=(wording.SEQUENTIAL_EXPLAINED if sequential else wording.COMPARISONS_EXPLAINED,),
+    )
+
+
+def follow_epochs(evidence: Evidence) -> Section | None:
+    """The first comparison after each epoch."""
+    first = evidence.pair[0]
+    table = evidence.by_epoch.get(first)
+    if table is None or evidence.sequential is not None:
+        return None
+    return Section(
+        "by_epoch",
+        f"{tables.label(first)} minus {tables.label(evidence.baseline)} after each epoch",
+        table,
+        tables.by_epoch_cells(table),
+        explanations=(wording.EPOCHS_EXPLAINED,),
+    )
+
+
+def weigh_images(evidence: Evidence) -> Section | None:
+    """What other test images would change, and on how many of these activations disagree."""
+    table = evidence.images
+    if table.empty or evidence.sequential is not None:
+        return None
+    return Section(
+        "images",
+        f"The same differences from {tables.label(evidence.baseline)}, for other test images",
+        table,
+        tables.image_cells(table),
+        _said(wording.one_pair(table)),
+        explanations=(wording.IMAGES_EXPLAINED,),
+    )
+
+
+def compare_spread(evidence: Evidence) -> Section | None:
+    """How else than by their means activations differ from the baseline."""
+    table = evidence.spread
+    if table.empty:
+        return None
+    return Section(
+        "spread",
+        f"What else differs from {tables.label(evidence.baseline)} (exploratory)",
+        table,
+        tables.spread_cells(table),
+        explanations=(wording.SPREAD_EXPLAINED,),
     )
 
 
@@ -167,6 +212,9 @@ SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     summarise,
     compare,
     follow_looks,
+    follow_epochs,
+    weigh_images,
+    compare_spread,
     tell_tuning,
     refer_to_table2,
     rank_published,

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from factories import make_run
 
-from fluidrelu_cli.analysis.inference import fewest_pairs, interval, sign_flip_p
+from fluidrelu_cli.analysis.inference import interval
 from fluidrelu_cli.analysis.planning import pairs_needed, plan, sd_interval, t_test_power
+from fluidrelu_cli.analysis.sign_flips import sign_flip_p
+from fluidrelu_cli.analysis.verdicts import fewest_pairs
 from fluidrelu_cli.errors import FluidReluError, UsageError
 from fluidrelu_cli.run import Provenance, Run
 from fluidrelu_cli.study import MOST_SEEDS
