@@ -142,7 +142,8 @@ def test_comparison_by_hand() -> None:
     finals = finals_of(relu=[0.90, 0.92, 0.91, 0.95], fluid=[0.93, 0.92, 0.90, 0.99])
     row = compared(finals)["fluid"]
     # differences +3, 0, -1, +4 images: mean 1.5; deviations 1.5, -1.5, -2.5, 2.5, so variance 17 / 3 and
-    # skewness 0 of 3.375 - 3.375 - 15.625 + 15.625. The 16 signings of (3, 0, 1, 4) have the sums 0, ±2, ±6 and ±8: |sum| >= 6 has 8 of them.
+    # skewness 0 of 3.375 - 3.375 - 15.625 + 15.625. The 16 signings of (3, 0, 1, 4) have the sums
+    # 0, ±2, ±6 and ±8: |sum| >= 6 has 8 of them.
     assert row["n"] == 4
     assert row["mean_difference"] == pytest.approx(0.015, rel=1e-12)
     assert row["sd_difference"] == pytest.approx(0.01 * (17 / 3) ** 0.5, rel=1e-12)
