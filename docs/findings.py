@@ -25,6 +25,7 @@ from rich.console import Console
 from fluidrelu_cli.analysis import inference
 from fluidrelu_cli.analysis.calibration import calibration
 from fluidrelu_cli.analysis.published import PAPER, accuracies_of, both_rows_above
+from fluidrelu_cli.analysis.verdicts import holm
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, spell_number
 from fluidrelu_cli.report import tables, wording
@@ -167,7 +168,7 @@ def rates() -> list[dict[str, Any]]:
     """One row per learning rate: both summaries, and the comparison with its p-value adjusted for all rates."""
     studies = cells("learning-rate")
     compared = [row(study, "fluid", "own_comparisons") for study in studies.values()]
-    adjusted = inference.holm([comparison["p"] for comparison in compared])
+    adjusted = holm([comparison["p"] for comparison in compared])
     return [
         {
             "rate": rate,
@@ -237,12 +238,12 @@ def lead(line: str) -> float:
 def leads_like_the_paper() -> float:
     """How often three runs each of ours lead by at least as much as the paper's, in both rows."""
     fluid, relu = (accuracies_of(evidence(MAIN).finals, name) for name in ("fluid", "relu"))
-    return both_rows_above(fluid, relu, PAPER.runs, lead("best"), lead("worst"))
+    return both_rows_above(fluid, relu, PAPER.runs["fluid"], PAPER.runs["relu"], lead("best"), lead("worst"))
 
 
 def spreads_like_the_paper() -> float:
     """The share of our sets of three ReLU runs with a best as high and a worst as low as the paper's."""
-    sets = list(itertools.combinations(accuracies_of(evidence(MAIN).finals, "relu"), PAPER.runs))
+    sets = list(itertools.combinations(accuracies_of(evidence(MAIN).finals, "relu"), PAPER.runs["relu"]))
     high, low = published("best", "relu"), published("worst", "relu")
     return sum(max(three) >= high and min(three) <= low for three in sets) / len(sets)
 

@@ -91,7 +91,7 @@ class Declaration:
     tuned: str | None
     """What was tuned elsewhere before, and on what, in words."""
     published: Mapping[str, Any] | str | None
-    """What somebody published: the file's table, or BUILT_IN."""
+    """What somebody published: the file's table, all but its source by activation; or BUILT_IN."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """All that it says, as TOML."""
     home: Path | None = field(default=None, compare=False)
@@ -165,8 +165,9 @@ class Declaration:
         seeds = {names[name]: n for name, n in self.seeds.items()}
         published = self.published
         if isinstance(published, Mapping):
-            rows = {row: {names[name]: number for name, number in published[row].items()} for row in ("best", "worst")}
-            published = {**published, **rows}
+            rows = {key: row for key, row in published.items() if isinstance(row, Mapping)}
+            renamed = {key: {names[name]: number for name, number in row.items()} for key, row in rows.items()}
+            published = {**published, **renamed}
         activations = tuple(names[name] for name in self.activations)
         return replace(self, activations=activations, seeds=seeds, compare=compare, published=published)
 
@@ -177,7 +178,7 @@ class Declaration:
         if self.published is None or self.published == BUILT_IN:
             return PAPER if self.published else None
         table = dict(self.published) if isinstance(self.published, Mapping) else {}
-        return Published(table["source"], self.protocol, table["runs"], dict(table["best"]), dict(table["worst"]))
+        return Published(protocol=self.protocol, **table)
 
     def changes_since(self, earlier: Declaration) -> list[str]:
         """What an earlier text of the file said otherwise: ``seeds 20 → 60``, ``vary.lr without 0.1, with 0.2``."""

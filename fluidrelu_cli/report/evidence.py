@@ -330,11 +330,11 @@ class Evidence:
         return published.table2(self.published, finals)
 
     @cached_property
-    def percentiles(self) -> pd.DataFrame | None:
-        """published.percentiles, where the protocol is the published one's."""
+    def predictive(self) -> pd.DataFrame | None:
+        """published.predict, where the protocol is the published one's."""
         if self.published is None or not self.follows_published:
             return None
-        return published.percentiles(self.published, self.finals)
+        return published.predict(self.published, self.finals, self.baseline)
 
     @cached_property
     def rankings(self) -> pd.DataFrame | None:
@@ -343,12 +343,12 @@ class Evidence:
 
     @cached_property
     def distributions(self) -> dict[str, pd.DataFrame]:
-        """published.best_and_worst_of for each published activation; none if one has too few runs."""
+        """published.best_and_worst_of for each activation of which both are published; none if one has too few runs."""
         if self.published is None:
             return {}
         found = {
-            name: published.best_and_worst_of(published.accuracies_of(self.finals, name), self.published.runs)
-            for name in self.published.activations
+            name: published.best_and_worst_of(published.accuracies_of(self.finals, name), self.published.runs[name])
+            for name in self.published.ranges
         }
         return {} if any(table.empty for table in found.values()) else found
 

@@ -93,7 +93,7 @@ def draw_best_of_three(evidence: Evidence) -> Iterator[Picture]:
     seeds = [evidence.count_seeds(activation) for activation in evidence.distributions]
     if evidence.published is not None and seeds and min(seeds) >= FEWEST_FOR_SETS:
         runs = evidence.published.runs
-        of = tables.spell_count(runs)
+        of = tables.spell_counts(runs.values())
         yield Picture(
             "best-of-three",
             f"What a table of {of} runs could have said: the best and the worst of all sets of {of} of our runs.",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluidrelu_cli.analysis.verdicts import SECONDARY
@@ -68,20 +69,28 @@ def spell_count(n: int) -> str:
     return NUMBERS[n - 2] if n <= 12 else f"{n:,}"
 
 
-def table2_cells(table: pd.DataFrame, runs: int = 3) -> Cells:
+def spell_counts(counts: Iterable[int]) -> str:
+    """Numbers of which any may hold in a sentence: ``three``, or ``three or five``."""
+    return " or ".join(map(spell_count, sorted(set(counts))))
+
+
+def table2_cells(table: pd.DataFrame, runs: str = "three") -> Cells:
     """The published table, from published.table2: activations side by side, each with all its sources.
 
     Args:
         table: it.
-        runs: of how many runs the published numbers are the best and the worst.
+        runs: of how many runs the published numbers are, in words.
     """
     sources, lines, activations = (list(dict.fromkeys(table[name])) for name in ("source", "row", "activation"))
     cells = table.set_index(["row", "activation", "source"])
     columns = [(activation, source) for activation in activations for source in sources]
-    head = [f"of {spell_count(runs)}"]
+    head = [f"of {runs}"]
     for activation, source in columns:
         head.append(f"{label(activation)}\n{source}\n(n = {cells.loc[(lines[0], activation, source), 'n']})")
-    rows = [[row, *(accuracy(cells.loc[(row, *column), "accuracy"]) for column in columns)] for row in lines]
+    rows = [
+        [row.replace("sd", "SD"), *(accuracy(cells.loc[(row, *column), "accuracy"]) for column in columns)]
+        for row in lines
+    ]
     return head, rows
 
 
@@ -291,25 +300,26 @@ def agreement_cells(agreement: pd.DataFrame) -> Cells:
     return ["activation", "runs in\ncommon", "equal", "largest\ndifference"], rows
 
 
-def percentile_cells(percentiles: pd.DataFrame, runs: int = 3) -> Cells:
-    """published.percentiles, one row per published number, each the best or the worst of so many runs."""
-    head = [
-        f"of {spell_count(runs)}",
-        "n",
-        "published",
-        "ours: median\n(95 % of our sets)",
-        "percentile of\nthe published",
-    ]
-    rows = [
-        [
-            f"{row['row']}, {label(row['activation'])}",
-            str(row["n"]),
-            accuracy(row["published"]),
-            f"{accuracy(row['median'])} ({accuracy(row['low'])}–{accuracy(row['high'])})",
-            f"{row['percentile']:.1f}",
-        ]
-        for row in percentiles.to_dict("records")
-    ]
+def predictive_cells(predictive: pd.DataFrame, runs: str = "three") -> Cells:
+    """published.predict, one row per published number.
+
+    Args:
+        predictive: it.
+        runs: how many more runs are predicted, in words.
+    """
+    head = [f"of {runs}", "published", "predicted\n(95 %)", "p", "95 % interval\nof p"]
+    rows = []
+    for row in predictive.to_dict("records"):
+        number = difference if row["about"] == "lead" else functools.partial(accuracy, digits=5)
+        rows.append(
+            [
+                f"{row['about']}, {label(row['activation'])}",
+                number(row["published"]),
+                f"{number(row['low'])} to {number(row['high'])}",
+                p_value(row["p"]),
+                f"{p_value(row['p_low'])}–{p_value(row['p_high'])}",
+            ]
+        )
     return head, rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import shlex
@@ -11,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from fluidrelu_cli.analysis.published import BEST, LEAD, LEVEL, MEAN, MIDRANGE, RANGE, SD, SPREAD, WORST
 from fluidrelu_cli.analysis.verdicts import (
     ALPHA,
     BETTER,
@@ -37,7 +39,6 @@ from fluidrelu_cli.report.tables import (
     percent,
     plus_minus,
     round_up,
-    spell_count,
 )
 from fluidrelu_cli.run import Provenance, Run
 from fluidrelu_cli.stopping import list_recalled
@@ -98,20 +99,58 @@ SIDE_BY_SIDE_EXPLAINED = (
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
 
 
-def explain_table2(runs: int) -> str:
-    """How our numbers are made comparable with published ones, which are the best and the worst of so many runs."""
+def name_rows(rows: Sequence[str]) -> str:
+    """What a published table prints, as a title has it: ``best and worst accuracy``, ``mean accuracy and SD``."""
+    accuracies = _join([row for row in rows if row != SD])
+    return _join([*([f"{accuracies} accuracy"] if accuracies else []), *(["SD"] if SD in rows else [])])
+
+
+def explain_table2(rows: Sequence[str], runs: str) -> str | None:
+    """How our numbers are made comparable with published ones, where these depend on the number of runs.
+
+    Args:
+        rows: what is published.
+        runs: of how many runs, in words.
+    """
+    ends = [row for row in (BEST, WORST) if row in rows]
+    if not ends:
+        return None
+    beats = "beats" if BEST in ends else "is below"
     return (
-        f"The best of many runs beats the best of {spell_count(runs)}. To compare like with like, our numbers are the"
-        f" average best and the average worst over every choice of {spell_count(runs)} of our runs."
+        f"The {ends[0]} of many runs {beats} the {ends[0]} of {runs}. To compare like with like, our numbers are"
+        f" {_join([f'the average {row}' for row in ends])} over every choice of {runs} of our runs."
     )
 
 
-def explain_percentiles(runs: int) -> str:
-    """What a percentile of a published number is, which is the best or the worst of so many runs."""
+def explain_predictive(predictive: pd.DataFrame, runs: str) -> str:
+    """What is predicted of more runs, and what its p-values are.
+
+    Args:
+        predictive: published.predict.
+        runs: how many more, in words.
+    """
+    measures = dict(zip(predictive["about"], predictive["statistic"], strict=True))
+    terms = [f"the {about} is {_MEASURES[measures[about]]}" for about in (LEVEL, SPREAD) if about in measures]
+    if LEAD in measures:
+        baseline = predictive.loc[predictive["about"] == LEAD, "baseline"].iloc[0]
+        terms.append(f"the lead is by how much the level is above {label(baseline)}'s, of independent runs")
+    told = _join(terms)
     return (
-        f"A percentile is the share of our sets of {spell_count(runs)} whose best (or worst) is below the published"
-        " one, plus half the share of those equal to it."
+        f"{told[0].upper()}{told[1:]}. Predicted is what {runs} more runs of ours would give, if accuracies are"
+        " normally distributed and our runs alone tell the mean and the SD. p: two-sided, not adjusted for the number"
+        " of rows. Its interval says how far it depends on which seeds were trained (bootstrap)."
     )
+
+
+_MEASURES = {
+    MIDRANGE: "the middle between best and worst",
+    RANGE: "best minus worst",
+    MEAN: "the mean",
+    SD: "the sample SD",
+    BEST: "the best",
+    WORST: "the worst",
+}
+"""What levels and spreads are, in words."""
 
 
 def question(order: Sequence[str], baseline: str, focus: str | None = None) -> str:
@@ -673,23 +712,51 @@ def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
     return f"{adjusted} {_names(found['activation'].tolist())} cannot reach 5 % with so few pairs; {needed} can."
 
 
-def published_rankings(rankings: pd.DataFrame, chance: float, runs: int = 3) -> str | None:
+def published_rankings(rankings: pd.DataFrame, runs: str = "three") -> str | None:
     """How often a table like the paper's would say what the paper's says; None if there are too few runs.
 
     Args:
-        rankings: published.rankings of two activations.
-        chance: each probability if there were no difference.
-        runs: how many runs of each such a table has.
+        rankings: published.rankings.
+        runs: how many runs of each such a table has, in words.
     """
-    if rankings.empty:
-        return None
-    first, second = rankings.to_dict("records")
-    a, b = label(first["a"]), label(first["b"])
-    return (
-        f"A table of {spell_count(runs)} runs each would rank {a} above {b} in both rows"
-        f" {percent(first['probability'])} of the time, and {b} above {a}"
-        f" {percent(second['probability'])}. Without any difference each would be {percent(chance)}."
+    found = {(row["a"], row["b"]): row for row in rankings.to_dict("records")}
+    told = (
+        f"A table of {runs} runs each would rank {label(a)} above {label(b)} in both rows"
+        f" {percent(found[a, b]['probability'])} of the time, and {label(b)} above {label(a)}"
+        f" {percent(found[b, a]['probability'])}. Without any difference each would be"
+        f" {percent(found[a, b]['chance'])}."
+        for a, b in itertools.combinations(dict.fromkeys(rankings["a"]), 2)
     )
+    return " ".join(told) or None
+
+
+def predictive(predictive: pd.DataFrame, runs: str) -> str:
+    """Which of the paper's numbers would be unusual for more runs of ours, and which would not.
+
+    Args:
+        predictive: published.predict.
+        runs: how many more, in words.
+    """
+    unusual = _tell_numbers(predictive[predictive["p"] < ALPHA], "the paper's")
+    usual = _tell_numbers(predictive[predictive["p"] >= ALPHA], "its")
+    if not unusual:
+        return f"Nothing that the paper printed would be unusual for {runs} more runs of ours: {usual}."
+    first = f"For {runs} more runs of ours, {unusual} would be unusual."
+    return f"{first} {usual[0].upper()}{usual[1:]} would not." if usual else first
+
+
+def _tell_numbers(predictive: pd.DataFrame, whose: str) -> str:
+    """Rows of published.predict in a sentence: an activation's level and spread together, its lead by itself."""
+    told = []
+    for (name, leads), group in itertools.groupby(
+        predictive.to_dict("records"), lambda row: (row["activation"], row["about"] == LEAD)
+    ):
+        rows = list(group)
+        abouts = _join([f"the {row['about']}" for row in rows])
+        size = f"{difference(rows[0]['published'])}; " if leads else ""
+        p_values = f"p = {_join([p_value(row['p']) for row in rows])}".replace("= <", "< ")
+        told.append(f"{abouts} of {whose} {label(name)} ({size}{p_values})")
+    return _join(told)
 
 
 def other_protocol(differences: Mapping[str, tuple[object, object]]) -> str:

@@ -196,9 +196,9 @@ def test_one_activation_has_no_comparison(tmp_path: Path) -> None:
     )
 
 
-def test_many_runs_have_percentiles_and_rankings(tmp_path: Path) -> None:
+def test_many_runs_have_predictions_and_rankings(tmp_path: Path) -> None:
     document = documented(tmp_path, {name: seeds * 2 for name, seeds in BOTH.items()})
-    assert names(document)[0] == ["table2", "summary", "comparisons", "percentiles"]
+    assert names(document)[0] == ["table2", "summary", "comparisons", "predictive"]
     assert len(document.tables["rankings"]) == 2
     [table2] = (section for section in document.sections if section.name == "table2")
     assert len(table2.remarks) == 1  # how often three runs each would say what the paper's do

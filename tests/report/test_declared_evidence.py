@@ -58,13 +58,29 @@ def test_what_a_file_publishes_is_set_beside_its_runs(tmp_path: Path) -> None:
     assert evidence.published.worst == {"fluid": 0.6, "relu": 0.5}
     assert evidence.follows_published
     document = build_document(evidence)
-    assert {"table2", "percentiles"} <= {section.name for section in document.sections}
+    assert {"table2", "predictive"} <= {section.name for section in document.sections}
     assert document.sections[0].title == "somebody, Table 7: best and worst accuracy of two runs"
     assert document.sections[0].remarks[0].startswith("A table of two runs each would rank")
     captions = {picture.name: picture.caption for picture in document.pictures}
     assert captions["best-of-three"].endswith("all sets of two of our runs.")
     heads = [section.cells[0][0] for section in document.sections]
     assert not re.search(r"\bthree\b", f"{heads} {document.remarks} {[*captions.values()]}")
+
+    means = TABLE.replace("runs = 2", "runs = { relu = 2, fluid = 5 }").replace("best", "mean").replace("worst", "sd")
+    evidence = Evidence(study, declaration=make_declaration(DECLARED.replace("= 3", "= 6") + means))
+    document = build_document(evidence)
+    assert document.sections[0].title == "somebody, Table 7: mean accuracy and SD of two or five runs"
+    assert [row[0] for row in document.sections[0].cells[1]] == ["mean", "SD"]
+    assert document.sections[0].footnotes == ()
+    [predictive] = (section for section in document.sections if section.name == "predictive")
+    assert predictive.title == "The paper's numbers beside what two or five more runs of ours would give"
+    assert [row[0] for row in predictive.cells[1]] == [
+        *("level, FluidReLU", "spread, FluidReLU", "level, ReLU", "spread, ReLU", "lead, FluidReLU")
+    ]
+    assert predictive.table["runs"].tolist() == [5, 5, 2, 2, 5]
+    drawn = {picture.name: picture.draw for picture in document.pictures}
+    assert "best-of-three" not in drawn
+    assert "the paper" not in drawn["accuracies"]().axes[0].get_title(loc="left")
 
     own = make_study(tmp_path / "own", {"relu": RUNS, "fluid": RUNS}, lr=0.5)
     by_name = make_declaration('published = "paper"\n' + DECLARED + "[protocol]\nepochs = 2\nlr = 0.5\n")

@@ -143,7 +143,7 @@ def test_json_has_null_where_there_is_no_number_and_the_paper_s_where_they_belon
     content = loaded(build_document(Evidence(make_study(tmp_path, {"relu": BOTH["relu"][:1]}, dataset="cifar10"))))
     assert content["summary"][0]["sd"] is None
     assert content["comparisons"] == []
-    assert not {"table2", "percentiles", "rankings"} & content.keys()
+    assert not {"table2", "predictive", "rankings"} & content.keys()
 
 
 def test_no_format_brings_a_paper_into_a_study_of_other_activations(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_no_format_brings_a_paper_into_a_study_of_other_activations(tmp_path: Pa
     assert not {"best-of-three", "figure1"} & {picture.name for picture in other.pictures}
     for text in (*(write(other) for write in FORMATS.values()), render_page(other)):
         shown = re.sub("the paper, Table 1", "", text)  # whose network it is
-        assert not re.search(r"table ?2|figure ?1|rankings|percentile|published|the paper", shown, flags=re.IGNORECASE)
+        assert not re.search(r"table ?2|figure ?1|rankings|predict|published|the paper", shown, flags=re.IGNORECASE)
 
 
 def test_latex_has_a_table_per_section_and_the_remarks_as_comments(document: Document) -> None:

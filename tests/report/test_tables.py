@@ -176,14 +176,25 @@ def test_comparison_cells() -> None:
     ]
 
 
-def test_percentile_cells() -> None:
-    runs = make_run_table({"relu": [(0.9721,), (0.98,), (0.975,), (0.975,)]})
-    _, rows = tables.percentile_cells(published.percentiles(PAPER, inference.final_accuracies(runs)))
-    # the best are 0.975 and 0.98 (three), the worst 0.9721 (three) and 0.975
-    assert rows == [
-        ["best, ReLU", "4", "0.9784", "0.9800 (0.9750–0.9800)", "25.0"],
-        ["worst, ReLU", "4", "0.9721", "0.9721 (0.9721–0.9750)", "37.5"],
+def test_predictive_cells() -> None:
+    numbers = {"published": 0.003, "low": -0.0025, "high": 0.0025}
+    shares = {"p": 0.02, "p_low": 0.00001, "p_high": 0.5}
+    rows = [
+        {"about": "level", "activation": "relu", **numbers, **shares},
+        {"about": "spread", "activation": "fluid", **numbers, **shares},
+        {"about": "lead", "activation": "fluid", **numbers, **shares},
     ]
+    head, cells = tables.predictive_cells(pd.DataFrame(rows), "three or five")
+    assert head[0] == "of three or five"
+    assert cells == [
+        ["level, ReLU", "0.00300", "-0.00250 to 0.00250", "0.0200", "<0.0001–0.5000"],
+        ["spread, FluidReLU", "0.00300", "-0.00250 to 0.00250", "0.0200", "<0.0001–0.5000"],
+        ["lead, FluidReLU", "+0.00300", "−0.00250 to +0.00250", "0.0200", "<0.0001–0.5000"],
+    ]
+
+
+def test_numbers_that_differ_are_named_once_each() -> None:
+    assert tables.spell_counts([5, 3, 5]) == "three or five"
 
 
 @pytest.mark.parametrize(
@@ -236,14 +247,14 @@ def all_tables() -> dict[str, Cells]:
         "epochs": tables.epoch_cells(make_run_table({"relu": accuracies[:1]})),
         "summary": tables.summary_cells(summarised(runs, 100)),
         "comparisons": tables.comparison_cells(inference.comparisons(far, "relu", 10_000)),
-        "percentiles": tables.percentile_cells(published.percentiles(PAPER, finals)),
+        "predictive": tables.predictive_cells(published.predict(PAPER, finals, "relu")),
         "calibration": tables.calibration_cells(calibration({10: runs, 100: runs}, PAPER)),
         "table2": tables.table2_cells(published.table2(PAPER, {"here": finals})),
         "table2 against": tables.table2_cells(published.table2(PAPER, {"other study": finals, "yours": finals})),
     }
 
 
-KINDS = ["epochs", "summary", "comparisons", "percentiles", "calibration"]
+KINDS = ["epochs", "summary", "comparisons", "predictive", "calibration"]
 KINDS += ["table2", "table2 against"]
 
 

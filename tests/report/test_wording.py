@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -201,12 +202,68 @@ def test_too_few_pairs_for_so_many_comparisons() -> None:
 
 
 def test_published_rankings() -> None:
-    table = pd.DataFrame({"a": ["fluid", "relu"], "b": ["relu", "fluid"], "probability": [0.18, 0.4]})
-    assert wording.published_rankings(table, 0.3) == (
+    table = pd.DataFrame({"a": ["fluid", "relu"], "b": ["relu", "fluid"], "probability": [0.18, 0.4], "chance": 0.3})
+    said = (
         "A table of three runs each would rank FluidReLU above ReLU in both rows 18 % of the time, and ReLU above"
         " FluidReLU 40 %. Without any difference each would be 30 %."
     )
-    assert wording.published_rankings(table.iloc[:0], 0.3) is None
+    assert wording.published_rankings(table) == said
+    assert wording.published_rankings(table.iloc[:0]) is None
+    names = itertools.permutations(["elu", "fluid", "relu"], 2)
+    of_three = pd.DataFrame([{"a": a, "b": b, "probability": 0.5, "chance": 0.3} for a, b in names])
+    assert str(wording.published_rankings(of_three)).count("A table of three runs each") == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "named", "explained"),
+    [
+        (
+            ["best", "worst"],
+            "best and worst accuracy",
+            "The best of many runs beats the best of three. To compare like",
+        ),
+        (["worst"], "worst accuracy", "The worst of many runs is below the worst of three. To compare like"),
+        (["mean", "sd"], "mean accuracy and SD", None),
+        (["best", "mean"], "best and mean accuracy", "The best of many runs beats the best of three. To compare like"),
+        (["sd"], "SD", None),
+    ],
+)
+def test_what_is_published_is_named_and_made_comparable(rows: list[str], named: str, explained: str | None) -> None:
+    assert wording.name_rows(rows) == named
+    told = wording.explain_table2(rows, "three")
+    assert told is None if explained is None else str(told).startswith(explained)
+
+
+def predicted(*p_values: float) -> pd.DataFrame:
+    """Rows of published.predict with these p-values: ReLU's level and spread, and FluidReLU's lead."""
+    abouts = [("level", "midrange", "relu"), ("spread", "range", "relu"), ("lead", "midrange", "fluid")]
+    rows = [
+        {"about": about, "statistic": statistic, "activation": name, "baseline": "elu", "published": 0.0024, "p": p}
+        for (about, statistic, name), p in zip(abouts, p_values, strict=False)
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows)
+    return table
+
+
+def test_which_published_numbers_would_be_unusual() -> None:
+    assert wording.predictive(predicted(0.01, 0.5, 0.05), "three") == (
+        "For three more runs of ours, the level of the paper's ReLU (p = 0.0100) would be unusual. The spread of its"
+        " ReLU (p = 0.5000) and the lead of its FluidReLU (+0.00240; p = 0.0500) would not."
+    )
+    assert wording.predictive(predicted(0.6, 0.5), "three") == (
+        "Nothing that the paper printed would be unusual for three more runs of ours: the level and the spread of"
+        " its ReLU (p = 0.6000 and 0.5000)."
+    )
+    assert wording.predictive(predicted(0.00001), "three") == (
+        "For three more runs of ours, the level of the paper's ReLU (p < 0.0001) would be unusual."
+    )
+    assert wording.explain_predictive(predicted(0.6), "three").startswith(
+        "The level is the middle between best and worst. Predicted is what three more runs of ours would give,"
+    )
+    assert wording.explain_predictive(predicted(0.6, 0.5, 0.4), "three").startswith(
+        "The level is the middle between best and worst, the spread is best minus worst and the lead is by how much the"
+        " level is above ELU's, of independent runs. Predicted"
+    )
 
 
 ROWS = pd.DataFrame([comparison("elu", p=0.01), comparison("fluid", verdict="undecided", p=0.5)])
