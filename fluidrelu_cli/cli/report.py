@@ -330,8 +330,7 @@ def plan(
 ) -> None:
     """Show how many seeds decide a question, and how long they take, from a study's own runs.
 
-    That is how many it takes to detect a difference, and how many to show that there is none that matters. Of a study
-    file that varies something, it does so for each of its studies.
+    A study file that varies something gets a plan for each of its studies.
     """
     from fluidrelu_cli.analysis import planning
     from fluidrelu_cli.cli.wording import describe_plan
