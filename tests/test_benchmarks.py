@@ -79,6 +79,8 @@ def test_error_rates_are_simulated() -> None:
     assert re.search(r"0 images, margin 20 +\d+ +\d+ +\d+ +100\.0% equal", output)
     assert re.search(r"images differ much +10 +200 +\d+\.\d% \(\S+\) +\d+\.\d% ", output)
     assert re.search(r"skewness 2 \(gamma\), no guarantee +\d+\.\d% / \d+\.\d% +\d+\.\d% / \d+\.\d%", output)
+    assert re.search(r"60 % ties +1 SD +8 +10: \d+\.\d% +28: \d+\.\d% +28: \d+\.\d%", output)
+    assert re.search(r"10 +upper 80 % limit +\d+ +\d+\.\d% +\d+\.\d%", output)
 
 
 def test_a_step_is_set_against_its_floor() -> None:

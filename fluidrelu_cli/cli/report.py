@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import shlex
 import sys
@@ -292,7 +293,10 @@ def _record_look(evidence: Evidence) -> None:
 
 @with_study_argument
 def plan(
-    effect: Annotated[float, typer.Option(help="Smallest difference in mean accuracy to detect.")],
+    effect: Annotated[
+        float | None,
+        typer.Option(help="Smallest difference in mean accuracy to detect (left out: the margin).", show_default=False),
+    ] = None,
     act: Annotated[
         str | None,
         typer.Option(
@@ -309,17 +313,26 @@ def plan(
             show_default=False,
         ),
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Differences smaller than this count as equal (left out: the margin in the study's file, or 5 % of the"
+            " baseline's errors).",
+            show_default=False,
+        ),
+    ] = None,
     power: Annotated[float, typer.Option(help="Probability of detecting it.")] = 0.8,
-    alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Level of the test, for all that is adjusted together.")] = 0.05,
     workers: WorkersOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how many seeds it takes to detect a difference, and how long, from a study's own runs.
+    """Show how many seeds decide a question, and how long they take, from a study's own runs.
 
-    Of a study file that varies something, it does so for each of its studies.
+    A study file that varies something gets a plan for each of its studies.
     """
+    from fluidrelu_cli.analysis import planning
     from fluidrelu_cli.cli.wording import describe_plan
     from fluidrelu_cli.declared import find_question, find_studies, settle
     from fluidrelu_cli.workers.local import default_workers
@@ -329,16 +342,20 @@ def plan(
         declaration, _ = settle(declaration, results)
     if declaration is not None and declaration.compare is not None:
         act, baseline = act or declaration.compare[0], baseline or declaration.compare[1]
+    if declaration is not None and margin is None:
+        margin = declaration.margin
     opened = find_studies(results, study)
     file = None if declaration is None else declaration.path.as_posix()
+    make = functools.partial(planning.plan, effect=effect, margin=margin, power=power, alpha=alpha)
+    asked = functools.partial(_plan, act, baseline or DEFAULT_BASELINE, declaration, make)
     listed = []
-    for each, made in _plan_all(opened, act, baseline or DEFAULT_BASELINE, effect, power, alpha):
+    for each, made in _plan_all(opened, asked):
         team = workers or default_workers(made.device)
         listed.append({"study": str(each.folder), **_list_fields(made), "workers": team, "seconds": made.seconds(team)})
         where = shlex.join([*(["--study", each.name] if file is None else [file]), "--results", str(results)])
         model = each.protocol.model if is_own(each.protocol.model) else None
         heading = [f"{each.folder}:"] if len(opened) > 1 else []
-        enough = declaration is not None and declaration.seeds.get(made.activation, 0) >= made.seeds
+        enough = declaration is not None and declaration.seeds.get(made.activation, 0) >= made.seeds_decide
         sentences = describe_plan(made, team, where, model, file, enough=enough)
         for sentence in () if as_json else (*heading, *sentences):
             show(sentence)
@@ -347,16 +364,14 @@ def plan(
         show_json(listed if is_grid else listed[0])
 
 
-def _plan_all(
-    opened: Sequence[Study], act: str | None, baseline: str, effect: float, power: float, alpha: float
-) -> list[tuple[Study, Plan]]:
+def _plan_all(opened: Sequence[Study], make: Callable[[Study], Plan]) -> list[tuple[Study, Plan]]:
     """A plan by the runs of each study; where some of several do not allow one, that is said."""
     if len(opened) == 1:
-        return [(opened[0], _plan(opened[0], act, baseline, effect, power, alpha))]
+        return [(opened[0], make(opened[0]))]
     plans = []
     for study in opened:
         try:
-            plans.append((study, _plan(study, act, baseline, effect, power, alpha)))
+            plans.append((study, make(study)))
         except FluidReluError as error:  # noqa: PERF203 - the others may do
             say(f"{study.folder}: {error}")
     if not plans:
@@ -364,9 +379,19 @@ def _plan_all(
     return plans
 
 
-def _plan(study: Study, act: str | None, baseline: str, effect: float, power: float, alpha: float) -> Plan:
-    """A plan by the runs of a study; what is to be known of these is said."""
-    from fluidrelu_cli.analysis import planning
+def _plan(
+    act: str | None, baseline: str, declaration: Declaration | None, make: Callable[..., Plan], study: Study
+) -> Plan:
+    """A plan by the runs of a study; what is to be known of these is said.
+
+    Args:
+        act: the activation, or None for the first that the study was asked for.
+        baseline: what it is compared with.
+        declaration: the study file, which says what else is compared; without one all that the study has is.
+        make: planning.plan of runs, an activation, a baseline and a family.
+        study: the study.
+    """
+    from fluidrelu_cli.analysis.planning import find_family
     from fluidrelu_cli.audit import describe_doubts
     from fluidrelu_cli.cli import wording
 
@@ -375,7 +400,12 @@ def _plan(study: Study, act: str | None, baseline: str, effect: float, power: fl
     names = {name.lower(): name for name in trained}
     first = next((name for name in study.asked if name in trained - {baseline}), DEFAULT_ACTIVATIONS[1])
     act, baseline = (name if name in trained else names.get(name.lower(), name) for name in (act or first, baseline))
-    made = planning.plan(contents.runs, act, baseline, effect, power, alpha)
+    family = (
+        find_family(act, baseline, {*study.asked, *trained})
+        if declaration is None
+        else find_family(act, baseline, declaration.activations, declaration.compare, len(declaration.cells))
+    )
+    made = make(contents.runs, act, baseline, family=family)
     mixtures = describe_doubts([run for run in contents.runs if run.trial.activation in (act, baseline)], study.folder)
     for note in (*contents.notes, *mixtures, *filter(None, [wording.describe_left_out(made)])):
         say(note)
@@ -385,10 +415,8 @@ def _plan(study: Study, act: str | None, baseline: str, effect: float, power: fl
 def _list_fields(made: Plan) -> dict[str, Any]:
     """A plan's fields as JSON has them: a number of seeds that is only known to be above any plan's is null."""
     fields = asdict(made)
-    for name in ("seeds_high", "seeds_unpaired"):
-        if fields[name] > MOST_SEEDS:
-            fields[name] = None
-    return fields
+    beyond = {name for name in fields if name.startswith("seeds") and fields[name] > MOST_SEEDS}
+    return {name: None if name in beyond else value for name, value in fields.items()}
 
 
 def calibrate(

@@ -39,6 +39,7 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
         failures=failures,
         declared=declared,
         sequential=evidence.sequential,
+        needed=evidence.needed,
     )
     if untrained := evidence.untrained_pair:
         answer = f"{answer} {wording.hardly_learned(untrained)}"

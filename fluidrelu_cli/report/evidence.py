@@ -14,9 +14,10 @@ import pandas as pd
 from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.analysis.by_epoch import compare_by_epoch, compare_spread, growth
 from fluidrelu_cli.analysis.images import weigh_images
+from fluidrelu_cli.analysis.planning import pairs_to_decide, planning_sd
 from fluidrelu_cli.analysis.sequential import Decision, decide, follow
 from fluidrelu_cli.analysis.tuning import Tuned
-from fluidrelu_cli.analysis.verdicts import INTERIM, NOT_JUDGED
+from fluidrelu_cli.analysis.verdicts import ALPHA, INTERIM, NOT_JUDGED, PRIMARY, SECONDARY, TOO_FEW, UNDECIDED
 from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.declaration import Declaration
@@ -245,6 +246,22 @@ class Evidence:
         images = np.rint(paired.to_numpy() * self.test_images).astype(int)
         table: pd.DataFrame = pd.DataFrame({"seed": paired.index, "images": images})
         return table
+
+    @cached_property
+    def needed(self) -> dict[str, int]:
+        """With how many seeds each comparison that is not decided would be: planning.pairs_to_decide."""
+        table = self.comparisons
+        found = table[table["verdict"].isin([UNDECIDED, TOO_FEW]) & (table["sd_difference"] > 0)]
+        together = {PRIMARY: 1, SECONDARY: int((table["family"] == SECONDARY).sum())}
+        return {
+            row["activation"]: pairs_to_decide(
+                planning_sd(row["sd_difference"], row["n"]),
+                row["margin"],
+                alpha=ALPHA / together[row["family"]],
+                ties=row["ties"] / row["n"],
+            )
+            for row in found.to_dict("records")
+        }
 
     @property
     def margin(self) -> float | None:

@@ -335,26 +335,44 @@ def test_plan_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     plan(0.002, workers=2, results=tmp_path, study="mine")
     said = capsys.readouterr().out
     assert f"sample SD of {found['sd_difference']:.5f} (95 % interval {found['sd_low']:.5f} to" in said
-    assert f"takes {found['seeds']} seeds of each ({found['seeds_low']} to " in said
+    estimated = f"{found['seeds_estimated']} with the SD as estimated, {found['seeds_low']} to {found['seeds_high']}"
+    assert f"takes {found['seeds']} seeds of each ({estimated} over its interval)" in words(said)
     expected = {
         "study": str(tmp_path / "mine"),
         "activation": "fluid",
         "baseline": "relu",
         "effect": 0.002,
+        "margin": 0.0013,
+        "margin_is_default": True,
         "power": 0.8,
         "alpha": 0.05,
+        "primary": True,
+        "comparisons": 1,
+        "alpha_family": 0.05,
         "pairs": 3,
+        "ties": 0,
         "left_out": "",
+        "seeds_decide": found["seeds"],
         "pair_seconds": 12.0,
         "missing": 2 * found["seeds"] - 6,
         "workers": 2,
         "seconds": found["missing"] * 12 / 2 / 2,
     }
     assert {name: found[name] for name in expected} == expected
-    plan(0.00009, results=tmp_path, study="mine", as_json=True)
+    plan(0.0002, margin=0.0001, results=tmp_path, study="mine", as_json=True)
     beyond = json.loads(capsys.readouterr().out)
     assert beyond["seeds"] > 0
-    assert beyond["seeds_high"] is None
+    assert beyond["seeds_high"] is beyond["seeds_equal"] is None
+
+
+def test_plan_without_an_effect_is_for_the_margin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_study(tmp_path / "mine", BOTH | {"elu": RELU[::-1]})
+    plan(act="elu", results=tmp_path, study="mine", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["effect"] == found["margin"] == 0.0013
+    assert (found["primary"], found["comparisons"], found["alpha_family"]) == (False, 2, 0.025)
+    assert found["seeds"] < found["seeds_equal"] == found["seeds_decide"]
+    assert found["missing"] == 2 * found["seeds_decide"] - 6
 
 
 def test_a_study_is_an_argument_too(tmp_path: Path) -> None:
@@ -411,15 +429,19 @@ RATES = 'activations = ["relu", "fluid"]\nseeds = 3\n[vary]\nlr = [0.001, 0.01, 
 
 
 def test_plan_compares_what_a_file_declares(folder: Path) -> None:
-    (folder / "mine.toml").write_text('activations = ["relu", "fluid", "elu"]\ncompare = ["ELU", "fluid"]\nseeds = 9\n')
+    (folder / "mine.toml").write_text(
+        'activations = ["relu", "fluid", "elu"]\ncompare = ["ELU", "fluid"]\nmargin = 0.03\nseeds = 9\n'
+    )
     make_study(folder / "results/mine", BOTH | {"elu": RELU[::-1]})
-    said = fluidrelu("plan", "mine.toml", "--effect", 0.01)
+    said = fluidrelu("plan", "mine.toml")
     assert words(said).startswith("Over 3 pairs the differences between ELU and FluidReLU have")
+    assert "they are equal within 0.03, if they do not differ, takes 8 seeds" in words(said)
     assert "The file declares enough. Train what is missing with: fluidrelu run mine.toml" in words(said)
     said = fluidrelu("plan", "mine.toml", "--effect", 0.001)
     assert "Declare so many in a file of their own, beside mine.toml" in words(said)
-    made = fluidrelu_json("plan", "mine.toml", "--effect", 0.01, "--act", "relu")
+    made = fluidrelu_json("plan", "mine.toml", "--margin", 0.02, "--act", "relu")
     assert (made["activation"], made["baseline"], made["study"]) == ("relu", "fluid", "results/mine")
+    assert (made["margin"], made["primary"], made["comparisons"]) == (0.02, False, 1)
 
 
 def test_plan_of_a_grid_is_one_for_each_study_that_allows_it(folder: Path) -> None:
@@ -434,7 +456,10 @@ def test_plan_of_a_grid_is_one_for_each_study_that_allows_it(folder: Path) -> No
     assert "results/rates/lr=0.1: The study does not show how much differences between fluid and relu vary" in said
     made = fluidrelu_json("plan", "rates.toml", "--effect", 0.01)
     assert [each["study"] for each in made] == ["results/rates/lr=0.001", "results/rates/lr=0.01"]
-    assert made[1] == alone == fluidrelu_json("plan", "rates/lr=0.01", "--effect", 0.01)
+    assert made[1] == alone
+    assert (alone["primary"], alone["comparisons"]) == (True, 3)  # with the third cell, which allows no plan
+    undeclared = fluidrelu_json("plan", "rates/lr=0.01", "--effect", 0.01)
+    assert (undeclared["comparisons"], undeclared["sd_planned"]) == (1, alone["sd_planned"])
     for lr in (0.001, 0.01):
         for path in (folder / f"results/rates/lr={lr}/runs").glob("fluid-*"):
             path.unlink()
