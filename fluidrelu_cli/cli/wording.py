@@ -205,7 +205,8 @@ def duration(seconds: float) -> str:
 def describe_verification(verified: Verification, csv: Path) -> list[str]:
     """Whether a run that was made again agrees with its record, and if not by how much and what differs."""
     if verified.agrees:
-        return [f"{csv}: made again, and every number but the timings is equal to the last digit."]
+        weights = ", and so are the weights" if verified.recorded.weights_sha256 else ""
+        return [f"{csv}: made again, and every number but the timings is equal to the last digit{weights}."]
     recorded = verified.recorded.test_accuracy
     by_up_to = {name: f" by up to {by:.2g}" if math.isfinite(by) else "" for name, by in verified.differences.items()}
     largest = ", ".join(f"{name}{by}" for name, by in by_up_to.items())
