@@ -361,16 +361,16 @@ class _Part:
 
 
 def _describe_unsaved(study: Study, trials: Sequence[Trial], missing: Sequence[Trial]) -> list[str]:
-    """That some of the trials were finished without saving their weights, if so."""
+    """That some of the trials are finished and have no file of weights, if so."""
     to_train = frozenset(missing)
     finished = [study.files(trial.name) for trial in trials if trial not in to_train]
     unsaved = [files.name for files in finished if not files.weights.exists()]
     if not unsaved:
         return []
-    others = f" and of {len(unsaved) - 1} more" if len(unsaved) > 1 else ""
+    which = f"{unsaved[0]} and {len(unsaved) - 1} more have" if len(unsaved) > 1 else f"{unsaved[0]} has"
     return [
-        f"The weights of {unsaved[0]}{others} in {study.folder} were not saved when they were"
-        " trained, and they are not trained again: delete a run's CSV to have it trained with its weights."
+        f"{which} no file of weights in {study.runs_folder}, and what is finished is not trained again for one: delete"
+        " a run's CSV to have that done."
     ]
 
 

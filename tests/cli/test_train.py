@@ -64,7 +64,9 @@ def test_train_gives_the_numbers_of_repeat_and_is_not_done_twice(
         pd.testing.assert_frame_equal(table, numbers(undisturbed)[name])
     before = (runs / "fluid-seed1.csv").stat().st_mtime_ns
     output = words(fluidrelu("train", "--act", "Fluid", "--seed", 1, "--save-weights", *small))
-    assert "The weights of fluid-seed1 in results/local were not saved when they were trained, and they are" in output
+    assert (
+        "fluid-seed1 has no file of weights in results/local/runs, and what is finished is not trained again" in output
+    )
     assert "finished already" in output
     assert (runs / "fluid-seed1.csv").stat().st_mtime_ns == before
 
@@ -81,7 +83,7 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     assert_same_numbers(runs, undisturbed)
     (runs / "relu-seed1.csv").unlink()
     output = words(fluidrelu("repeat", "-n", 2, "--save-weights"))  # the study knows its protocol
-    assert "The weights of relu-seed0 and of 2 more in results/local were not saved" in output
+    assert "relu-seed0 and 2 more have no file of weights in results/local/runs" in output
     [weights] = runs.glob("*.safetensors")
     assert weights.stem == "relu-seed1"
     recorded = json.loads(weights.with_suffix(".json").read_text())

@@ -61,9 +61,7 @@ def test_what_is_no_content_of_such_a_file_is_refused(content: bytes) -> None:
 
 
 def test_a_state_of_more_than_tensors_cannot_be_saved() -> None:
-    with pytest.raises(
-        UsageError, match=r"state_dict has 'net._extra_state', which is no tensor: train without"
-    ):
+    with pytest.raises(UsageError, match=r"state_dict has 'net._extra_state', which is no tensor: train without"):
         pack({"a": torch.ones(1), "net._extra_state": {"calls": 3}})
 
 
