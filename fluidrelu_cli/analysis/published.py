@@ -262,10 +262,10 @@ def predict(published: Published, finals: pd.DataFrame, baseline: str) -> pd.Dat
 
     Why not the share of all sets of k of our n runs? That takes our runs for all there are: a number outside all sets
     would have p = 0, which no number of runs can show. Of simulated tables of three runs from the same normal
-    distribution it puts 18 % of the levels below p = 5 % with n = 10, and 7 % with n = 60; this prediction 5 % with any
-    n. It needs the distribution to be about normal. If that is as skewed as the committed MNIST runs (-0.9), 6 % of the
-    levels and 6 to 7 % of the ranges are below 5 %, at a skewness of -2 as many as 7 to 10 % and 14 % (n from 6 to 60,
-    4,000 tables each).
+    distribution it puts 18 % of the levels below p = 5 % with n = 10, and 7 % with n = 60; this prediction 5 % of the
+    levels and ranges with any n, and 2 to 5 % of the leads, the fewer the smaller n. It needs the distribution to be
+    about normal. If that is as skewed as the committed MNIST runs (-0.9), 6 % of the levels and 6 to 7 % of the ranges
+    are below 5 %, at a skewness of -2 as many as 7 to 10 % and 14 % (n from 6 to 60, 4,000 tables each).
 
     ``p_low`` and ``p_high`` hold 95 % of the p-values of resamples of our seeds (percentile bootstrap, drawn the same
     way each time): how far p depends on which seeds we trained. Activations with equally many seeds are resampled
