@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -247,8 +247,9 @@ PREDICTIVE_COLUMNS = (
 def predict(published: Published, finals: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Whether the published numbers could be those of k more runs like our n: one row each, PREDICTIVE_COLUMNS.
 
-    ``about`` is the level or the spread of an activation, or its lead, the difference of its level from the baseline's;
-    ``statistic`` is how the table measures that (Published.level, Published.spread), ``runs`` and ``n`` are k and n.
+    ``about`` is the level or the spread of an activation, or its lead, the difference of its level from the baseline's
+    (the other rows have none). ``statistic`` is how the table measures that (Published.level, Published.spread);
+    ``runs`` and ``n`` are k and n.
     ``low``, ``median`` and ``high`` are the 2.5 %, 50 % and 97.5 % points of what k more runs would give, and ``p`` is
     two-sided: twice the probability of the published number or one further out, on the side where it is.
 
@@ -261,10 +262,10 @@ def predict(published: Published, finals: pd.DataFrame, baseline: str) -> pd.Dat
 
     Why not the share of all sets of k of our n runs? That takes our runs for all there are: a number outside all sets
     would have p = 0, which no number of runs can show. Of simulated tables of three runs from the same normal
-    distribution it puts 18 % of the levels below p = 5 % with n = 10, and 7 % with n = 60; this prediction 5 % with any
-    n. It needs the distribution to be about normal. If that is as skewed as the committed MNIST runs (-0.9), 6 % of the
-    levels and 6 to 7 % of the ranges are below 5 %, at a skewness of -2 as many as 7 to 10 % and 14 % (n from 6 to 60,
-    4,000 tables each).
+    distribution it puts 18 % of the levels below p = 5 % with n = 10, and 7 % with n = 60; this prediction 5 % of the
+    levels and ranges with any n, and 2 to 5 % of the leads, the fewer the smaller n. It needs the distribution to be
+    about normal. If that is as skewed as the committed MNIST runs (-0.9), 6 % of the levels and 6 to 7 % of the ranges
+    are below 5 %, at a skewness of -2 as many as 7 to 10 % and 14 % (n from 6 to 60, 4,000 tables each).
 
     ``p_low`` and ``p_high`` hold 95 % of the p-values of resamples of our seeds (percentile bootstrap, drawn the same
     way each time): how far p depends on which seeds we trained. Activations with equally many seeds are resampled
@@ -278,7 +279,7 @@ def predict(published: Published, finals: pd.DataFrame, baseline: str) -> pd.Dat
     for name, mine in ours.items():
         for about, found in ((LEVEL, published.level(name)), (SPREAD, published.spread(name))):
             if found is not None:
-                rows.append({"about": about, "activation": name, "baseline": None, **_weigh(about, *found, [mine])})
+                rows.append({"about": about, "activation": name, "baseline": "", **_weigh(about, *found, [mine])})
     for name in [name for name in ours if name != baseline and baseline in ours]:
         level, other = published.level(name), published.level(baseline)
         if level is not None and other is not None:
@@ -309,10 +310,7 @@ def _weigh(about: str, statistic: str, number: float, arms: Sequence[tuple[Array
 
     predicted = draw([mine for mine, _ in arms], DRAWS)
     low, median, high = np.quantile(predicted, (0.025, 0.5, 0.975)).tolist()
-    resamples = zip(
-        *(mine[np.random.default_rng(0).integers(len(mine), size=(RESAMPLES, len(mine)))] for mine, _ in arms),
-        strict=True,
-    )
+    resamples = zip(*(_resample(mine) for mine, _ in arms), strict=True)
     p_values = [predictive_p(number, draw(ours, DRAWS_EACH)) for ours in resamples]
     p, (p_low, p_high) = predictive_p(number, predicted), np.quantile(p_values, (0.025, 0.975)).tolist()
     mine, k = arms[0]
@@ -328,6 +326,13 @@ def _weigh(about: str, statistic: str, number: float, arms: Sequence[tuple[Array
         "p_low": min(p, p_low),  # fewer draws do not reach as low
         "p_high": p_high,
     }
+
+
+def _resample(values: Array) -> Iterator[Array]:
+    """Our runs drawn again with replacement, RESAMPLES times; of equally many values the same places."""
+    random = np.random.default_rng(0)
+    for _ in range(RESAMPLES):
+        yield values[random.integers(len(values), size=len(values))]
 
 
 def predictive_p(number: float, predicted: Array) -> float:

@@ -322,13 +322,14 @@ class Evidence:
 
     @cached_property
     def published(self) -> published.Published | None:
-        """What a paper published of this data set and network, if this study is about its activations first."""
+        """What a paper published of all its activations: as the file says, or for a study that is about these first."""
         declared = self.declaration
         found = published.find_published(self.protocol) if declared is None else declared.find_published()
         trained = {run.trial.activation for run in self.runs}
         if found is None or not set(found.activations) <= trained:
             return None
-        return found if set(self.order[: len(found.activations)]) == set(found.activations) else None
+        about = set(self.order[: len(found.activations)]) == set(found.activations)
+        return found if about or declared is not None else None
 
     @cached_property
     def follows_published(self) -> bool:

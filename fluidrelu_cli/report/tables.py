@@ -70,8 +70,9 @@ def spell_count(n: int) -> str:
 
 
 def spell_counts(counts: Iterable[int]) -> str:
-    """Numbers of which any may hold in a sentence: ``three``, or ``three or five``."""
-    return " or ".join(map(spell_count, sorted(set(counts))))
+    """Numbers of which any may hold in a sentence: ``three``, or ``three, five or ten``."""
+    *others, last = map(spell_count, sorted(set(counts)))
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def table2_cells(table: pd.DataFrame, runs: str = "three") -> Cells:

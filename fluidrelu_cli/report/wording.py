@@ -741,7 +741,7 @@ def predictive(predictive: pd.DataFrame, runs: str) -> str:
     usual = _tell_numbers(predictive[predictive["p"] >= ALPHA], "its")
     if not unusual:
         return f"Nothing that the paper printed would be unusual for {runs} more runs of ours: {usual}."
-    first = f"For {runs} more runs of ours, {unusual} would be unusual."
+    first = f"Taken singly, {unusual} would be unusual for {runs} more runs of ours."
     return f"{first} {usual[0].upper()}{usual[1:]} would not." if usual else first
 
 

@@ -258,7 +258,7 @@ BY_ROW = ["about", "statistic", "activation", "baseline", "runs", "n"]
 
 def test_a_published_mean_and_sd_are_judged_by_t_and_f() -> None:
     table = predict(published(mean=(0.980, 0.976), sd=(0.001, 0.004)), finals_of(**OURS), "relu")
-    assert table[BY_ROW].fillna("").to_numpy().tolist() == [
+    assert table[BY_ROW].to_numpy().tolist() == [
         ["level", "mean", "relu", "", 3, 5],
         ["spread", "sd", "relu", "", 3, 5],
         ["level", "mean", "fluid", "", 3, 5],
@@ -293,4 +293,4 @@ def test_nothing_is_predicted_from_few_runs_or_equal_ones() -> None:
     assert predict(paper, finals_of(relu=[0.9] * 9, fluid=[0.8, 0.9, 0.7]), "relu").empty
     table = predict(paper, finals_of(relu=[0.9] * 9, fluid=OURS["fluid"]), "relu")
     assert table[["about", "activation"]].to_numpy().tolist() == [["level", "fluid"], ["spread", "fluid"]]
-    assert table["baseline"].isna().all()
+    assert set(table["baseline"]) == {""}

@@ -67,7 +67,8 @@ def test_what_a_file_publishes_is_set_beside_its_runs(tmp_path: Path) -> None:
     assert not re.search(r"\bthree\b", f"{heads} {document.remarks} {[*captions.values()]}")
 
     means = TABLE.replace("runs = 2", "runs = { relu = 2, fluid = 5 }").replace("best", "mean").replace("worst", "sd")
-    evidence = Evidence(study, declaration=make_declaration(DECLARED.replace("= 3", "= 6") + means))
+    last = DECLARED.replace('"fluid", "elu"', '"elu", "fluid"').replace('compare = ["fluid", "relu"]\n', "")
+    evidence = Evidence(study, declaration=make_declaration(last.replace("= 3", "= 6") + means))
     document = build_document(evidence)
     assert document.sections[0].title == "somebody, Table 7: mean accuracy and SD of two or five runs"
     assert [row[0] for row in document.sections[0].cells[1]] == ["mean", "SD"]

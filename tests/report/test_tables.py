@@ -195,6 +195,7 @@ def test_predictive_cells() -> None:
 
 def test_numbers_that_differ_are_named_once_each() -> None:
     assert tables.spell_counts([5, 3, 5]) == "three or five"
+    assert tables.spell_counts([10, 5, 3]) == "three, five or ten"
 
 
 @pytest.mark.parametrize(

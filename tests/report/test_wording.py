@@ -247,15 +247,15 @@ def predicted(*p_values: float) -> pd.DataFrame:
 
 def test_which_published_numbers_would_be_unusual() -> None:
     assert wording.predictive(predicted(0.01, 0.5, 0.05), "three") == (
-        "For three more runs of ours, the level of the paper's ReLU (p = 0.0100) would be unusual. The spread of its"
-        " ReLU (p = 0.5000) and the lead of its FluidReLU (+0.00240; p = 0.0500) would not."
+        "Taken singly, the level of the paper's ReLU (p = 0.0100) would be unusual for three more runs of ours. The"
+        " spread of its ReLU (p = 0.5000) and the lead of its FluidReLU (+0.00240; p = 0.0500) would not."
     )
     assert wording.predictive(predicted(0.6, 0.5), "three") == (
         "Nothing that the paper printed would be unusual for three more runs of ours: the level and the spread of"
         " its ReLU (p = 0.6000 and 0.5000)."
     )
     assert wording.predictive(predicted(0.00001), "three") == (
-        "For three more runs of ours, the level of the paper's ReLU (p < 0.0001) would be unusual."
+        "Taken singly, the level of the paper's ReLU (p < 0.0001) would be unusual for three more runs of ours."
     )
     assert wording.explain_predictive(predicted(0.6), "three").startswith(
         "The level is the middle between best and worst. Predicted is what three more runs of ours would give,"
