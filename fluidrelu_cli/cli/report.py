@@ -102,6 +102,14 @@ def report(
             rich_help_panel=SHOWN,
         ),
     ] = None,
+    checklist: Annotated[
+        bool,
+        typer.Option(
+            "--checklist",
+            help="Print what the NeurIPS checklist asks about error bars and computation instead, and write nothing.",
+            rich_help_panel=SHOWN,
+        ),
+    ] = False,
     figures: Annotated[
         Literal["pdf"] | None,
         typer.Option(
@@ -138,13 +146,13 @@ def report(
     report.html; --output names another folder.
     """
     from fluidrelu_cli.cli.progress import Spinner
+    from fluidrelu_cli.report.checklist import write_checklist
     from fluidrelu_cli.report.compose import build_document, illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
     from fluidrelu_cli.report.grid import build_grid_document
 
-    if as_json and output not in (None, "json"):
-        raise UsageError(f"--json means --format json: leave out --json or --format {output}.")
-    output = "json" if as_json else output or "table"
+    written = {"--figures": figures, "--width": width, "--output": into, "--explain": explain}
+    shown = _pick_format(output, as_json, written if checklist else None)
     inches = None if width is None else _parse_width(width)
     if into is not None and into.exists() and not (into.is_dir() and not any(into.iterdir())):
         raise UsageError(f"{into} is there already: name another folder with --output, or move it away.")
@@ -162,24 +170,49 @@ def report(
         evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
         looked = [evidence]
         draft, folder = build_document(evidence, date.today()), evidence.study.folder / "report"
+    if shown == CHECKLIST:
+        _record_looks(looked)
+        _say_all(draft.notes)
+        show_text(write_checklist(looked, draft.standing))
+        return
     # stdout is for results; an activation of somebody's own may print
     with Spinner(open_stderr(), "Drawing the figures"), contextlib.redirect_stdout(sys.stderr):
         document = illustrate(draft, kinds, inches)
-    for each in looked:
-        _record_look(each)
+    _record_looks(looked)
     folder = into or folder
     failed = _write_first(lambda: write_report(document, folder))
-    for note in document.notes:
-        say(note)
-    if output == "table":
+    _say_all(document.notes)
+    if shown == "table":
         for part in to_parts(document, explain=explain):
             show(part)
     else:
-        show_text(FORMATS[output](document))
+        show_text(FORMATS[shown](document))
     if failed:
         raise typer.Exit(failed)
-    hint = " --explain adds here what the columns mean." if output == "table" and not explain else ""
+    hint = " --explain adds here what the columns mean." if shown == "table" and not explain else ""
     say(f"Written: {folder / 'report.html'}, with tables and figures in the same folder.{hint}")
+
+
+CHECKLIST = "checklist"
+
+
+def _pick_format(output: str | None, as_json: bool, beside_checklist: Mapping[str, object] | None) -> str:
+    """What is printed: a format, or CHECKLIST.
+
+    Args:
+        output: what --format says.
+        as_json: whether --json is given.
+        beside_checklist: with --checklist the other options, which it leaves nothing to do.
+    """
+    if beside_checklist is not None:
+        chosen = {"--format": output not in (None, "table"), "--json": as_json, **beside_checklist}
+        given = [name for name, value in chosen.items() if value]
+        if given:
+            raise UsageError(f"--checklist prints plain text and writes no files: leave {given[0]} out.")
+        return CHECKLIST
+    if as_json and output not in (None, "json"):
+        raise UsageError(f"--json means --format json: leave out --json or --format {output}.")
+    return "json" if as_json else output or "table"
 
 
 MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
@@ -274,6 +307,16 @@ def _refuse_for_grid(typed: str, options: Mapping[str, object]) -> None:
     given = [name for name, value in options.items() if value]
     if given:
         raise UsageError(f"{typed} is a grid, whose file says what is compared: leave {given[0]} out.")
+
+
+def _say_all(notes: Sequence[str]) -> None:
+    for note in notes:
+        say(note)
+
+
+def _record_looks(looked: Sequence[Evidence]) -> None:
+    for each in looked:
+        _record_look(each)
 
 
 def _record_look(evidence: Evidence) -> None:

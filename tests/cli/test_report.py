@@ -498,3 +498,33 @@ def test_a_report_by_a_file_that_nothing_was_trained_from_leaves_the_study_undec
     (folder / "mine.toml").write_text('activations = ["relu"]\nseeds = 3\n[protocol]\nepochs = 2\n')
     assert "Declared in mine.toml." in words(fluidrelu("report", "mine.toml"))
     assert words(fluidrelu("report", "mine")) == before
+
+
+@pytest.mark.parametrize("name", ["mine", "rates.toml"])
+def test_the_checklist_is_printed_alone_and_is_a_look(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_grid(folder)
+    make_study(folder / "results" / "mine", BOTH)
+    report(folder / "results", name, checklist=True)
+    output = capsys.readouterr()
+    standing = "Exploratory: no file" if name == "mine" else "Declared in rates.toml."
+    first, second = output.out.split("\n\n")
+    assert first.startswith("Statistical significance. Runs of one activation differ in their seed")
+    assert standing in first
+    assert second.startswith(f"Compute resources. {6 if name == 'mine' else 12} runs on")
+    assert len(output.out.splitlines()) == 3
+    assert not output.err
+    assert not list((folder / "results").rglob("report*"))
+    looked = ["mine"] if name == "mine" else ["rates/lr=0.001", "rates/lr=0.01"]
+    assert all(load_study(folder / "results" / each).log[-1].what == LOOKED for each in looked)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--format", "json"), ("--output", "new"), ("--figures", "pdf"), ("--json", None)]
+)
+def test_the_checklist_refuses_what_it_has_no_use_for(option: str, value: str | None, folder: Path) -> None:
+    make_study(folder / "results" / "local", {"relu": RELU})
+    said = f"--checklist prints plain text and writes no files: leave {option} out."
+    assert said in words(fluidrelu("report", "--checklist", option, *filter(None, [value]), code=2))
+    assert fluidrelu("report", "--checklist", "--format", "table").startswith("Statistical significance.")

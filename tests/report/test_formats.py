@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from every_report import make_every_report
 from factories import make_study
 from hypothesis import example, given, settings
 from markdown_it import MarkdownIt
@@ -191,10 +194,13 @@ def test_markdown_shows_any_name_as_it_is(name: str) -> None:
 
 COMMANDS = {str(command): character for character, command in LATEX.items()}
 COMMAND = re.compile("|".join(map(re.escape, sorted(COMMANDS, key=len, reverse=True))))
+RARE = re.compile(r"\\rarecharacter\{(.)\}\{([0-9A-F]{4,})\}")
 
 
 def printed(text: str) -> str:
     """What LaTeX prints; fails if it has a command that is none of ours."""
+    assert all(ord(character) == int(code, 16) for character, code in RARE.findall(text))
+    text = RARE.sub(r"\1", text)
     assert not re.search(r"[\\&%$#_{}^~`<>|\[*]", COMMAND.sub("", text))
     return COMMAND.sub(lambda found: COMMANDS[found[0]], text).replace(NOTHING, "")
 
@@ -204,17 +210,60 @@ def printed(text: str) -> str:
 @example("a--b–-–c")
 @example("\\input{x} ^^41 ~ %")
 @example("[1ex]")
+@example("β µ 研究 é ''")
 def test_latex_prints_any_name_as_it_is(name: str) -> None:
     made = to_latex(strange(name))
     assert "---" not in made
-    lines = made.splitlines()
-    caption, head, row = lines[5], lines[9], lines[11]
+    lines = made[made.index("\\begin{table}") :].splitlines()
+    caption, head, row = lines[2], lines[6], lines[8]
     assert caption == f"\\caption{{{caption[9:-1]}}}"
     assert printed(caption[9:-1]) == name
     assert printed(head.removesuffix(r" & n \\")) == printed(row.removesuffix(r" & 1 \\")) == name
-    assert not lines[12].startswith(("[", "*"))  # which would belong to the line above
+    assert not lines[9].startswith(("[", "*"))  # which would belong to the line above
     assert [printed(line[2:]) for line in lines[-2:]] == [name] * 2
-    assert len(lines) == 18
+    assert len(lines) == 15
+    assert ("\\providecommand" in made) is ("\\rarecharacter{" in "".join(lines))
+
+
+NASTY = (
+    *(
+        "_&%#~^\\{}$",
+        '<>|"\'`"',
+        "[*]",
+        "--–−±→←≤≥",
+        "βγω Ω µ",
+        "αᾱ",
+        "ÀéïñÿÐþ",
+        "Łódź ąęı",
+        "研究 ひら",
+        "½²·×…“”‘’",
+        "🙂",
+        "\\input{x}",
+    ),
+    *("\\end{document}", "^^41", "%", "?`!`,,''"),
+)
+"""What LaTeX takes for more than itself, has no font for, or makes something else of."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("latex", ["pdflatex", "lualatex", "xelatex", "tectonic"])
+def test_latex_compiles(latex: str, tmp_path: Path) -> None:
+    """A paper with every table that there is, as it is and with nasty names in all places."""
+    if shutil.which(latex) is None:
+        pytest.skip(f"{latex} is not installed")
+    documents = [*make_every_report(tmp_path).values(), *(strange(name) for name in NASTY)]
+    names = [f"made{number}" for number in range(len(documents))]
+    for name, made in zip(names, documents, strict=True):
+        (tmp_path / f"{name}.tex").write_text(to_latex(made), encoding="utf-8")
+    packages = re.findall(r"^% needs (.*)", to_latex(documents[0]), flags=re.MULTILINE)
+    inputs = [rf"\input{{{name}}}\clearpage" for name in names]
+    lines = [r"\documentclass{article}", *packages, r"\begin{document}\listoftables", *inputs, r"\end{document}"]
+    (tmp_path / "paper.tex").write_text("\n".join(lines), encoding="utf-8")
+    options = [] if latex == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]
+    for _ in range(2):  # the second time with the list of tables
+        made = subprocess.run([latex, *options, "paper.tex"], cwd=tmp_path, capture_output=True, check=False)
+        assert made.returncode == 0, made.stdout.decode(errors="replace")[-3000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000
 
 
 def test_lines_of_a_name_are_one_line() -> None:
