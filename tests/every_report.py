@@ -23,7 +23,7 @@ TABLES = {
 QUESTION = r"Is _β_ & {%} #1 ~ ^2 \\input worse by ± 1 µs, $x$ − 1 → <0, 研究?"
 
 RUNS = {"relu": [(0.5, 0.975), (0.5, 0.97), (0.5, 0.98)], "fluid": [(0.5, 0.9765), (0.5, 0.981), (0.5, 0.9715)]}
-FILE = f"question = '{QUESTION}'\n" 'activations = ["relu", "fluid"]\ncompare = ["fluid", "relu"]\nseeds = 3\n'
+FILE = f'question = \'{QUESTION}\'\nactivations = ["relu", "fluid"]\ncompare = ["fluid", "relu"]\nseeds = 3\n'
 EPOCHS = "[protocol]\nepochs = 2\n"
 PUBLISHED = '[published]\nsource = "A_Paper & Söhne"\nruns = 2\nbest.fluid = 0.7\nbest.relu = 0.6\n'
 WORST = "worst.fluid = 0.6\nworst.relu = 0.5\n"

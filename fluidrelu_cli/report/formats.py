@@ -155,7 +155,7 @@ LATEX: dict[str, str | int | None] = {
 }
 """Characters that LaTeX takes for commands, does not know in its default setup, or prints as others."""
 
-_RARE = re.compile(r"[^\0-~À-ÏÑ-Ýßà-ïñ-ýÿ]")
+_RARE = re.compile(r"[^\0-~¡-ª¬-º¼-ÏÑ-Ýß-ïñ-ýÿ-ăĆ-ďĒ-ėĚ-ĥĨ-ĭİ-ķĹ-ľŁ-ňŌ-ťŨ-űŴ-ž—‘’“”…]")
 """Characters that pdfLaTeX has no font for as it is set up, if LATEX does not have them."""
 
 PRINT_RARE = (
@@ -173,12 +173,20 @@ def _name_label(study: str, section: str) -> str:
 
 def latex_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str:
     """A table for LaTeX with the package booktabs, called ``tab:LABEL``; numbers to the right."""
-    names, *cells = (" & ".join(map(_latex, row)) + " \\\\\n" for row in (head, *rows))
+    heads = [_latex_head(name, "r" if index else "l") for index, name in enumerate(head)]
+    names, *cells = (" & ".join(row) + " \\\\\n" for row in (heads, *(map(_latex, row) for row in rows)))
     return (
         f"\\begin{{table}}[htbp]\n\\centering\n\\caption{{{_latex(title)}}}\n\\label{{tab:{label}}}\n"
         f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n"
         f"\\toprule\n{names}\\midrule\n{''.join(cells)}\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )
+
+
+def _latex_head(text: str, side: str) -> str:
+    """The head of a column in as many lines as it has: in one, a table would be wider than a page."""
+    first, *others = map(_latex, text.split("\n"))
+    lines = " \\\\ ".join([first, *others])
+    return f"\\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{lines}\\end{{tabular}}" if others else first
 
 
 def _latex(text: str) -> str:

@@ -25,7 +25,17 @@ from fluidrelu_cli.report import tables, wording
 from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.document import Document, Section
 from fluidrelu_cli.report.evidence import Evidence
-from fluidrelu_cli.report.formats import FORMATS, LATEX, NOTHING, to_csv, to_json, to_latex, to_markdown, to_parts
+from fluidrelu_cli.report.formats import (
+    FORMATS,
+    LATEX,
+    NOTHING,
+    latex_table,
+    to_csv,
+    to_json,
+    to_latex,
+    to_markdown,
+    to_parts,
+)
 from fluidrelu_cli.report.page import render_page
 
 BOTH = {"relu": [(0.5, 0.975), (0.5, 0.97), (0.5, 0.98)], "fluid": [(0.5, 0.9765), (0.5, 0.981), (0.5, 0.9715)]}
@@ -160,7 +170,7 @@ def test_no_format_brings_a_paper_into_a_study_of_other_activations(tmp_path: Pa
 
 def test_latex_has_a_table_per_section_and_the_remarks_as_comments(document: Document) -> None:
     text = to_latex(document)
-    assert text.count("\\begin{tabular}") == text.count("\\caption{") == len(document.sections) == 3
+    assert text.count("\\begin{tabular}{l") == text.count("\\caption{") == len(document.sections) == 3
     assert text.startswith("% needs \\usepackage{booktabs}\n")
     assert all(f"\\label{{tab:{document.study}-{section.name}}}" in text for section in document.sections)
     assert f"% {document.where}: dataset mnist, model paper" in text
@@ -234,7 +244,7 @@ NASTY = (
         "βγω Ω µ",
         "αᾱ",
         "ÀéïñÿÐþ",
-        "Łódź ąęı",
+        "Łódź ąęı «š»",
         "研究 ひら",
         "½²·×…“”‘’",
         "🙂",
@@ -261,9 +271,18 @@ def test_latex_compiles(latex: str, tmp_path: Path) -> None:
     (tmp_path / "paper.tex").write_text("\n".join(lines), encoding="utf-8")
     options = [] if latex == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]
     for _ in range(2):  # the second time with the list of tables
-        made = subprocess.run([latex, *options, "paper.tex"], cwd=tmp_path, capture_output=True, check=False)
-        assert made.returncode == 0, made.stdout.decode(errors="replace")[-3000:]
+        run = subprocess.run([latex, *options, "paper.tex"], cwd=tmp_path, capture_output=True, check=False)
+        assert run.returncode == 0, run.stdout.decode(errors="replace")[-3000:]
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+
+
+def test_heads_of_columns_have_the_lines_that_they_have_on_a_terminal() -> None:
+    made = latex_table("t", ["a\nb", "[c\n[d_\ne", "f"], [["1", "2", "3"]], "l")
+    assert (
+        "\\toprule\n"
+        r"\begin{tabular}[b]{@{}l@{}}a \\ b\end{tabular} & \begin{tabular}[b]{@{}r@{}}{[}c \\ {[}d\_ \\ e\end{tabular}"
+        " & f \\\\\n\\midrule\n1 & 2 & 3 \\\\\n"
+    ) in made
 
 
 def test_lines_of_a_name_are_one_line() -> None:

@@ -218,7 +218,7 @@ def test_latex_is_for_booktabs_and_has_no_character_that_it_does_not_know() -> N
     assert text == (
         "\\begin{table}[htbp]\n\\centering\n\\caption{50 \\% of a\\_b}\n\\label{tab:own}\n"
         "\\begin{tabular}{lr}\n\\toprule\n"
-        "name & difference $\\pm$ 95 \\% \\\\\n\\midrule\n"
+        "name & \\begin{tabular}[b]{@{}r@{}}difference $\\pm$ \\\\ 95 \\%\\end{tabular} \\\\\n\\midrule\n"
         "my\\_act & $-$0.1 $\\pm$ 0.2 \\\\\np & $<$ 1 \\\\\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
     )
 
