@@ -16,7 +16,7 @@ from fluidrelu_cli.study import load_study
 
 TABLES = {
     *("summary", "comparisons", "other_comparisons", "studies", "agreement"),
-    *("table2", "rankings", "percentiles", "looks", "tuning"),
+    *("table2", "rankings", "predictive", "looks", "tuning", "by_epoch", "images", "spread"),
 }
 """Their names."""
 
@@ -35,7 +35,7 @@ def make_every_report(folder: Path) -> dict[str, Document]:
     study = make_study(folder / "undeclared", {**RUNS, "mine:My_β": RUNS["relu"]})
     other = make_study(folder / "other", RUNS, dataset="fashion-mnist")
     again = make_study(folder / "again", RUNS)
-    twice = make_study(folder / "published", {name: [*runs, *runs] for name, runs in RUNS.items()})
+    twice = make_study(folder / "published", {name: [*runs, *runs] for name, runs in RUNS.items()}, bits=True)
     of_file = make_declaration(FILE + EPOCHS, folder / "a_declared-study.toml")
     published = make_declaration(FILE.replace("= 3", "= 6") + EPOCHS + PUBLISHED + WORST)
     sequential = make_declaration(FILE + 'margin = 0.01\nstop = "decided"\n' + EPOCHS)

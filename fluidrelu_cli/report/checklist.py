@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 import numpy as np
 
 from fluidrelu_cli.analysis.images import over_seeds_and_images, read_correct, subtract
-from fluidrelu_cli.analysis.inference import fewest_pairs
+from fluidrelu_cli.analysis.verdicts import fewest_pairs
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.tables import difference, label
 from fluidrelu_cli.run import Run
@@ -150,10 +150,11 @@ def _tell_power(cells: Sequence[Evidence]) -> Iterator[str]:
 
 
 def _tell_margin(cells: Sequence[Evidence]) -> Iterator[str]:
-    """Below which difference two activations are called equal, where there is such a margin."""
-    declared = cells[0].declaration
-    if declared is not None and declared.margin is not None:
-        yield f"Equal means that the 90 % interval lies within ±{declared.margin:g}, the margin that was declared."
+    """Below which difference two activations are called equal."""
+    margins = [row for each in cells for row in each.comparisons.to_dict("records")]
+    source = "the margin that was declared" if margins[0]["margin_declared"] else "5 % of the baseline's errors"
+    within = _span({row["margin"] for row in margins}, "{:.4g}")
+    yield f"Equal means that the 90 % interval lies within ±{within}, {source}."
 
 
 def _tell_adjustment(cells: Sequence[Evidence]) -> str:
