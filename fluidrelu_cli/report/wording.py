@@ -220,7 +220,11 @@ def answer(
         unfinished = _unfinished([about], failures or {})
         sentence = f"{unfinished}, so it cannot be compared with {label(baseline)}."
     rest = [] if focus else [name for name in others if name != about]
-    said = [sentence, tuned(declared), *([tally({name: rows.get(name) for name in rest}, baseline)] if rest else [])]
+    said = [
+        sentence,
+        *([tuned(declared)] if about in rows else []),
+        *([tally({name: rows.get(name) for name in rest}, baseline)] if rest else []),
+    ]
     return " ".join(said)
 
 
@@ -236,8 +240,9 @@ def describe_place(protocol: Protocol) -> str:
 def tuned(declared: Declaration | None) -> str:
     """What was tuned, and on what, as far as it is declared."""
     if declared is not None and declared.tuning is not None:
-        settings = _join([name_setting(name) for name in declared.tuning.grid])
-        return f"The {settings} of each was tuned on {declared.tuning.validation_images:,} held-out images."
+        names = [name_setting(name) for name in declared.tuning.grid]
+        were = "was" if len(names) == 1 else "were"
+        return f"The {_join(names)} of each {were} tuned on {declared.tuning.validation_images:,} held-out images."
     if declared is not None and declared.tuned is not None:
         return f"Tuned: {declared.tuned}."
     return "No tuning was declared."
