@@ -30,6 +30,9 @@ from command_line import fluidrelu, words
 from factories import make_study
 from scipy import stats
 
+from fluidrelu_cli.analysis.by_epoch import BY_EPOCH_COLUMNS, SPREAD_COLUMNS
+from fluidrelu_cli.analysis.images import IMAGE_COLUMNS
+from fluidrelu_cli.analysis.inference import COMPARISON_COLUMNS
 from fluidrelu_cli.cli.app import app
 from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.networks.named import resolve
@@ -83,7 +86,12 @@ def test_every_command_in_a_document_is_one_and_has_its_options(document: str) -
             assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", rest)) <= known, line
 
 
-@pytest.mark.parametrize("name", [*RUN_COLUMNS, *PARAMETER_COLUMNS, *(field.name for field in fields(Provenance))])
+DERIVED_COLUMNS = dict.fromkeys((*COMPARISON_COLUMNS, *BY_EPOCH_COLUMNS, *IMAGE_COLUMNS, *SPREAD_COLUMNS))
+
+
+@pytest.mark.parametrize(
+    "name", [*RUN_COLUMNS, *PARAMETER_COLUMNS, *(field.name for field in fields(Provenance)), *DERIVED_COLUMNS]
+)
 def test_every_column_and_field_stands_in_the_page_of_files(name: str) -> None:
     assert re.search(rf"^\|[^|]*`{name}`[^|]*\|", FILES, flags=re.MULTILINE)
 

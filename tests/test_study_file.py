@@ -322,7 +322,7 @@ WRONG = [
     ),
     (
         START + "xyz = 3",
-        'there is no key "xyz": use question, activations, compare, seeds, margin, stop, protocol, vary, tune or'
+        'there is no key "xyz": use question, activations, compare, seeds, margin, stop, tuned, protocol, vary, tune or'
         " published.",
     ),
     (START + "[protocol]\nxyz = 3", f'[protocol] there is no key "xyz": use {FIELDS}'),

@@ -41,11 +41,13 @@ def describe_too_few_seeds(asked: Mapping[str, int], activations: Iterable[str])
 
 
 def describe_too_few_declared(declaration: Declaration) -> str | None:
-    """That a file declares too few seeds for what it compares, whatever comes; None if they are enough."""
+    """That a file declares too few seeds for its primary comparison, whatever comes; None if they are enough.
+
+    That comparison is adjusted for the number of cells alone.
+    """
     if declaration.compare is None or declaration.stops_when_decided:
         return None
-    comparisons = len(declaration.cells) if declaration.is_grid else len(declaration.activations) - 1
-    cannot = too_few_seeds(min(declaration.seeds[name] for name in declaration.compare), comparisons)
+    cannot = too_few_seeds(min(declaration.seeds[name] for name in declaration.compare), len(declaration.cells))
     return cannot and f"{cannot}."
 
 

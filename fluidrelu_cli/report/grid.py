@@ -33,7 +33,7 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     compared = _compare(declaration, by_name, interim=lacking > 0)
     order = list(declaration.activations)
     answer = wording.answer_grid(declaration, compared, summary, lacking)
-    if declaration.compare is not None:
+    if declaration.tuned is not None:
         answer = f"{answer} {wording.tuned(declaration)}"
     untrained = {name: evidence.untrained_pair for name, evidence in by_name.items() if evidence.untrained_pair}
     if untrained:

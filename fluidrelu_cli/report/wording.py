@@ -7,12 +7,12 @@ import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from fluidrelu_cli.analysis.published import BEST, LEAD, LEVEL, MEAN, MIDRANGE, RANGE, SD, SPREAD, WORST
+from fluidrelu_cli.analysis.published import BEST, LEAD, LEVEL, MEAN, MIDRANGE, PAPER, RANGE, SD, SPREAD, WORST
 from fluidrelu_cli.analysis.verdicts import (
     ALPHA,
     BETTER,
@@ -228,12 +228,18 @@ def answer(
     return " ".join(said)
 
 
-def describe_place(protocol: Protocol) -> str:
-    """Where a verdict holds: ``On MNIST with the paper's network after 2 epochs``."""
+def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str:
+    """Where a verdict holds: ``On MNIST with the network cnn3 after 2 epochs``.
+
+    Args:
+        protocol: by which was trained.
+        activations: of the study; "the paper's network" is its name in one that has the paper's activations alone.
+    """
     known = CATALOGUE.get(protocol.dataset)
     data = known.title if known else re.split(r"[/\\]", protocol.dataset)[-1]
     held_out = "held-out images of " if protocol.validation_images else ""
-    network = "the paper's network" if protocol.model == Protocol.model else f"the network {label(protocol.model)}"
+    of_paper = protocol.model == PAPER.protocol.model and {*PAPER.activations} <= {*activations}
+    network = "the paper's network" if of_paper else f"the network {label(protocol.model)}"
     return f"On {held_out}{data} with {network} after {protocol.epochs} epoch{'' if protocol.epochs == 1 else 's'}"
 
 
@@ -520,7 +526,7 @@ def answer_grid(
     if cells == 1:
         rows = {row["activation"]: row for row in others.to_dict("records")}
         rest = f" {tally(rows, declaration.baseline)}" if rows else ""
-        only = verdict(low.to_dict(), describe_place(declaration.cells[0].protocol))
+        only = verdict(low.to_dict(), describe_place(declaration.cells[0].protocol, declaration.activations))
         return f"There is one cell, {low['cell']}. {only}{rest}"
     said = [f"{label(name)} is {_list_cells(rows)}" for name, rows in others.groupby("activation", sort=False)]
     untold = int((~primary["verdict"].isin([BETTER, WORSE, EQUAL])).sum()) + cells - len(primary)

@@ -13,6 +13,7 @@ from factories import make_run
 from fluidrelu_cli.analysis.planning import Plan
 from fluidrelu_cli.cli import wording
 from fluidrelu_cli.data.dataset import Dataset
+from fluidrelu_cli.study_file import parse_declaration
 from fluidrelu_cli.verification import Verification
 
 
@@ -75,6 +76,27 @@ def test_dry_run_in_a_sentence(to_train: int, seconds: float | None, workers: in
 )
 def test_too_few_seeds(asked: dict[str, int], activations: list[str], sentence: str | None) -> None:
     assert wording.describe_too_few_seeds(asked, activations) == sentence
+
+
+@pytest.mark.parametrize(
+    ("seeds", "rest", "sentence"),
+    [
+        (5, "", "5 seeds cannot establish anything; 6 can."),
+        (6, "", None),  # the others do not count: the primary comparison is not adjusted for them
+        (6, "[vary]\nlr = [0.001, 0.01]", "6 seeds cannot establish anything with 2 comparisons; 7 can."),
+        (7, "[vary]\nlr = [0.001, 0.01]", None),
+        (6, "[[vary]]\nlr = 0.001", None),
+        (5, 'margin = 0.1\nstop = "decided"', None),
+    ],
+)
+def test_too_few_seeds_are_declared(seeds: int, rest: str, sentence: str | None) -> None:
+    text = f'activations = ["relu", "fluid", "elu", "tanh"]\nseeds = {seeds}\n{rest}'
+    assert wording.describe_too_few_declared(parse_declaration(text.encode(), Path("mine.toml"))) == sentence
+
+
+def test_one_declared_activation_has_nothing_to_establish() -> None:
+    declaration = parse_declaration(b'activations = ["relu"]\nseeds = 1', Path("mine.toml"))
+    assert wording.describe_too_few_declared(declaration) is None
 
 
 def make_plan(**fields: Any) -> Plan:

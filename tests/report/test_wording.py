@@ -174,7 +174,7 @@ def test_verdict_of_what_cannot_be_told() -> None:
 @pytest.mark.parametrize(
     ("protocol", "place"),
     [
-        ({}, PLACE),
+        ({}, "On MNIST with the network paper after 2 epochs"),
         (
             {"dataset": "cifar10", "model": "cnn3", "epochs": 1, "validation_images": 5000},
             "On held-out images of CIFAR-10 with the network cnn3 after 1 epoch",
@@ -186,7 +186,8 @@ def test_verdict_of_what_cannot_be_told() -> None:
     ],
 )
 def test_where_a_verdict_holds(protocol: dict[str, Any], place: str) -> None:
-    assert wording.describe_place(Protocol(**protocol)) == place
+    assert wording.describe_place(Protocol(**protocol), ["relu", "elu"]) == place
+    assert wording.describe_place(Protocol(), ["elu", "relu", "fluid"]) == PLACE
 
 
 @pytest.mark.parametrize(
@@ -195,8 +196,8 @@ def test_where_a_verdict_holds(protocol: dict[str, Any], place: str) -> None:
         ("", "No tuning was declared."),
         ('tuned = "the rate, on ReLU alone"', "Tuned: the rate, on ReLU alone."),
         (
-            "[tune]\nlr = [0.1, 0.2]\nbeta = [1, 2]\nseeds = 2\nvalidation_images = 5000",
-            "The learning rate and β of each were tuned on 5,000 held-out images.",
+            "[tune]\nlr = [0.1, 0.2]\nmomentum = [0, 0.9]\nseeds = 2\nvalidation_images = 5000",
+            "The learning rate and momentum of each were tuned on 5,000 held-out images.",
         ),
     ],
 )
