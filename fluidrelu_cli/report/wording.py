@@ -250,7 +250,7 @@ def tuned(declared: Declaration | None) -> str:
         were = "was" if len(names) == 1 else "were"
         return f"The {_join(names)} of each {were} tuned on {declared.tuning.validation_images:,} held-out images."
     if declared is not None and declared.tuned is not None:
-        return f"Tuned: {declared.tuned}."
+        return f"Tuned: {declared.tuned.rstrip('.')}."
     return "No tuning was declared."
 
 
@@ -303,12 +303,12 @@ def verdict(row: Mapping[Any, Any], place: str = "Here", comparisons: int = 1, n
             f"{place}, {a} and {b} are equal within {round_up(row['equal_within'])} ({found}), which is less than the"
             f" margin of {_margin(row)}.{_excluded(row)}{also}"
         )
-    within = f"The two are equal within {round_up(row['equal_within'])}"
+    within = f"equal within {round_up(row['equal_within'])}"
     if row["verdict"] in (BETTER, WORSE):
-        return f"{place}, {a} is {row['verdict']} than {b}: its mean accuracy is {by} {evidence}. {within}."
+        return f"{place}, {a} is {row['verdict']} than {b}: its mean accuracy is {by} {evidence[:-1]}, {within})."
     begun = f"{a} is not told apart from {b}: its mean accuracy is {by} {evidence}"
     begun = f"{too_few_seeds(n, comparisons)}. {place}, {begun}" if row["verdict"] == TOO_FEW else f"{place}, {begun}"
-    return f"{begun}. {within}; the margin is {_margin(row)}.{_seeds_needed(needed)}"
+    return f"{begun}. The two are {within}; the margin is {_margin(row)}.{_seeds_needed(needed)}"
 
 
 def _limits(row: Mapping[Any, Any], ends: str = "ci", level: str = "95 %") -> str:

@@ -78,7 +78,7 @@ def test_two_paragraphs_say_all_that_is_asked() -> None:
     assert write_checklist([read({"relu": RELU, "fluid": FLUID})], "Exploratory.") == (
         f"Statistical significance. {WHAT} Number of runs: ReLU 6, FluidReLU 6. Sample standard deviation of the"
         f" accuracy over seeds: ReLU 0.00374, FluidReLU 0.00380. {TEST} Equal means that the"
-        " 90 % interval lies within ±0.0012, 5 % of the baseline's errors. The only comparison is one test at 5 %."
+        " 90 % interval lies within ±0.0013, 5 % of the baseline's errors. The only comparison is one test at 5 %."
         f" {ASSUMED} {SCOPE} {PLUS_MINUS} Exploratory.\n\n"
         "Compute resources. 12 runs on processor AMD EPYC with AVX2; CPU threads per run: 1. A run took 30 seconds"
         " (median); all together took 0.10 hours, summed over runs whether or not they ran side by side. Peak memory of"

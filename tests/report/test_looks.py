@@ -74,8 +74,8 @@ def test_pairs_after_the_verdict_do_not_change_it(tmp_path: Path) -> None:
     assert evidence.sequential.decision == decide(BETTER, 0.0005)
     document = build_document(evidence)
     assert document.answer == (
-        f"{DECIDED} The 12 pairs after that do not change it.{ALLOWED} No tuning was declared. Of the others, ELU has no"
-        " finished run."
+        f"{DECIDED} The 12 pairs after that do not change it.{ALLOWED} No tuning was declared. Of the others, ELU has"
+        " no finished run."
     )
     found = json.loads(FORMATS["json"](document))
     assert found["sequential"] == {

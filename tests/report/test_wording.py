@@ -88,7 +88,7 @@ def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **
 
 
 PLACE = "On MNIST with the paper's network after 2 epochs"
-DECLARED = {"margin": 0.001, "margin_declared": True}
+DECLARED: dict[str, Any] = {"margin": 0.001, "margin_declared": True}
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ DECLARED = {"margin": 0.001, "margin_declared": True}
             1,
             None,
             "FluidReLU is worse than ReLU: its mean accuracy is 0.00050 lower (20 seeds, 95 % interval −0.00070 to"
-            " −0.00030, p = 0.0312). The two are equal within 0.0007.",
+            " −0.00030, p = 0.0312, equal within 0.0007).",
         ),
         (
             comparison("elu", mean=0.0005, verdict="better", p_holm=1e-9),
             8,
             None,
             "ELU is better than ReLU: its mean accuracy is 0.00050 higher (20 seeds, 95 % interval +0.00030 to"
-            " +0.00070, p < 0.0001, adjusted for 8 comparisons). The two are equal within 0.0007.",
+            " +0.00070, p < 0.0001, adjusted for 8 comparisons, equal within 0.0007).",
         ),
         (
             comparison(mean=0.0, verdict="undecided", p_holm=1.0),
@@ -361,7 +361,7 @@ def test_which_published_numbers_would_be_unusual() -> None:
     )
 
 
-SECONDARY = {"family": "secondary"}
+SECONDARY: dict[str, Any] = {"family": "secondary"}
 ROWS = pd.DataFrame([comparison("elu", **SECONDARY), comparison("fluid", verdict="undecided", **SECONDARY)])
 UNTUNED = "No tuning was declared."
 
