@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fluidrelu_cli.analysis.images import (
+    IMAGE_COLUMNS,
     IMAGES,
     SEEDS,
     churn,
@@ -25,6 +26,7 @@ from fluidrelu_cli.analysis.images import (
     over_seeds_and_images,
     read_correct,
     subtract,
+    weigh_images,
 )
 from fluidrelu_cli.analysis.inference import interval
 from fluidrelu_cli.run import Run
@@ -216,3 +218,27 @@ def test_bits_are_read_in_the_order_of_the_seeds() -> None:
     assert read_correct(runs, "relu", [0, 1]) is None  # no such run
     assert read_correct(runs, "elu", [0]) is None  # a run of an earlier release
     assert read_correct(runs, "relu", []) is None
+
+
+def test_images_are_weighed_where_all_runs_of_a_pair_record_them() -> None:
+    relu, fluid = [[1, 1, 0, 0], [1, 0, 0, 0]], [[1, 1, 1, 0], [0, 1, 0, 0]]
+    runs = [
+        run_with(name, seed, bits)
+        for name, rows in (("relu", relu), ("fluid", fluid))
+        for seed, bits in enumerate(rows)
+    ]
+    runs += [make_run("elu", seed, (0.5,), test_images=4) for seed in range(2)]
+    [row] = weigh_images(runs, {"elu": [0, 1], "fluid": [0, 1], "tanh": []}, "relu").to_dict("records")
+    components = over_seeds_and_images(np.array([[0, 0, 1, 0], [-1, 1, 0, 0]], np.int8))
+    assert (row["activation"], row["baseline"], row["n"], row["mean_difference"]) == ("fluid", "relu", 2, 1 / 8)
+    assert (row["low"], row["high"], row["df"]) == (*components.interval, components.df)
+    assert (row["seeds_low"], row["seeds_high"]) == components.seeds_interval
+    assert (row["seed_sd"], row["rest_sd"]) == (components.seed_variance**0.5, components.rest_variance**0.5)
+    # fluid alone has one of four right at either seed, relu alone none and one; relu's two runs disagree on one
+    assert (row["only_activation"], row["only_baseline"]) == (1, 0.5)
+    assert (row["churn"], row["baseline_churn"]) == (3 / 8, 1 / 4)
+    assert math.isnan(row["mcnemar_p"])
+    [single] = weigh_images(runs, {"fluid": [1]}, "relu").to_dict("records")
+    assert (single["n"], single["mcnemar_p"]) == (1, 1.0)
+    assert math.isnan(single["baseline_churn"])
+    assert list(weigh_images(runs, {}, "relu")) == list(IMAGE_COLUMNS)

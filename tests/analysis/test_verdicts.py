@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fluidrelu_cli.analysis.sign_flips import sign_flip_p
+from fluidrelu_cli.analysis.sign_flips import equality_p, sign_flip_p
 from fluidrelu_cli.analysis.verdicts import (
     BETTER,
     EQUAL,
@@ -89,3 +89,48 @@ def test_equality_is_adjusted_among_the_comparisons_that_are_made_together() -> 
 def test_default_margin_is_a_share_of_the_errors_in_whole_images() -> None:
     assert default_margin(0.9754, 10_000) == 0.0012  # 246 errors
     assert default_margin(0.999, 100) == 0.01  # at least one image
+
+
+STUDIES, ERROR = 800, 0.0155
+"""How many are simulated, and two standard errors of a share of 5 % of them."""
+
+
+def judge_studies(m: int, centre: float, margin: float, *, declared: bool) -> list[list[str]]:
+    """The verdicts of simulated studies of 12 pairs, one primary comparison and m - 1 others with the same baseline.
+
+    Differences are in images: normal with an SD of 11 around the centre, a third of their variance the baseline's.
+    """
+    random = np.random.default_rng(m)
+    baseline = random.normal(0, 11 / 3**0.5, (STUDIES, 1, 12))
+    others = random.normal(centre, 11 * (2 / 3) ** 0.5, (STUDIES, m, 12))
+    made = []
+    for study in np.rint(others - baseline).astype(int).tolist():
+        rows = [
+            row(sign_flip_p(each), 12, p_equal=equality_p(each, margin), mean=float(np.mean(each)), declared=declared)
+            for each in study
+        ]
+        made.append([judged["verdict"] for family in (rows[:1], rows[1:]) for judged in judge(family)])
+    return made
+
+
+@pytest.mark.parametrize("m", [1, 3, pytest.param(8, marks=pytest.mark.slow)])
+def test_without_a_difference_each_family_errs_in_5_of_100_studies(m: int) -> None:
+    """Better or worse where nothing differs: the primary comparison, and any of the others."""
+    verdicts_of = judge_studies(m, 0, 1, declared=False)
+    for family in (slice(0, 1), slice(1, m)):
+        wrong = np.mean([{BETTER, WORSE} & {*each[family]} != set() for each in verdicts_of])
+        assert wrong <= 0.05 + ERROR
+        if family == slice(0, 1):
+            assert wrong >= 0.02  # it is not far below, either
+
+
+@pytest.mark.parametrize("m", [1, 3, pytest.param(8, marks=pytest.mark.slow)])
+def test_with_a_difference_of_the_margin_each_family_calls_it_equal_in_5_of_100_studies(m: int) -> None:
+    verdicts_of = judge_studies(m, 12, 12, declared=True)
+    for family in (slice(0, 1), slice(1, m)):
+        assert np.mean([EQUAL in each[family] for each in verdicts_of]) <= 0.05 + ERROR
+    assert np.mean([each[0] == BETTER for each in verdicts_of]) > 0.8
+
+
+def test_equal_ones_are_called_equal() -> None:
+    assert np.mean([each == [EQUAL] for each in judge_studies(1, 0, 15, declared=True)]) > 0.9
