@@ -81,9 +81,11 @@ def train(
     save_weights: SaveWeightsOption = False,
 ) -> None:
     """Train one trial, show each epoch, and write its run CSV."""
+    from fluidrelu_cli.analysis.images import weigh_images
     from fluidrelu_cli.cli.progress import EpochLines, describe_run
     from fluidrelu_cli.experiment import conduct
     from fluidrelu_cli.report.tables import epoch_cells, rich_table
+    from fluidrelu_cli.report.wording import one_pair
     from fluidrelu_cli.run import tabulate_runs
     from fluidrelu_cli.workers.events import EpochDone, Failed, run_in_this_process
 
@@ -109,6 +111,9 @@ def train(
     if run.diverged:
         say(describe_run(run))
     show(rich_table(trial.name, *epoch_cells(tabulate_runs([run]))))
+    seeds = {trial.activation: [seed]} if trial.activation != DEFAULT_BASELINE else {}
+    if said := one_pair(weigh_images(experiment.contents.runs, seeds, DEFAULT_BASELINE)):
+        show(said)
     show(f"test accuracy {run.test_accuracy:.4f}   {files.csv}")
 
 

@@ -94,6 +94,11 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     output = fluidrelu("repeat", "-n", 2)
     assert "0 to train" in output
     assert "cannot establish" not in output
+    output = words(fluidrelu("train", "--act", "fluid", "--seed", 1))  # whose partner has the weights
+    assert re.search(
+        r"Of this one pair FluidReLU alone is right on \d+ images and ReLU alone on \d+: McNemar's", output
+    )
+    assert "McNemar" not in fluidrelu("train", "--act", "relu", "--seed", 1)
 
 
 def test_repeat_goes_on_with_the_activations_of_the_study(folder: Path) -> None:
