@@ -12,6 +12,7 @@ import pandas as pd
 
 from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.analysis.grid import INTERIM
+from fluidrelu_cli.analysis.regression import regress
 from fluidrelu_cli.analysis.sequential import Decision, decide, follow
 from fluidrelu_cli.analysis.tuning import Tuned
 from fluidrelu_cli.audit import describe_doubts
@@ -205,6 +206,14 @@ class Evidence:
         trained = self.baseline in set(self.finals["activation"])
         finals = self.finals if trained else self.finals.iloc[:0]
         return inference.comparisons(finals, self.baseline, self.test_images, self.order)
+
+    @cached_property
+    def regressed(self) -> pd.DataFrame:
+        """regression.regress on the baseline; empty as long as declared runs are not there, and where training ends
+        once a comparison is decided: then what the pairs show determines how many seeds the baseline has.
+        """
+        counted = self.finals.iloc[:0] if self.lacking or self.sequential is not None else self.finals
+        return regress(counted, self.baseline, self.order)
 
     @cached_property
     def sequential(self) -> Sequential | None:

@@ -120,6 +120,21 @@ def comparison_cells(comparisons: pd.DataFrame) -> Cells:
     return head, rows
 
 
+def regression_cells(regressed: pd.DataFrame) -> Cells:
+    """regression.regress, one row per activation."""
+    head = ["activation", "pairs", "slope", "difference ±\n95 % interval"]
+    rows = [
+        [
+            label(row["activation"]),
+            str(row["n"]),
+            accuracy(row["slope"], 2).replace("-", "−"),
+            plus_minus(difference(row["mean_difference"]), row),
+        ]
+        for row in regressed.to_dict("records")
+    ]
+    return head, rows
+
+
 def look_cells(looks: pd.DataFrame, decided: int) -> Cells:
     """sequential.follow after 5, 10, 20, 50, ... pairs, after those that decided it, and after all.
 

@@ -59,6 +59,21 @@ SIDE_BY_SIDE_EXPLAINED = (
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
 
 
+def explain_regression(baseline: str) -> str:
+    """How differences are corrected for the seeds that the pairs lack.
+
+    Args:
+        baseline: what it is called.
+    """
+    return (
+        f"An activation with fewer seeds than {baseline} may be compared above at seeds that are lucky for {baseline}."
+        " Here its mean is corrected for that. Slope: how much higher its accuracy is, over the pairs, where"
+        f" {baseline}'s is higher by 1. The interval is Student's; it covers the noise of the slope, and of all"
+        f" {baseline}'s seeds. It assumes that nothing that the runs showed determined which seeds are pairs. p-values"
+        " and verdicts go by the pairs alone."
+    )
+
+
 def explain_table2(runs: int) -> str:
     """How our numbers are made comparable with published ones, which are the best and the worst of so many runs."""
     return (
