@@ -18,13 +18,24 @@ from fluidrelu_cli.report.page import render_page
 FIGURES = {
     **{
         name: (MAIN, name)
-        for name in ("forest", "differences", "accuracies", "best-of-three", "functions-fluid", "learned-fluid")
+        for name in (
+            "forest",
+            "differences",
+            "growth",
+            "accuracies",
+            "best-of-three",
+            "functions-fluid",
+            "learned-fluid",
+        )
     },
     "learning-rate": ("learning-rate", "accuracies"),
     "learning-curves-longer": ("longer", "learning-curves"),
     **{
         f"{name}-{study}": (study, name)
-        for study, name in ((FASHION, "differences"), (CIFAR10, "differences"), (CIFAR10, "learning-curves"))
+        for study, name in (
+            *((FASHION, "differences"), (CIFAR10, "differences")),
+            *((CIFAR10, "learning-curves"), (CIFAR10, "learning-differences")),
+        )
     },
 }
 """By the file's name, which study's report has the figure, and under what name."""

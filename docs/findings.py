@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import functools
 import html
-import itertools
 import math
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -24,7 +24,8 @@ from rich.console import Console
 
 from fluidrelu_cli.analysis import inference
 from fluidrelu_cli.analysis.calibration import calibration
-from fluidrelu_cli.analysis.published import PAPER, accuracies_of, both_rows_above
+from fluidrelu_cli.analysis.published import PAPER
+from fluidrelu_cli.analysis.verdicts import holm
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, spell_number
 from fluidrelu_cli.report import tables, wording
@@ -134,10 +135,10 @@ def only_row(table: pd.DataFrame) -> dict[str, Any]:
     return {str(column): value for column, value in row.items()}
 
 
-def row(study: str, activation: str, name: str = "comparisons") -> dict[str, Any]:
-    """An activation's row of a study's comparisons or summary."""
+def row(study: str, value: str, name: str = "comparisons", column: str = "activation") -> dict[str, Any]:
+    """An activation's row of a table of a study's evidence."""
     rows = getattr(evidence(study), name)
-    return only_row(rows[rows["activation"] == activation])
+    return only_row(rows[rows[column] == value])
 
 
 def finals(study: str, activation: str, name: str) -> pd.DataFrame:
@@ -167,7 +168,7 @@ def rates() -> list[dict[str, Any]]:
     """One row per learning rate: both summaries, and the comparison with its p-value adjusted for all rates."""
     studies = cells("learning-rate")
     compared = [row(study, "fluid", "own_comparisons") for study in studies.values()]
-    adjusted = inference.holm([comparison["p"] for comparison in compared])
+    adjusted = holm([comparison["p"] for comparison in compared])
     return [
         {
             "rate": rate,
@@ -234,35 +235,34 @@ def lead(line: str) -> float:
     return published(line, "fluid") - published(line, "relu")
 
 
-def leads_like_the_paper() -> float:
-    """How often three runs each of ours lead by at least as much as the paper's, in both rows."""
-    fluid, relu = (accuracies_of(evidence(MAIN).finals, name) for name in ("fluid", "relu"))
-    return both_rows_above(fluid, relu, PAPER.runs, lead("best"), lead("worst"))
-
-
-def spreads_like_the_paper() -> float:
-    """The share of our sets of three ReLU runs with a best as high and a worst as low as the paper's."""
-    sets = list(itertools.combinations(accuracies_of(evidence(MAIN).finals, "relu"), PAPER.runs))
-    high, low = published("best", "relu"), published("worst", "relu")
-    return sum(max(three) >= high and min(three) <= low for three in sets) / len(sets)
-
-
 def mean_at(study: str, activation: str, epoch: int, column: str = "test_accuracy") -> float:
     """The mean over seeds of a column of the run CSVs in an epoch's row."""
     runs = evidence(study).run_table
     return float(runs.loc[(runs["activation"] == activation) & (runs["epoch"] == epoch), column].mean())
 
 
-def on_the_same_seeds() -> dict[str, dict[str, Any]]:
-    """Over the seeds that all activations of the main study have: FluidReLU from ReLU, its rivals from FluidReLU."""
-    accuracies = evidence(MAIN).finals
-    by_seed = accuracies.pivot(index="seed", columns="activation", values="test_accuracy").dropna()
-    common = accuracies[accuracies["seed"].isin(by_seed.index)]
-    return {
-        "fluid": compare(common, "fluid", "relu"),
-        "fluid-coth": compare(common, "fluid-coth", "fluid"),
-        "fluid-exp": compare(common, "fluid-exp", "fluid"),
-    }
+def rival(activation: str) -> dict[str, Any]:
+    """A rival of FluidReLU against FluidReLU, over the seeds of the main study that both have."""
+    return compare(evidence(MAIN).finals, activation, "fluid")
+
+
+def below(study: str, activation: str) -> tuple[int, int]:
+    """From which number of seeds on, and up to which, the interval of the difference lies below zero."""
+    growing = evidence(study).growing
+    n = growing.loc[growing["ci_high"] < 0, "n"]
+    assert evidence(study).pair[0] == activation
+    assert n.tolist() == list(range(n.min(), n.max() + 1))
+    return int(n.min()), int(n.max())
+
+
+def by_study(named: Iterable[tuple[str, str]]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Names and studies, each with its primary comparison, adjusted for all of them as in the main study's report."""
+    return [(name, study, row(MAIN, study, "studies", "study")) for name, study in named]
+
+
+def has(study: str, name: str) -> bool:
+    """Whether a study's report has such a section."""
+    return name in report(study).tables
 
 
 def over_last_epochs(study: str, epochs: int) -> dict[str, Any]:
@@ -272,6 +272,11 @@ def over_last_epochs(study: str, epochs: int) -> dict[str, Any]:
     means = late.groupby(["activation", "seed"], as_index=False)["test_accuracy"].mean()
     images = evidence(study).test_images * epochs  # the means are whole numbers of so many
     return only_row(inference.comparisons(means, "relu", images))
+
+
+def least_p(p_values: Iterable[float]) -> float:
+    """The least of p-values, adjusted (Holm) for their number."""
+    return min(holm(list(p_values)))
 
 
 def least_adjusted_p(pairs: int, comparisons: int) -> float:
@@ -294,9 +299,9 @@ def mean(summary: dict[str, Any]) -> str:
     return tables.plus_minus(tables.accuracy(summary["mean"], 5), summary)
 
 
-def plus_minus(comparison: dict[str, Any]) -> str:
-    """Mean difference ± half of the interval, of a row of comparisons."""
-    return tables.plus_minus(tables.difference(comparison["mean_difference"]), comparison)
+def difference(comparison: dict[str, Any]) -> str:
+    """Mean difference and its 95 % interval, of a row of comparisons."""
+    return f"{tables.difference(comparison['mean_difference'])} ({interval(comparison)})"
 
 
 VOCABULARY = (
@@ -317,8 +322,8 @@ VOCABULARY = (
         learned,
         furthest,
     ),
-    *(at_minus_one, published, lead, leads_like_the_paper, spreads_like_the_paper, mean_at, on_the_same_seeds),
-    *(over_last_epochs, least_adjusted_p, interval, points, mean, plus_minus),
+    *(at_minus_one, published, lead, mean_at, rival, below, by_study, has),
+    *(over_last_epochs, least_adjusted_p, least_p, interval, points, mean, difference),
 )
 """The functions that templates call."""
 

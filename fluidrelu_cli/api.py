@@ -34,6 +34,7 @@ def compare(
     offline: bool = False,
     trust: bool = False,
     mix: bool = False,
+    save_weights: bool = False,
     **protocol: Any,
 ) -> Result:
     """Train what a study lacks and compare its activations, as `fluidrelu repeat` and `fluidrelu report` do.
@@ -53,6 +54,7 @@ def compare(
         offline: never download data.
         trust: import what only an existing study's file names: a network of its author's own.
         mix: go on although an activation's code or factor was changed since its earlier runs in the study.
+        save_weights: keep each network that is trained, as it is after the last epoch, as a safetensors file.
         protocol: any field of a Protocol: ``dataset="fashion-mnist"``, ``epochs=10``, ... An existing study keeps its
             own, and a new one has the defaults.
 
@@ -83,6 +85,7 @@ def compare(
             device=device,
             offline=offline,
             trust=trust or "model" in protocol,
+            save_weights=save_weights,
             **callbacks,
         )
     notes = _train(experiment, seeds, workers, mix)

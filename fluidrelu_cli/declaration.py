@@ -22,6 +22,9 @@ ENDING = ".toml"
 BUILT_IN = "paper"
 """What `published` may be instead of a table: the numbers that come with the program."""
 
+SAYING = ("tuned",)
+"""What only says how the study came about: a change of it changes nothing that is trained or judged."""
+
 TUNING = "tuning"
 """The folder, below a study's, of what was trained to choose settings by."""
 
@@ -85,8 +88,10 @@ class Declaration:
     cells: tuple[Cell, ...]
     """At least one."""
     tuning: Tuning | None
+    tuned: str | None
+    """What was tuned elsewhere before, and on what, in words."""
     published: Mapping[str, Any] | str | None
-    """What somebody published: the file's table, or BUILT_IN."""
+    """What somebody published: the file's table, all but its source by activation; or BUILT_IN."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """All that it says, as TOML."""
     home: Path | None = field(default=None, compare=False)
@@ -160,8 +165,9 @@ class Declaration:
         seeds = {names[name]: n for name, n in self.seeds.items()}
         published = self.published
         if isinstance(published, Mapping):
-            rows = {row: {names[name]: number for name, number in published[row].items()} for row in ("best", "worst")}
-            published = {**published, **rows}
+            rows = {key: row for key, row in published.items() if isinstance(row, Mapping)}
+            renamed = {key: {names[name]: number for name, number in row.items()} for key, row in rows.items()}
+            published = {**published, **renamed}
         activations = tuple(names[name] for name in self.activations)
         return replace(self, activations=activations, seeds=seeds, compare=compare, published=published)
 
@@ -172,7 +178,7 @@ class Declaration:
         if self.published is None or self.published == BUILT_IN:
             return PAPER if self.published else None
         table = dict(self.published) if isinstance(self.published, Mapping) else {}
-        return Published(table["source"], self.protocol, table["runs"], dict(table["best"]), dict(table["worst"]))
+        return Published(protocol=self.protocol, **table)
 
     def changes_since(self, earlier: Declaration) -> list[str]:
         """What an earlier text of the file said otherwise: ``seeds 20 → 60``, ``vary.lr without 0.1, with 0.2``."""
@@ -181,7 +187,7 @@ class Declaration:
         return [
             f"{name} {_tell_change(before.get(name), now.get(name))}"
             for name in names
-            if before.get(name) != now.get(name)
+            if before.get(name) != now.get(name) and name not in SAYING
         ]
 
 

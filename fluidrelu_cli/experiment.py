@@ -64,6 +64,8 @@ class Experiment:
     """Of the user's own activations and network."""
     notes: tuple[str, ...] = ()
     """A sentence on whatever is odd about its data and its activations."""
+    save_weights: bool = False
+    """Whether each run that is trained saves its network."""
     contents: Contents = field(default_factory=Contents)
     """The study's runs, and why others cannot be used, after :func:`conduct`."""
 
@@ -79,6 +81,7 @@ def prepare(
     on_wait: OnWait = lambda _title: None,
     elsewhere: bool = False,
     trust: bool = False,
+    save_weights: bool = False,
 ) -> Experiment:
     """Check, before an hour is spent on it, that a study can be trained: device, data, network and each activation.
 
@@ -92,10 +95,12 @@ def prepare(
         on_wait: is told the data set that another process is getting.
         elsewhere: the trials run on other machines, so that the device's name is left as it is.
         trust: the study's network may be imported although it does not come with this program.
+        save_weights: keep the trained network of each run that is trained.
 
     Raises:
         UsageError: if the device, the data set, the network or an activation does not exist or does not fit, an
-            activation is named with a factor and learns nothing, or only the study's file names the network.
+            activation is named with a factor and learns nothing, only the study's file names the network, or weights
+            are to be saved and safetensors is not installed.
         DataError: if the data cannot be read, downloaded or kept.
     """
     from fluidrelu_cli.data.catalogue import choose_data_dir
@@ -104,7 +109,10 @@ def prepare(
     from fluidrelu_cli.networks.named import resolve_model
     from fluidrelu_cli.networks.probing import describe_habits
     from fluidrelu_cli.training.machine import pick_device
+    from fluidrelu_cli.training.weights import load_safetensors
 
+    if save_weights and not elsewhere:
+        load_safetensors()
     require_trust(study.protocol.model, study.path, trust)
     device_name = device if elsewhere else pick_device(device).type
     folder = choose_data_dir(data_dir)
@@ -135,6 +143,7 @@ def prepare(
         earlier,
         tuple(sources.values()),
         tuple(notes),
+        save_weights,
     )
 
 
@@ -278,7 +287,8 @@ def conduct_all(
             stack.enter_context(request.experiment.study.locked())
         parts = [_Part.open(request, mix=mix) for request in requests]
         activations = [each for request in requests for each in request.experiment.activations]
-        jobs = group_jobs(_interleave(parts), activations, batch_seeds)
+        save_weights = any(request.experiment.save_weights for request in requests)
+        jobs = group_jobs(_interleave(parts), activations, batch_seeds, save_weights=save_weights)
         events = stack.enter_context(contextlib.closing(_run_and_keep(parts, jobs, run_jobs)))
         yield [part.work for part in parts], events
         for part in parts:
@@ -322,6 +332,7 @@ class _Part:
             )
         }
         notes += [_set_aside(study, name, problem, again=name in wanted) for name, problem in damaged.items()]
+        notes += _describe_unsaved(study, trials, missing) if experiment.save_weights else []
         problems = {name: problem for name, problem in contents.problems.items() if name not in damaged}
         work = Work(tuple(trials), tuple(missing), tuple(notes), contents.runs)
         return cls(request, work, list(contents.runs), problems)
@@ -337,9 +348,9 @@ class _Part:
             self.study.keep_source(source.sha256, source.text)
 
     def keep(self, run: Run) -> None:
-        """Write a finished run."""
+        """Write a finished run; its weights are in their file from then on."""
         self.study.write(run)
-        self.runs.append(run)
+        self.runs.append(replace(run, weights=None))
 
     def place(self, trial: Trial) -> int:
         """Which of its activation's seeds a trial has, from 0."""
@@ -347,6 +358,20 @@ class _Part:
 
     def contents(self) -> Contents:
         return Contents(tuple(sorted(self.runs, key=sort_key)), self.problems)
+
+
+def _describe_unsaved(study: Study, trials: Sequence[Trial], missing: Sequence[Trial]) -> list[str]:
+    """That some of the trials are finished and have no file of weights, if so."""
+    to_train = frozenset(missing)
+    finished = [study.files(trial.name) for trial in trials if trial not in to_train]
+    unsaved = [files.name for files in finished if not files.weights.exists()]
+    if not unsaved:
+        return []
+    which = f"{unsaved[0]} and {len(unsaved) - 1} more have" if len(unsaved) > 1 else f"{unsaved[0]} has"
+    return [
+        f"{which} no file of weights in {study.runs_folder}, and what is finished is not trained again for one: delete"
+        " a run's CSV to have that done."
+    ]
 
 
 def _interleave(parts: Sequence[_Part]) -> list[Trial]:
@@ -371,6 +396,7 @@ def _run_and_keep(parts: Sequence[_Part], jobs: Sequence[Job], run_jobs: RunJobs
                 for run in event.runs:
                     for part in lacking[run.trial]:
                         part.keep(run)
+                event = replace(event, runs=[replace(run, weights=None) for run in event.runs])
             elif isinstance(event, Failed):
                 for part in lacking[event.trial]:
                     part.study.write_failure(event.trial, event.details)

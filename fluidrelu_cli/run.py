@@ -1,4 +1,4 @@
-"""What a finished trial leaves behind, and the three files that hold it: written whole, checked when read.
+"""What a finished trial leaves behind, and the files that hold it: written whole, checked when read.
 
 This module imports no torch, and pandas for tables alone.
 """
@@ -7,15 +7,27 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
-from fluidrelu_cli.files import SEAL, Columns, csv_rows, hash_rows, read_csv, read_json, sealed_json, write_whole
+from fluidrelu_cli.files import (
+    SEAL,
+    Columns,
+    csv_rows,
+    hash_rows,
+    read_bytes,
+    read_csv,
+    read_json,
+    sealed_json,
+    write_whole,
+)
 from fluidrelu_cli.protocol import Protocol, Trial, is_name, trial_names
 
 if TYPE_CHECKING:
@@ -171,6 +183,15 @@ class Run:
     """A bit per test image, in their order: whether it was classified right after the last epoch. As numpy.packbits has
     it: the first image is the highest bit of the first byte, spare bits are 0. None in runs of earlier releases.
     """
+    weights_sha256: str | None = None
+    """The digest of the file of its weights; None if they were not saved."""
+    weights: bytes | None = field(default=None, repr=False, compare=False)
+    """The trained network's state_dict, as the content of a safetensors file. A run that was written or read back has
+    them in its file alone, because they are large."""
+
+    def with_weights(self, weights: bytes) -> Run:
+        """The run with its trained network."""
+        return replace(self, weights=weights, weights_sha256=hashlib.sha256(weights).hexdigest())
 
     @property
     def test_accuracy(self) -> float:
@@ -253,6 +274,10 @@ class RunFiles:
         return self.folder / f"{self.name}.json"
 
     @property
+    def weights(self) -> Path:
+        return self.folder / f"{self.name}.safetensors"
+
+    @property
     def failure(self) -> Path:
         """The traceback of a trial that raised; it goes when the trial succeeds."""
         return self.folder / f"{self.name}.failed.txt"
@@ -285,9 +310,13 @@ def write(run: Run, files: RunFiles) -> None:
         "csv_sha256": run.csv_sha256,
         "parameters_sha256": run.parameters_sha256,
         "correct": None if run.correct is None else base64.b64encode(run.correct).decode(),
+        "weights_sha256": run.weights_sha256,
     }
-    with contextlib.suppress(OSError):
-        files.parameters.unlink(missing_ok=True)  # of a run whose CSV was deleted to train it again
+    for path in (files.parameters, files.weights):  # of a run whose CSV was deleted to train it again
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+    if run.weights is not None:
+        write_whole(files.weights, run.weights)
     if parameters:
         write_whole(files.parameters, csv_rows(PARAMETER_COLUMNS, parameters))
     write_whole(files.provenance, sealed_json(content))
@@ -320,8 +349,26 @@ def read(files: RunFiles) -> Run:
     digests = [SEAL, "csv_sha256", *(["parameters_sha256"] if initial else [])]
     protected = all(content.get(name) is not None for name in digests)
     correct = _read_correct(files.provenance, content.get("correct"))
-    found = Run(Trial(protocol, activation, seed), initial, epochs, provenance, protected, correct)
+    weights_sha256 = content.get("weights_sha256")
+    if weights_sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", str(weights_sha256)):
+        raise DamagedFileError(f"{files.provenance} is damaged (weights_sha256 is no digest)")
+    found = Run(Trial(protocol, activation, seed), initial, epochs, provenance, protected, correct, weights_sha256)
     _check_numbers(files, found, content)
+    return found
+
+
+def read_weights(run: Run, files: RunFiles) -> Run:
+    """A run with its weights, if it saved them and their file is there: it is large, and not in git.
+
+    Raises StorageError if the file cannot be read, and DamagedFileError if it was changed.
+    """
+    if run.weights_sha256 is None or not files.weights.exists():
+        return run
+    found = run.with_weights(read_bytes(files.weights))
+    if found != run:
+        raise DamagedFileError(
+            f"{files.weights} was changed after it was written ({files.provenance.name} has its digest)"
+        )
     return found
 
 

@@ -87,7 +87,7 @@ class Stopping:
 
     def seeds_for(self, decision: Judgement) -> dict[str, range]:
         """Which seeds each activation needs: those of the pairs that decided it, or else all of them."""
-        from fluidrelu_cli.analysis.sequential import UNDECIDED
+        from fluidrelu_cli.analysis.verdicts import UNDECIDED
 
         return {
             name: range(n if decision.verdict == UNDECIDED else min(n, decision.n)) for name, n in self.seeds.items()

@@ -285,7 +285,7 @@ class Study:
     def set_aside(self, name: str) -> str:
         """Give a damaged run's files names that nothing reads; the CSV's. StorageError if that fails."""
         files = self.files(name)
-        return _set_aside([files.csv, files.parameters, files.provenance])
+        return _set_aside([files.csv, files.parameters, files.weights, files.provenance])
 
     def drop(self, activation: str) -> Path | None:
         """Take an activation out of a locked study: not asked for, its runs moved away; to which folder, if it has any.

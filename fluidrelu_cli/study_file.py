@@ -12,9 +12,9 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from fluidrelu_cli.data.catalogue import canonical
 from fluidrelu_cli.declaration import BUILT_IN, ENDING, TUNING, Cell, Declaration, Tuning, shown
@@ -28,6 +28,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+Number = TypeVar("Number", int, float)
 
 STARTING_FILE = """\
 # A question as a file: it says what is trained before anything is, and how much of it.
@@ -68,13 +70,16 @@ MOST_TRIALS = 1_000_000
 """How many trials a file may ask for: counted before any of them is made."""
 
 TOP = (
-    *("question", "activations", "compare", "seeds", "margin", "stop"),
+    *("question", "activations", "compare", "seeds", "margin", "stop", "tuned"),
     *("protocol", "vary", "tune", "published"),
 )
 """The keys of a study file."""
 
 ALIASES = {"learning_rate": "lr", "learning-rate": "lr", "network": "model", "data": "dataset"}
 """What else keys are called elsewhere."""
+
+PRINTED = ("best", "worst", "mean", "sd")
+"""What a published table may say of the accuracies of each activation's runs."""
 
 STOPS = ("seeds", "decided")
 """When training stops: at the number of seeds, or as soon as the primary comparison is decided."""
@@ -147,6 +152,11 @@ class _Reader:
         question, margin = self.content.get("question"), self.content.get("margin")
         if question is not None and not is_name(question, 1000):
             raise self.wrong("question must be text on one line, of at most 1,000 characters.")
+        tuned = self.content.get("tuned")
+        if tuned is not None and not is_name(tuned, 1000):
+            raise self.wrong(
+                "tuned must be text on one line, of at most 1,000 characters: what was tuned, and on what."
+            )
         if margin is not None and not (_is_number(margin) and 0 < margin < 1):
             raise self.wrong(
                 f"margin must be a difference of accuracies between 0 and 1, such as 0.001, not {shown(margin)}."
@@ -183,6 +193,7 @@ class _Reader:
             protocol=protocol,
             cells=cells or (Cell("", {}, protocol),),
             tuning=tuning,
+            tuned=tuned,
             published=self.read_published(list(arms)),
             content=self.content,
         )
@@ -395,32 +406,58 @@ class _Reader:
         table = self.table("published") if not isinstance(found, str) else {}
         if isinstance(found, str):
             raise self.wrong(f'published must be a table, or "{BUILT_IN}" for the numbers that come with the program.')
-        self.check_keys(
-            "[published] ", table, ("source", "runs", "best", "worst"), required=("source", "runs", "best", "worst")
-        )
+        self.check_keys("[published] ", table, ("source", "runs", *PRINTED), required=("source", "runs"))
         if not is_name(table["source"]):
             raise self.wrong('[published] source must be a name on one line, such as "the paper, Table 2".')
-        runs = self.whole("[published] runs", table["runs"], MOST_SEEDS, least=2)
-        rows = {row: self.read_row(row, table[row], arms) for row in ("best", "worst")}
-        if rows["best"].keys() != rows["worst"].keys():
-            raise self.wrong("[published] best and worst must name the same activations: add those that one lacks.")
-        return {"source": table["source"], "runs": runs, **rows}
+        return {"source": table["source"], **self.read_printed(table, arms)}
 
-    def read_row(self, row: str, numbers: Any, arms: Sequence[str]) -> dict[str, float]:
+    def read_printed(self, table: Mapping[str, Any], arms: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """All but the source, each by activation."""
+        runs = table["runs"] if isinstance(table["runs"], dict) else self.read_runs("[published] runs", table["runs"])
+        rows: dict[str, dict[str, Any]] = {
+            row: self.read_row(row, table[row], arms, self.read_share) for row in PRINTED if row in table
+        }
+        if not rows:
+            raise self.wrong(f"[published] gives no accuracies: add {_list_or(PRINTED)}, by activation.")
+        first = next(iter(rows))
+        if isinstance(runs, dict):
+            rows["runs"] = self.read_row("runs", runs, arms, self.read_runs)
+        else:
+            rows["runs"] = dict.fromkeys(rows[first], runs)
+        for row, numbers in rows.items():
+            if numbers.keys() != rows[first].keys():
+                both = f"{first} and {row}"
+                raise self.wrong(f"[published] {both} must name the same activations: add those that one lacks.")
+        for lower, upper in itertools.combinations(filter(rows.__contains__, ("worst", "mean", "best")), 2):
+            for name, number in rows[lower].items():
+                if number > rows[upper][name]:
+                    raise self.wrong(f"[published] {name}: its {lower} is above its {upper}: correct one of them.")
+        return rows
+
+    def read_row(
+        self, row: str, numbers: Any, arms: Sequence[str], read: Callable[[str, Any], Number]
+    ) -> dict[str, Number]:
         if not isinstance(numbers, dict) or not numbers:
-            raise self.wrong(f"[published] {row} must give accuracies by activation, such as {{ relu = 0.9784 }}.")
-        found: dict[str, float] = {}
+            number = {"sd": "0.002", "runs": "3"}.get(row, "0.9784")
+            raise self.wrong(f"[published] {row} must give numbers by activation, such as {{ relu = {number} }}.")
+        found: dict[str, Number] = {}
         for name, number in numbers.items():
             arm = find_among(name, arms)
             if arm is None:
                 known = _list_or(arms)
                 raise self.wrong(f"[published] {row}: {shown(name)} is not among the activations: name {known}.")
-            if not (_is_number(number) and 0 <= number <= 1):
-                raise self.wrong(f"[published] {row}: {name} must be an accuracy from 0 to 1, not {shown(number)}.")
             if arm in found:
                 raise self.wrong(f"[published] {row}: {arm} is named twice: leave one out.")
-            found[arm] = float(number)
+            found[arm] = read(f"[published] {row}: {name}", number)
         return found
+
+    def read_runs(self, key: str, number: Any) -> int:
+        return self.whole(key, number, MOST_SEEDS, least=2)
+
+    def read_share(self, key: str, number: Any) -> float:
+        if not (_is_number(number) and 0 <= number <= 1):
+            raise self.wrong(f"{key} must be a number from 0 to 1, not {shown(number)}: write 0.98 for 98 %.")
+        return float(number)
 
     def whole(self, key: str, value: Any, most: int, least: int = 1) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:

@@ -6,15 +6,18 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
 from fluidrelu_cli.networks.named import Activation
 from fluidrelu_cli.networks.own import import_copy, import_own
 from fluidrelu_cli.networks.source import find_source
 from fluidrelu_cli.protocol import is_own, join_arm, split_arm
-from fluidrelu_cli.run import RUN_COLUMNS, TIMINGS, Epoch, Provenance, Run, RunFiles, read
+from fluidrelu_cli.run import RUN_COLUMNS, TIMINGS, Epoch, Provenance, Run, RunFiles, read, read_weights
 from fluidrelu_cli.study import Study
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NOT_A_CONDITION = frozenset({"wall_seconds", "test_images", "peak_memory"})
 """Fields of a provenance that record what came out, not what it was made under."""
@@ -37,7 +40,7 @@ class Verification:
 
 
 def read_record(csv: Path) -> Run:
-    """Read the run of a CSV with the files that lie beside it.
+    """Read the run of a CSV with the files that lie beside it, its weights too.
 
     Raises:
         UsageError: if it is no run CSV's path.
@@ -48,8 +51,9 @@ def read_record(csv: Path) -> Run:
         raise UsageError(f"There is no file {csv}: name {example}.")
     if not csv.is_file() or csv.suffix != ".csv" or csv.name.endswith(".parameters.csv"):
         raise UsageError(f"{csv} is not a run CSV: name {example}.")
+    files = RunFiles(csv.parent, csv.stem)
     try:
-        return read(RunFiles(csv.parent, csv.stem))
+        return read_weights(read(files), files)
     except DamagedFileError as error:
         raise DamagedFileError(f"{error}: restore it, or make the run again with `fluidrelu train`.") from error
 
@@ -91,7 +95,10 @@ def _is_here(name: str, sha256: str | None, code_sha256: str | None) -> bool:
 def verify(
     recorded: Run, activation: Activation, data_dir: Path, device_name: str, on_epoch: Callable[[Epoch], None]
 ) -> Verification:
-    """Train a recorded trial again and compare. Whatever its activation raises goes through."""
+    """Train a recorded trial again and compare. Whatever its activation raises goes through.
+
+    Raises DamagedFileError if the recorded weights cannot be read.
+    """
     from fluidrelu_cli.networks.build import find_factors
     from fluidrelu_cli.training.loop import train_together
 
@@ -99,16 +106,39 @@ def verify(
         earlier = find_factors(activation.make(1), activation.beta, recorded.trial.protocol, earlier=True)
         if len(set(earlier.values())) == 1:
             activation = replace(activation, name=join_arm(activation.name, {"beta": next(iter(earlier.values()))}))
-    training = train_together(activation, [recorded.trial], data_dir, device_name)
+    saved = recorded.weights_sha256 is not None
+    theirs = None if recorded.weights is None else _unpack_weights(recorded)
+    training = train_together(activation, [recorded.trial], data_dir, device_name, save_weights=saved)
     while True:
         try:
             [epoch] = next(training)
         except StopIteration as stop:
             [again] = stop.value
-            return Verification(
-                recorded, again, _compare_numbers(recorded, again), _compare_conditions(recorded, again)
-            )
+            differences = _compare_numbers(recorded, again) | _compare_weights(recorded, theirs, again)
+            return Verification(recorded, again, differences, _compare_conditions(recorded, again))
         on_epoch(epoch)
+
+
+def _unpack_weights(recorded: Run) -> Mapping[str, Tensor]:
+    from fluidrelu_cli.training.weights import unpack
+
+    try:
+        return unpack(recorded.weights or b"")
+    except DamagedFileError as error:
+        name = f"{recorded.trial.name}.safetensors"
+        raise DamagedFileError(
+            f"{name} holds no weights ({error}): restore it, or delete it to compare its digest alone."
+        ) from error
+
+
+def _compare_weights(recorded: Run, theirs: Mapping[str, Tensor] | None, again: Run) -> dict[str, float]:
+    """How much the weights differ, if the recorded run saved them; of a file that is gone, the digest tells."""
+    from fluidrelu_cli.training.weights import find_difference, unpack
+
+    if recorded.weights_sha256 == again.weights_sha256 or again.weights is None:
+        return {}
+    by = math.inf if theirs is None else find_difference(theirs, unpack(again.weights))
+    return {} if by is None else {"weights": by}
 
 
 def _compare_numbers(recorded: Run, again: Run) -> dict[str, float]:

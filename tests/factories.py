@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fluidrelu_cli.declaration import Declaration
@@ -45,16 +47,36 @@ def make_run(
     return Run(trial, parameters(0), epochs, Provenance(wall_seconds=6.0))
 
 
+def with_bits(run: Run) -> Run:
+    """The run that records which images are right: as many as its accuracy says, others with every seed."""
+    right = np.arange(run.test_images) < round(run.test_accuracy * run.test_images)
+    return replace(run, correct=np.packbits(np.roll(right, 7 * run.trial.seed)).tobytes())
+
+
 def make_study(
-    folder: Path, accuracies: Mapping[str, Sequence[Sequence[float]]], first_seed: int = 0, **protocol: Any
+    folder: Path,
+    accuracies: Mapping[str, Sequence[Sequence[float]]],
+    first_seed: int = 0,
+    *,
+    bits: bool = False,
+    **protocol: Any,
 ) -> Study:
-    """A study on disk: for each activation the test accuracies by epoch of its seeds, from the first on."""
+    """A study on disk: for each activation the test accuracies by epoch of its seeds, from the first on.
+
+    Args:
+        folder: where.
+        accuracies: by activation and seed.
+        first_seed: of each activation.
+        bits: whether the runs record which images they have right.
+        protocol: its fields.
+    """
     epochs = len(next(iter(accuracies.values()))[0])
     study = Study(folder, Protocol(epochs=epochs, **protocol))
     for activation, seeds in accuracies.items():
         study.ask([activation], len(seeds))
         for seed, run in enumerate(seeds, start=first_seed):
-            study.write(make_run(activation, seed, run, **protocol))
+            made = make_run(activation, seed, run, **protocol)
+            study.write(with_bits(made) if bits else made)
     return study
 
 

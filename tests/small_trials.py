@@ -30,12 +30,16 @@ def train(
     data_dir: Path,
     on_epochs: Callable[[tuple[Epoch, ...]], object] = lambda _epochs: None,
     on_step: Callable[[], None] = lambda: None,
+    *,
+    save_weights: bool = False,
 ) -> list[Run]:
     """Train trials of one activation together, here and now."""
     runs: list[Run] = []
 
     def collect_runs() -> Iterator[tuple[Epoch, ...]]:
-        runs.extend((yield from train_together(resolve(trials[0].activation), trials, data_dir, "cpu", on_step)))
+        activation = resolve(trials[0].activation)
+        training = train_together(activation, trials, data_dir, "cpu", on_step, save_weights=save_weights)
+        runs.extend((yield from training))
 
     for epochs in collect_runs():
         on_epochs(epochs)

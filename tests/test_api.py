@@ -63,7 +63,9 @@ def test_a_class_of_a_function_is_compared_in_this_process(
 
 def test_names_are_trained_as_on_the_command_line(tmp_path: Path, data_dir: Path, undisturbed: Path) -> None:
     fields: dict[str, Any] = {"train_images": 300, "test_images": 100, "epochs": 2, "batch_size": 50}
-    result = compare(["fluid", "relu"], seeds=2, results=tmp_path, data_dir=data_dir, device="cpu", **fields)
+    options: dict[str, Any] = {"results": tmp_path, "data_dir": data_dir, "device": "cpu", "save_weights": True}
+    result = compare(["fluid", "relu"], seeds=2, **options, **fields)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 4
     assert_same_numbers(tmp_path / "local" / "runs", undisturbed)
     assert result.comparisons["baseline"].tolist() == ["fluid"]  # the first one
     assert result.summary["activation"].tolist() == ["fluid", "relu"]
@@ -143,7 +145,7 @@ def test_a_class_of_a_script(tmp_path: Path, data_dir: Path) -> None:
         [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("One seed cannot tell Shifted from ReLU")
+    assert done.stdout.startswith("On MNIST with the network paper after 1 epoch, 1 seed cannot tell Shifted from ReLU")
     assert "Traceback" not in done.stderr
 
 

@@ -247,11 +247,17 @@ def test_an_experiment_in_this_process_gives_the_numbers_of_worker_processes(
     undisturbed: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     fields = {"train_images": 300, "test_images": 100, "epochs": 2, "batch_size": 50}
-    experiment = prepare(open_study(tmp_path, "mine", fields), PAIR, data_dir=data_dir, device="cpu")
+    study = open_study(tmp_path, "mine", fields)
+    experiment = prepare(study, PAIR, data_dir=data_dir, device="cpu", save_weights=True)
     run_jobs = functools.partial(run_in_this_process, data_dir=data_dir, device_name="cpu")
     with conduct(experiment, range(2), run_jobs) as (_, events):
-        epochs = [event.epochs[0].epoch for event in events if isinstance(event, EpochDone)]
-    assert epochs == [1, 2] * 4
+        happened = list(events)
+    assert [event.epochs[0].epoch for event in happened if isinstance(event, EpochDone)] == [1, 2] * 4
+    finished = [run for event in happened if isinstance(event, Finished) for run in event.runs]
+    for run in (*finished, *experiment.contents.runs):
+        assert run.weights is None  # which are in their file, not in memory
+        files = study.files(run.trial.name)
+        assert hashlib.sha256(files.weights.read_bytes()).hexdigest() == run.weights_sha256
     assert_same_numbers(experiment.study.runs_folder, undisturbed)
     assert experiment.contents == experiment.study.read()
 
@@ -300,6 +306,17 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
     with pytest.raises(UsageError, match=words):
         prepare(open_study(tmp_path, "mine", fields), PAIR, data_dir=data_dir, device=device)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_are_not_asked_for_without_what_keeps_them(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    study = open_study(tmp_path, "mine", {})
+    with pytest.raises(UsageError, match="`pip install safetensors`"):
+        prepare(study, PAIR, data_dir=data_dir, device="cpu", save_weights=True)
+    assert list(tmp_path.iterdir()) == []
+    assert prepare(study, PAIR, data_dir=data_dir, device="cpu", save_weights=True, elsewhere=True).save_weights
 
 
 def test_an_activation_that_would_share_files_with_another_is_refused(tmp_path: Path) -> None:

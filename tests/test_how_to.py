@@ -21,6 +21,7 @@ import pytest
 
 from fluidrelu_cli import read_study
 from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.study_file import TOP
 
 ROOT = Path(__file__).parents[1]
 HOW_TO = ROOT / "docs" / "how-to"
@@ -79,6 +80,12 @@ def test_pages_can_be_followed_in_any_order_in_one_folder() -> None:
     assert len(files) == len(set(files)), files
     for own in re.findall(r"(\w+):[A-Z]\w*|(\w+\.npz)", "\n".join(find_lines(README))):
         assert (own[1] or f"{own[0]}.py") in files
+
+
+@pytest.mark.parametrize("key", TOP)
+def test_every_key_of_a_study_file_is_explained(key: str) -> None:
+    page = (HOW_TO / "question.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| `(\[{key}\]|{key})` \|", page, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

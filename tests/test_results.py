@@ -38,14 +38,14 @@ def test_the_fast_training_ends_where_the_slow_one_did(activation: str) -> None:
 @pytest.mark.parametrize("file", find_files([STUDIES]), ids=lambda file: file.stem)
 def test_a_study_has_the_runs_that_its_file_declares(file: Path) -> None:
     declaration = read_declaration(file)
-    [kept] = (RESULTS / declaration.name / "declared").iterdir()
-    assert kept.stem == declaration.sha256
-    assert kept.read_bytes() == file.read_bytes()
+    kept = {path.stem: path for path in (RESULTS / declaration.name / "declared").iterdir()}
+    assert kept[declaration.sha256].read_bytes() == file.read_bytes()
     for cell in declaration.cells:
         study = load_study(RESULTS / declaration.study_name(cell))
-        asked, looked = study.log
+        *_, asked, looked = study.log
         assert (asked.what, asked.seeds, looked.what) == ("asked", declaration.seeds, "looked")
-        assert {each.sha256 for each in study.log} == {declaration.sha256}
+        assert asked.sha256 == looked.sha256 == declaration.sha256
+        assert {each.sha256 for each in study.log} == {*kept}
         declared = {Trial(cell.protocol, name, seed) for name, n in declaration.seeds.items() for seed in range(n)}
         assert {run.trial for run in study.read().runs} == declared
 

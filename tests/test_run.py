@@ -32,6 +32,7 @@ from fluidrelu_cli.run import (
     Run,
     RunFiles,
     read,
+    read_weights,
     tabulate_parameters,
     tabulate_runs,
     write,
@@ -120,10 +121,35 @@ def test_the_files_to_the_letter(tmp_path: Path) -> None:
         "csv_sha256": hashlib.sha256(without_timings.encode()).hexdigest(),
         "parameters_sha256": hashlib.sha256(PARAMETERS_CSV.encode()).hexdigest(),
         "correct": None,
+        "weights_sha256": None,
         "sha256": json.loads(files.provenance.read_text())["sha256"],
     }
     names = {"fluid-seed3.csv", "fluid-seed3.parameters.csv", "fluid-seed3.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_weights_are_a_file_beside_the_run(tmp_path: Path) -> None:
+    run = make_run("relu").with_weights(b"the weights")
+    files = RunFiles(tmp_path, "relu-seed0")
+    write(run, files)
+    assert files.weights == tmp_path / "relu-seed0.safetensors"
+    assert files.weights.read_bytes() == b"the weights"
+    found = read(files)
+    assert found == run
+    assert found.weights is None
+    assert read_weights(found, files).weights == b"the weights"
+    files.weights.write_bytes(b"the Weights")
+    with pytest.raises(DamagedFileError, match=r"safetensors was changed after it was written \(relu-seed0.json has"):
+        read_weights(found, files)
+    files.weights.unlink()  # it is not in git
+    assert read_weights(read(files), files) == run
+    write(run, files)
+    write(make_run("relu"), files)  # again, without
+    assert not files.weights.exists()
+    assert read(files).weights_sha256 is None
+    forge(files.provenance, weights_sha256="../x")
+    with pytest.raises(DamagedFileError, match=r"json is damaged \(weights_sha256 is no digest\)"):
+        read(files)
 
 
 def test_result_is_the_last_epochs_test_accuracy() -> None:

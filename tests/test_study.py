@@ -74,6 +74,7 @@ def test_damaged_run_is_missing_and_stays_until_it_is_set_aside(tmp_path: Path) 
     study = make_study(tmp_path, {"relu": [(0.5,), (0.6,)]})
     csv = study.files("relu-seed1").csv
     csv.write_text("damaged")
+    study.files("relu-seed1").weights.write_text("weights")
     before = sorted(study.runs_folder.iterdir())
     contents = study.read()
     assert [trial.name for trial in study.missing(trials(study, ["relu"], 2), contents)] == ["relu-seed1"]
@@ -84,6 +85,7 @@ def test_damaged_run_is_missing_and_stays_until_it_is_set_aside(tmp_path: Path) 
     assert not csv.exists()
     assert csv.with_name("relu-seed1.csv.damaged1").read_text() == "damaged"
     assert csv.with_name("relu-seed1.json.damaged1").exists()
+    assert csv.with_name("relu-seed1.safetensors.damaged1").exists()
     assert ids(study.read().runs) == [("relu", 0)]
     assert study.read().notes == []
     csv.write_text("damaged again")  # does not overwrite the first

@@ -66,7 +66,7 @@ def test_chosen_arms_take_the_place_of_activations_everywhere() -> None:
     assert settled.compare == ("fluid@beta=10@lr=0.1", "relu@lr=1")
     assert settled.published == {
         "source": "a paper",
-        "runs": 4,
+        "runs": {"relu@lr=1": 4, "fluid@beta=10@lr=0.1": 4},
         "best": {"relu@lr=1": 0.98, "fluid@beta=10@lr=0.1": 0.99},
         "worst": {"relu@lr=1": 0.97, "fluid@beta=10@lr=0.1": 0.96},
     }
@@ -96,7 +96,11 @@ def test_no_two_activations_become_one() -> None:
 def test_published_numbers_have_the_protocol_of_the_file() -> None:
     found = make_declaration(START + "[protocol]\nepochs = 5\n" + PUBLISHED).find_published()
     assert found is not None
-    assert (found.source, found.runs, found.protocol) == ("a paper", 4, Protocol(epochs=5))
+    assert (found.source, found.runs, found.protocol) == (
+        "a paper",
+        {"relu": 4, "fluid@beta=10": 4},
+        Protocol(epochs=5),
+    )
     assert found.worst == {"relu": 0.97, "fluid@beta=10": 0.96}
     assert make_declaration('published = "paper"\n' + START).find_published() is PAPER
     assert make_declaration(START).find_published() is None

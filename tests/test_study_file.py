@@ -81,7 +81,7 @@ def test_a_file_with_all_that_one_may_say_reads_as_it_should() -> None:
     ]
     published = read.find_published()
     assert published is not None
-    assert (published.runs, published.best) == (3, {"relu": 0.9784, "fluid": 0.98})
+    assert (published.runs["relu"], published.best) == (3, {"relu": 0.9784, "fluid": 0.98})
     tuned = parse(EXAMPLE + "[tune]\nlr = [0.001, 0.003, 0.01, 0.03]\nseeds = 2\nvalidation_images = 5000\n")
     assert len(tuned.tuning_arms()["elu"]) == 4
     assert tuned.tuning_protocol == Protocol(epochs=2, batch_size=20, validation_images=5000)
@@ -135,11 +135,18 @@ def test_what_is_tuned_and_published() -> None:
     assert read.tuning.settings == ({"lr": 0.001}, {"lr": 1.0})
     assert read.published == {
         "source": "a paper",
-        "runs": 3,
+        "runs": {"relu": 3, "fluid": 3},
         "best": {"relu": 1.0, "fluid": 0.9},
         "worst": {"relu": 0.0, "fluid": 0.8},
     }
     assert parse('published = "paper"\n' + START).published == "paper"
+    rows = "sd = { fluid = 0, relu = 0.001 }\nmean = { relu = 1, fluid = 0.9 }\n"
+    assert parse(START + PUBLISHED.replace("3", "{ ReLU = 3, fluid = 5 }") + rows).published == {
+        "source": "a paper",
+        "runs": {"relu": 3, "fluid": 5},
+        "mean": {"relu": 1.0, "fluid": 0.9},
+        "sd": {"relu": 0.001, "fluid": 0.0},
+    }
 
 
 def test_a_mark_of_order_and_windows_line_ends_are_read_over() -> None:
@@ -266,7 +273,7 @@ WRONG = [
     ),
     (
         START + PUBLISHED + "best = {}\nworst = {}",
-        "[published] best must give accuracies by activation, such as {{ relu = 0.9784 }}.",
+        "[published] best must give numbers by activation, such as {{ relu = 0.9784 }}.",
     ),
     (
         START + PUBLISHED + "best = {relu = 1}\nworst = {fluid = 1}",
@@ -278,7 +285,36 @@ WRONG = [
     ),
     (
         START + PUBLISHED + "best = {relu = 2}\nworst = {relu = 1}",
-        "[published] best: relu must be an accuracy from 0 to 1, not 2.",
+        "[published] best: relu must be a number from 0 to 1, not 2: write 0.98 for 98 %.",
+    ),
+    (START + PUBLISHED, "[published] gives no accuracies: add best, worst, mean or sd, by activation."),
+    (
+        START + PUBLISHED + "sd = 0.002",
+        "[published] sd must give numbers by activation, such as {{ relu = 0.002 }}.",
+    ),
+    (
+        START + PUBLISHED + "mean = {relu = 0.9}\nsd = {fluid = 0.1}",
+        "[published] mean and sd must name the same activations: add those that one lacks.",
+    ),
+    (
+        START + PUBLISHED.replace("3", "{relu = 3}") + "mean = {relu = 0.9, fluid = 0.9}",
+        "[published] mean and runs must name the same activations: add those that one lacks.",
+    ),
+    (
+        START + PUBLISHED.replace("3", "{relu = 1}") + "mean = {relu = 0.9}",
+        "[published] runs: relu must be a whole number from 2 to {most}, not 1.",
+    ),
+    (
+        START + PUBLISHED.replace("3", "{}") + "mean = {relu = 0.9}",
+        "[published] runs must give numbers by activation, such as {{ relu = 3 }}.",
+    ),
+    (
+        START + PUBLISHED + "worst = {relu = 0.8}\nbest = {relu = 0.7}",
+        "[published] relu: its worst is above its best: correct one of them.",
+    ),
+    (
+        START + PUBLISHED + "mean = {relu = 0.8}\nbest = {relu = 0.7}",
+        "[published] relu: its mean is above its best: correct one of them.",
     ),
     (
         START + PUBLISHED + "best = {relu = 1, ReLU = 1}\nworst = {relu = 1}",
@@ -286,7 +322,7 @@ WRONG = [
     ),
     (
         START + "xyz = 3",
-        'there is no key "xyz": use question, activations, compare, seeds, margin, stop, protocol, vary, tune or'
+        'there is no key "xyz": use question, activations, compare, seeds, margin, stop, tuned, protocol, vary, tune or'
         " published.",
     ),
     (START + "[protocol]\nxyz = 3", f'[protocol] there is no key "xyz": use {FIELDS}'),
@@ -297,7 +333,7 @@ WRONG = [
         START + TUNE + "beta = [1]",
         '[tune] there is no key "beta": use lr, momentum, weight_decay, seeds or validation_images.',
     ),
-    (START + PUBLISHED + "xyz = 1", '[published] there is no key "xyz": use source, runs, best or worst.'),
+    (START + PUBLISHED + "xyz = 1", '[published] there is no key "xyz": use source, runs, best, worst, mean or sd.'),
     (START + "[protocol]\nlr = 0", "[protocol] lr must be a number above 0, not 0."),
     (
         START + "[protocol]\nepochs = true",

@@ -14,13 +14,16 @@ from pathlib import Path
 
 import pytest
 from factories import forge
+from small_trials import PROTOCOL as SMALL_PROTOCOL
+from small_trials import train
 
 from fluidrelu_cli.errors import DamagedFileError, UsageError
 from fluidrelu_cli.experiment import conduct, prepare
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import Epoch, Run
+from fluidrelu_cli.run import Epoch, Run, RunFiles, write
 from fluidrelu_cli.study import open_study
+from fluidrelu_cli.training.weights import pack, unpack
 from fluidrelu_cli.verification import Verification, read_record, use_copies, verify
 from fluidrelu_cli.workers.events import Finished, Job, run_in_this_process
 
@@ -87,6 +90,30 @@ def test_parameters_that_are_gone_are_named(copied: Path, data_dir: Path) -> Non
     provenance = copied.with_suffix(".json")
     forge(provenance, parameter_rows=0, parameters_sha256=None)
     assert made_again(copied, data_dir).differences == {"learned kernels": math.inf, "learned value": math.inf}
+
+
+def test_weights_are_compared_bit_for_bit(tmp_path: Path, data_dir: Path) -> None:
+    [run] = train([Trial(SMALL_PROTOCOL, "relu", 0)], data_dir, save_weights=True)
+    files = RunFiles(tmp_path, "relu-seed0")
+    write(run, files)
+    assert made_again(files.csv, data_dir).differences == {}
+    content = files.weights.read_bytes()
+    state = unpack(content)
+    next(iter(state.values())).view(-1)[0] += 0.25
+    write(run.with_weights(pack(state)), files)
+    changed = made_again(files.csv, data_dir)
+    assert changed.differences == {"weights": pytest.approx(0.25)}
+    assert changed.conditions == {}
+    files.weights.unlink()
+    assert made_again(files.csv, data_dir).differences == {"weights": math.inf}  # by the digest
+    write(run.with_weights(b"foreign"), files)
+    with pytest.raises(
+        DamagedFileError, match=r"relu-seed0.safetensors holds no weights \(.*\): restore it, or delete"
+    ):
+        made_again(files.csv, data_dir)
+    files.weights.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"has its digest\): restore it, or make the run again"):
+        read_record(files.csv)
 
 
 def test_damaged_record_is_refused_with_a_way_on(copied: Path) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from fluidrelu_cli.analysis.inference import CONFIDENCE, fewest_pairs, interval
+from fluidrelu_cli.analysis.inference import interval
+from fluidrelu_cli.analysis.shares import independent_share
+from fluidrelu_cli.analysis.sign_flips import find_limits
+from fluidrelu_cli.analysis.verdicts import CONFIDENCE, fewest_pairs
 
 Array = NDArray[np.float64]
 
@@ -33,23 +35,24 @@ BY_EPOCH_COLUMNS = ("epoch", "n", "mean_difference", "ci_low", "ci_high", "band_
 GROWTH_COLUMNS = ("n", "mean_difference", "ci_low", "ci_high")
 
 
-def compare_by_epoch(run_table: pd.DataFrame, activation: str, baseline: str) -> pd.DataFrame:
+def compare_by_epoch(run_table: pd.DataFrame, activation: str, baseline: str, test_images: int) -> pd.DataFrame:
     """The mean paired difference after each epoch: one row each, BY_EPOCH_COLUMNS.
 
-    ``n`` counts the seeds that both have at that epoch. ``ci_*`` is Student's interval, as if that epoch alone had been
-    looked at. ``band_*`` holds the true differences of all epochs at once with probability 95 %: mean ± q se, with q
-    from :func:`simultaneous_quantile` (the single-step max-T method of Westfall and Young 1993, Resampling-Based
-    Multiple Testing). The epochs of a seed keep their sign together, so q allows for how alike they are. The band is
-    nowhere narrower than Student's interval.
+    ``n`` counts the seeds that both have at that epoch. ``ci_*`` is sign_flips.find_limits's interval, as if that epoch
+    alone had been looked at. ``band_*`` holds the true differences of all epochs at once with probability 95 %: mean ±
+    q se, with q from :func:`simultaneous_quantile` (the single-step max-T method of Westfall and Young 1993,
+    Resampling-Based Multiple Testing). The epochs of a seed keep their sign together, so q allows for how alike they
+    are. The band is nowhere narrower than the interval.
 
     An epoch at which all differences are equal has se = 0 and so no t. It does not count for the quantile, and its
-    interval and band are its mean alone. An epoch with fewer than 6 pairs has no band and does not count either: with
+    band is its interval. An epoch with fewer than 6 pairs has no band and does not count either: with
     so few no sign-flip test can reject anything at 5 %. If the quantile is infinite, no epoch has a band.
 
     Args:
         run_table: run.RUN_COLUMNS.
         activation: whose accuracy it is.
         baseline: the activation that it is compared with.
+        test_images: how many images the accuracies are on.
     """
     by_seed = [
         run_table[run_table["activation"] == name].pivot(index="seed", columns="epoch", values="test_accuracy")
@@ -62,9 +65,9 @@ def compare_by_epoch(run_table: pd.DataFrame, activation: str, baseline: str) ->
     for epoch, column in paired.items():
         values = column.dropna().tolist()
         mean, error = float(np.mean(values)), _standard_error(values)
-        low, high = interval(values) if error else (mean, mean)
-        half = max(quantile * error, high - mean) if epoch in enough and math.isfinite(quantile) else math.nan
-        rows.append((epoch, len(values), mean, low, high, mean - half, mean + half))
+        low, high = find_limits(np.rint(column.dropna().to_numpy() * test_images).astype(int).tolist(), test_images)
+        half = quantile * error if epoch in enough and math.isfinite(quantile) else math.nan
+        rows.append((epoch, len(values), mean, low, high, min(mean - half, low), max(mean + half, high)))
     table: pd.DataFrame = pd.DataFrame(rows, columns=list(BY_EPOCH_COLUMNS))
     return table
 
@@ -113,61 +116,78 @@ def _signs(seeds: int) -> Array:
     return np.array([(1.0, *others) for others in itertools.product((1.0, -1.0), repeat=seeds - 1)])
 
 
-def growth(differences: Sequence[float]) -> pd.DataFrame:
-    """The mean of the first n differences and Student's interval, for n from 2 to all: GROWTH_COLUMNS.
+MOST_POINTS = 100
+"""Of more pairs :func:`growth` takes so many numbers, as far apart by ratio as the pairs allow."""
+
+
+def growth(differences: Sequence[int], test_images: int) -> pd.DataFrame:
+    """The mean of the first n differences and sign_flips.find_limits's interval, for n from 2 on: GROWTH_COLUMNS.
 
     Each interval is of a study that was planned with n pairs. Whoever looks at all of them, and stops at one that
     excludes 0, finds a difference where there is none in far more than 5 % of studies (analysis.sequential has what
     may be looked at after every pair).
 
     Args:
-        differences: in the order of the seeds.
+        differences: in images, in the order of the seeds.
+        test_images: how many images the accuracies are on.
     """
-    values = [round(float(value), _DIGITS) for value in differences]
-    rows = [(n, float(np.mean(values[:n])), *interval(values[:n])) for n in range(2, len(values) + 1)]
+    numbers = np.unique(np.geomspace(2, max(2, len(differences)), MOST_POINTS).round().astype(int))
+    if len(differences) <= MOST_POINTS:
+        numbers = np.arange(2, len(differences) + 1)
+    rows = [
+        (n, float(np.mean(differences[:n])) / test_images, *find_limits(differences[:n], test_images))
+        for n in numbers.tolist()
+    ]
     table: pd.DataFrame = pd.DataFrame(rows, columns=list(GROWTH_COLUMNS))
     return table
 
 
-@dataclass(frozen=True)
-class Spread:
-    """How two activations' accuracies scatter, and what errors they leave, over the same seeds."""
-
-    n: int
-    sd_ratio: float
-    """The SD of the one's accuracies by that of the other's."""
-    sd_low: float
-    sd_high: float
-    log_error_ratio: float
-    """The natural logarithm of the ratio of mean errors (1 - accuracy): above 0 if the one's is the larger."""
-    log_error_low: float
-    log_error_high: float
+SPREAD_COLUMNS = (
+    *("activation", "baseline", "n", "win_rate", "win_low", "win_high", "unpaired_share", "sd_ratio", "sd_low"),
+    *("sd_high", "error_ratio", "error_low", "error_high", "lower_decile", "upper_decile", "correlation"),
+)
 
 
-def spread(a: Sequence[float], b: Sequence[float]) -> Spread:
-    """Compare the spread and the errors of paired accuracies, a to b.
+def compare_spread(finals: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
+    """How else than by their means each activation's accuracies differ from the baseline's: a row each, SPREAD_COLUMNS.
 
-    The interval of the SD ratio s_a / s_b inverts the test of Pitman (1939) and Morgan (1939), both Biometrika 31: a
-    and θb have equal variances where a + θb and a - θb are not correlated. With r the correlation of a and b and t
-    Student's 0.975 point of n - 2 degrees of freedom, the θ that it does not reject are those with
+    Of the seeds that both have: win_*: shares.win_share; unpaired_share: shares.independent_share; sd_*:
+    :func:`find_sd_ratio`; error_*: :func:`find_error_ratio`; lower_decile, upper_decile: the difference of the 10 % and
+    of the 90 % quantiles (linear interpolation), NaN below 10 pairs; correlation: of the pairs.
+
+    Args:
+        finals: as inference.final_accuracies gives it.
+        compared: inference.comparisons of them.
+    """
+    by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
+    rows = []
+    for row in compared[compared["n"] > 1].to_dict("records"):
+        pairs = by_seed[[row["activation"], row["baseline"]]].dropna().to_numpy(dtype=float)
+        a, b = pairs.T
+        lower, upper = np.subtract(*np.quantile(pairs, (0.1, 0.9), axis=0).T) if len(pairs) >= 10 else (math.nan,) * 2
+        same = {name: row[name] for name in SPREAD_COLUMNS if name in row}
+        numbers = (independent_share(a.tolist(), b.tolist()), *find_sd_ratio(a, b), *find_error_ratio(a, b))
+        names = [name for name in SPREAD_COLUMNS if name not in same]
+        rows.append({**same, **dict(zip(names, (*numbers, float(lower), float(upper)), strict=True))})
+    table: pd.DataFrame = pd.DataFrame(rows, columns=list(SPREAD_COLUMNS))
+    return table
+
+
+def find_sd_ratio(a: Array, b: Array) -> tuple[float, float, float]:
+    """The ratio s_a / s_b of the SDs of paired accuracies, and its 95 % interval.
+
+    It inverts the test of Pitman (1939) and Morgan (1939), both Biometrika 31: a and θb have equal variances where
+    a + θb and a - θb are not correlated. With r the correlation of a and b and t Student's 0.975 point of n - 2 degrees
+    of freedom, the θ that it does not reject are those with
 
         θ² between (s_a / s_b)² (K ± sqrt(K² - 1)), K = 1 + 2 (1 - r²) t² / (n - 2).
 
     It is exact for normal accuracies; others, and heavy tails above all, make it too short.
 
-    The interval of log((1 - mean a) / (1 - mean b)) is by the delta method: ± t(0.975; n - 1) s / sqrt(n), with s the
-    SD over seeds of b_s / (1 - mean b) - a_s / (1 - mean a). Without errors there is none.
-
     Args:
-        a: one accuracy per seed, at least 3 for an interval of the ratio and 2 for the other.
+        a: one accuracy per seed, at least 3 for an interval.
         b: those of the same seeds, in the same order.
     """
-    ones, others = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    ratio, log_error = _sd_ratio(ones, others), _log_error_ratio(ones, others)
-    return Spread(len(ones), *ratio, *log_error)
-
-
-def _sd_ratio(a: Array, b: Array) -> tuple[float, float, float]:
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return math.nan, math.nan, math.nan
     ratio = float(np.std(a, ddof=1) / np.std(b, ddof=1))
@@ -180,11 +200,20 @@ def _sd_ratio(a: Array, b: Array) -> tuple[float, float, float]:
     return ratio, ratio / factor, ratio * factor
 
 
-def _log_error_ratio(a: Array, b: Array) -> tuple[float, float, float]:
+def find_error_ratio(a: Array, b: Array) -> tuple[float, float, float]:
+    """The ratio of mean errors (1 - mean a) / (1 - mean b), and its 95 % interval; NaN without errors.
+
+    The interval is that of its logarithm by the delta method: ± t(0.975; n - 1) s / sqrt(n), with s the SD over seeds
+    of b_s / (1 - mean b) - a_s / (1 - mean a).
+
+    Args:
+        a: one accuracy per seed, at least 2 for an interval.
+        b: those of the same seeds, in the same order.
+    """
     errors = [1 - float(np.mean(values)) if len(values) else math.nan for values in (a, b)]
     if not min(errors) > 0:
         return math.nan, math.nan, math.nan
-    estimate = math.log(errors[0] / errors[1])
+    ratio = errors[0] / errors[1]
     low, high = interval((b / errors[1] - a / errors[0]).tolist())
-    half = (high - low) / 2
-    return estimate, estimate - half, estimate + half
+    factor = math.exp((high - low) / 2)
+    return ratio, ratio / factor, ratio * factor

@@ -21,7 +21,8 @@ def calibration(runs_by_batch_size: Mapping[int, pd.DataFrame], published: Publi
     and chosen (True in the row of the least distance; ties go to the fewer epochs). Runs of other activations are not
     looked at. A constant learning rate makes the first e epochs of a longer run the run of e epochs.
     """
-    activation, k = published.activations[0], published.runs
+    activation = published.activations[0]
+    k = published.runs[activation]
     rows = []
     for batch_size, runs in sorted(runs_by_batch_size.items()):
         for epoch, at_epoch in runs[runs["activation"] == activation].groupby("epoch"):

@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
-from fluidrelu_cli.analysis.inference import judge
-
-INTERIM = "interim"
-"""The verdict of a comparison that lacks declared runs."""
+from fluidrelu_cli.analysis.verdicts import INTERIM, PRIMARY, SECONDARY, judge
 
 
 def compare_cells(cells: Mapping[str, pd.DataFrame], primary: str, *, interim: bool) -> pd.DataFrame:
     """The comparisons of all cells as one table: cell, then inference.COMPARISON_COLUMNS; the primary one's rows first.
 
-    p_holm and verdict of the primary comparison are adjusted for the number of cells. Those of all others are adjusted
-    among themselves, over all cells.
+    p_holm, p_equal_holm and verdict of the primary comparison are adjusted for the number of cells. Those of all others
+    are adjusted among themselves, over all cells.
 
     Args:
         cells: inference.comparisons of each cell.
@@ -26,12 +24,18 @@ def compare_cells(cells: Mapping[str, pd.DataFrame], primary: str, *, interim: b
             adjustment.
     """
     table = join_cells(cells)
-    table = table[table["n"] > 0].astype({"p_holm": float}).reset_index(drop=True)
+    table = table[table["n"] > 0].reset_index(drop=True)
     order = dict.fromkeys([primary, *table["activation"]])
-    for family in (table["activation"] == primary, table["activation"] != primary):
-        judged = judge(table[family].to_dict("records"))
-        table.loc[family, "p_holm"] = [math.nan if interim else p_holm for p_holm, _ in judged]
-        table.loc[family, "verdict"] = [INTERIM if interim else verdict for _, verdict in judged]
+    table["family"] = np.where(table["activation"] == primary, PRIMARY, SECONDARY)
+    for family in (PRIMARY, SECONDARY):
+        for index, judged in zip(
+            table.index[table["family"] == family],
+            judge(table[table["family"] == family].to_dict("records")),
+            strict=True,
+        ):
+            table.loc[index, list(judged)] = list(judged.values())
+    if interim:
+        table = table.assign(p_holm=math.nan, p_equal_holm=math.nan, verdict=INTERIM)
     by_activation = [table[table["activation"] == name] for name in order]
     joined: pd.DataFrame = pd.concat(by_activation, ignore_index=True)
     return joined

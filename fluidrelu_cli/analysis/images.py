@@ -6,7 +6,7 @@ Matrices are seeds × images, with a row per seed and a column per test image.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from fluidrelu_cli.analysis.inference import CONFIDENCE
+from fluidrelu_cli.analysis.verdicts import CONFIDENCE
 from fluidrelu_cli.run import Run
 
 SEEDS, IMAGES = "seeds", "images"
@@ -38,6 +38,46 @@ def read_correct(runs: Sequence[Run], activation: str, seeds: Sequence[int]) -> 
 def subtract(right: NDArray[np.bool_], baseline_right: NDArray[np.bool_]) -> NDArray[np.int8]:
     """D, seeds × images: 1 where the activation alone is right, −1 where the baseline alone is, else 0."""
     return right.astype(np.int8) - baseline_right.astype(np.int8)
+
+
+IMAGE_COLUMNS = (
+    *("activation", "baseline", "n", "mean_difference", "seeds_low", "seeds_high", "low", "high", "df"),
+    *("seed_sd", "image_sd", "rest_sd", "only_activation", "only_baseline", "churn", "baseline_churn", "mcnemar_p"),
+)
+
+
+def weigh_images(runs: Sequence[Run], pairs: Mapping[str, Sequence[int]], baseline: str) -> pd.DataFrame:
+    """What the test images add to what is known of each activation against the baseline: a row each, IMAGE_COLUMNS.
+
+    Of :func:`over_seeds_and_images`: seeds_low, seeds_high (over seeds, on these images), low, high, df (over seeds and
+    images), seed_sd, image_sd, rest_sd (the roots of the variances). Of :func:`churn`, as means over seeds:
+    only_activation and only_baseline (images that the one alone has right), churn, and baseline_churn, that of each of
+    the baseline's runs with its next one. mcnemar_p: :func:`mcnemar`, where there is one pair alone.
+
+    Activations without a pair whose runs all record which images they have right are left out.
+
+    Args:
+        runs: of a study.
+        pairs: the seeds that each activation has in common with the baseline.
+        baseline: the baseline.
+    """
+    rows = []
+    for activation, seeds in pairs.items():
+        a, b = (read_correct(runs, name, seeds) for name in (activation, baseline))
+        if a is None or b is None:
+            continue
+        found, disagreeing = over_seeds_and_images(subtract(a, b)), churn(a, b)
+        means = disagreeing.mean()
+        alone = [int(disagreeing[name].iloc[0]) for name in ("a_right_b_wrong", "a_wrong_b_right")]
+        numbers = (
+            *(activation, baseline, len(seeds), found.mean, *found.seeds_interval, *found.interval, found.df),
+            *(variance**0.5 for variance in (found.seed_variance, found.image_variance, found.rest_variance)),
+            *(means["a_right_b_wrong"], means["a_wrong_b_right"], means["churn"], churn(b[1:], b[:-1])["churn"].mean()),
+            mcnemar(*alone) if len(seeds) == 1 else math.nan,
+        )
+        rows.append(dict(zip(IMAGE_COLUMNS, numbers, strict=True)))
+    table: pd.DataFrame = pd.DataFrame(rows, columns=list(IMAGE_COLUMNS))
+    return table
 
 
 @dataclass(frozen=True)

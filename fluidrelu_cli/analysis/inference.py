@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from fluidrelu_cli.analysis.shares import win_share
+from fluidrelu_cli.analysis.sign_flips import equality_p, find_limits, sign_flip_p
+from fluidrelu_cli.analysis.verdicts import ALPHA, CONFIDENCE, PRIMARY, SECONDARY, default_margin, judge
 from fluidrelu_cli.run import RUN_COLUMNS, TIMINGS, Run
-
-ALPHA = 0.05
-CONFIDENCE = 1 - ALPHA
 
 
 def final_accuracies(runs: pd.DataFrame) -> pd.DataFrame:
@@ -36,24 +36,6 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[f
         return math.nan, math.nan
     mean, half = float(np.mean(values)), special.stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / n**0.5
     return mean - float(half), mean + float(half)
-
-
-def is_within(margin: float | None, interval: tuple[float, float] | None) -> bool:
-    """Whether a 90 % interval lies within ±margin: both one-sided tests at 5 % say that the difference is smaller."""
-    return margin is not None and interval is not None and -margin < interval[0] and interval[1] < margin
-
-
-def wilson_interval(successes: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share p = successes / n; NaN if n = 0.
-
-    (p + z**2 / 2n ± z sqrt(p (1 - p) / n + z**2 / 4n**2)) / (1 + z**2 / n), z the normal distribution's 0.975 point.
-    """
-    if n == 0:
-        return math.nan, math.nan
-    p, z = successes / n, float(special.ndtri((1 + CONFIDENCE) / 2))
-    centre, half = p + z**2 / (2 * n), z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
-    low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
-    return (low if successes else 0.0), (high if successes < n else 1.0)  # at the ends exactly, whatever is rounded
 
 
 def arrange(names: Iterable[str], order: Sequence[str]) -> list[str]:
@@ -103,49 +85,84 @@ def summary(
     return table
 
 
-def comparisons(finals: pd.DataFrame, baseline: str, test_images: int, order: Sequence[str] = ()) -> pd.DataFrame:
+def comparisons(
+    finals: pd.DataFrame,
+    baseline: str,
+    test_images: int,
+    order: Sequence[str] = (),
+    *,
+    margin: float | None = None,
+    primary: str | None = None,
+) -> pd.DataFrame:
     """Each other activation A against the baseline B, paired by seed: one row each, arranged by ``order``.
 
-    Columns: activation, baseline; n (seeds that both have); mean_difference (A - B), ci_low, ci_high (paired t, 95 %),
-    sd_difference; p (:func:`sign_flip_p`), p_holm (:func:`holm` over the rows); wins, ties, losses (seeds at which A
-    is above, at, below B); win_rate (wins / n, which estimates P(A > B)), win_low, win_high (Wilson, 95 %);
-    correlation (Pearson's, of the pairs); left_out (seeds that only one of the two has); verdict: "better" or "worse"
-    where p_holm is below 5 %, else "undecided", or "too few pairs" where it could not be, whatever so many pairs
-    showed. NaN stands where n is too small.
+    Differences are A - B, of accuracies. NaN stands where n is too small. Columns:
+
+    - activation, baseline; n: seeds that both have; left_out: seeds that only one of them has;
+    - mean_difference; ci_low, ci_high: sign_flips.find_limits at 95 %; sd_difference; skewness: m3 / m2 ** 1.5 of
+      the differences, with central moments m; correlation: Pearson's, of the pairs;
+    - p: sign_flips.sign_flip_p; p_holm: adjusted for the family; family: "primary" (``primary``, or the only
+      comparison; a family of one) or "secondary" (all others; one family);
+    - margin; margin_declared: whether it is the one given, rather than verdicts.default_margin; equal_low, equal_high:
+      the interval at 90 %; equal_within: the smallest margin that this lies within; p_equal: sign_flips.equality_p;
+      p_equal_holm: adjusted for the family;
+    - wins, ties, losses: seeds at which A is above, at, below B; win_rate, win_low, win_high: shares.win_share;
+    - verdict: verdicts.judge's.
+
+    Args:
+        finals: as :func:`final_accuracies` gives it.
+        baseline: B.
+        test_images: how many images the accuracies are on.
+        order: of the rows.
+        margin: the difference below which it matters to nobody, if one is declared.
+        primary: A of the comparison that was declared as the primary one, if one was.
     """
     by_seed = finals.pivot(index="seed", columns="activation", values="test_accuracy")
+    others = arrange(set(by_seed.columns) - {baseline}, order)
     rows: list[dict[str, Any]] = []
-    for activation in arrange(set(by_seed.columns) - {baseline}, order):
+    for activation in others:
         pairs = by_seed[[activation, baseline]].dropna()
         a, b = pairs[activation], pairs[baseline]
         # In whole images, for then equal differences are equal to the last digit.
-        images = np.rint((a - b).to_numpy() * test_images).astype(int)
-        n, wins, losses = len(pairs), int((images > 0).sum()), int((images < 0).sum())
-        low, high = (end / test_images for end in interval(images.tolist()))
-        win_low, win_high = wilson_interval(wins, n)
+        images: list[int] = np.rint((a - b).to_numpy() * test_images).astype(int).tolist()
+        wanted = margin or default_margin(float(by_seed[baseline].mean()), test_images)
+        wins, losses = (sum(sign * each > 0 for each in images) for sign in (1, -1))
+        win_rate, win_low, win_high = win_share(images)
+        low, high = find_limits(images, test_images)
+        equal_low, equal_high = find_limits(images, test_images, 1 - 2 * ALPHA)
         alone = {name: sorted(set(by_seed[name].dropna().index) - set(pairs.index)) for name in (activation, baseline)}
         rows.append(
             {
                 "activation": activation,
                 "baseline": baseline,
-                "n": n,
-                "mean_difference": float(images.mean()) / test_images if n else math.nan,
+                "n": len(pairs),
+                "mean_difference": float(np.mean(images)) / test_images if images else math.nan,
                 "ci_low": low,
                 "ci_high": high,
-                "sd_difference": float(images.std(ddof=1)) / test_images if n > 1 else math.nan,
-                "p": sign_flip_p(images.tolist()) if n else math.nan,
+                "sd_difference": float(np.std(images, ddof=1)) / test_images if len(images) > 1 else math.nan,
+                "skewness": _skewness(images),
+                "p": sign_flip_p(images) if images else math.nan,
+                "family": PRIMARY if activation == primary or len(others) == 1 else SECONDARY,
+                "margin": wanted,
+                "margin_declared": margin is not None,
+                "equal_low": equal_low,
+                "equal_high": equal_high,
+                "equal_within": max(-equal_low, equal_high),
+                "p_equal": equality_p(images, wanted * test_images) if images else math.nan,
                 "wins": wins,
-                "ties": n - wins - losses,
+                "ties": len(images) - wins - losses,
                 "losses": losses,
-                "win_rate": wins / n if n else math.nan,
+                "win_rate": win_rate,
                 "win_low": win_low,
                 "win_high": win_high,
                 "correlation": _correlation(a.tolist(), b.tolist()),
                 "left_out": "; ".join(f"{name} {ranges(seeds)}" for name, seeds in alone.items() if seeds),
             }
         )
-    for row, (p_holm, verdict) in zip(rows, judge(rows), strict=True):
-        row.update(p_holm=p_holm, verdict=verdict)
+    for family in (PRIMARY, SECONDARY):
+        mine = [row for row in rows if row["family"] == family]
+        for row, judged in zip(mine, judge(mine), strict=True):
+            row.update(judged)
     table: pd.DataFrame = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
     return table
 
@@ -153,89 +170,32 @@ def comparisons(finals: pd.DataFrame, baseline: str, test_images: int, order: Se
 COMPARISON_COLUMNS = (
     *("activation", "baseline", "n", "mean_difference", "ci_low", "ci_high", "sd_difference", "p", "p_holm"),
     *("wins", "ties", "losses", "win_rate", "win_low", "win_high", "correlation", "left_out", "verdict"),
+    *("family", "margin", "margin_declared", "equal_low", "equal_high", "equal_within", "p_equal", "p_equal_holm"),
+    "skewness",
 )
+
+
+def _skewness(values: Sequence[int]) -> float:
+    """m3 / m2 ** 1.5, with central moments m; NaN where there is none."""
+    if len(values) < 3 or min(values) == max(values):
+        return math.nan
+    deviations = np.subtract(values, np.mean(values))
+    return float(np.mean(deviations**3) / np.mean(deviations**2) ** 1.5)
 
 
 def side_by_side(rows: Sequence[Mapping[Any, Any]]) -> pd.DataFrame:
     """One comparison from each of several studies, as one table.
 
-    Columns: study, dataset, model, then COMPARISON_COLUMNS, with p_holm and verdict adjusted for the studies here
-    instead of for the comparisons within each.
+    Columns: study, dataset, model, then COMPARISON_COLUMNS, with p_holm, p_equal_holm and verdict adjusted for the
+    studies here instead of for the comparisons within each.
 
     Args:
         rows: a row of :func:`comparisons` each, with its study, dataset and model.
     """
-    table: pd.DataFrame = pd.DataFrame(
-        [
-            {
-                **row,
-                "p_holm": p_holm,
-                # without a p-value the study's own: it has no verdict yet, or one by another test
-                "verdict": row["verdict"] if math.isnan(p_holm) else verdict,
-            }
-            for row, (p_holm, verdict) in zip(rows, judge(rows), strict=True)
-        ],
-        columns=["study", "dataset", "model", *COMPARISON_COLUMNS],
-    )
+    # without a p-value the study's own: it has no verdict yet, or one by another test
+    judged = [row if math.isnan(row["p"]) else {**row, **its} for row, its in zip(rows, judge(rows), strict=True)]
+    table: pd.DataFrame = pd.DataFrame(judged, columns=["study", "dataset", "model", *COMPARISON_COLUMNS])
     return table
-
-
-def judge(rows: Sequence[Mapping[Any, Any]]) -> list[tuple[float, str]]:
-    """Each comparison's p-value, adjusted for those it is made together with, and its verdict: see :func:`comparisons`.
-
-    Args:
-        rows: n, mean_difference and p of each comparison.
-    """
-    p_values = [row["p"] for row in rows]
-    judged = []
-    for index, (row, p_holm) in enumerate(zip(rows, holm(p_values), strict=True)):
-        at_best = holm([*p_values[:index], 2 / 2 ** row["n"], *p_values[index + 1 :]])[index]
-        verdict = "too few pairs" if at_best >= ALPHA else "undecided"
-        if p_holm < ALPHA:
-            verdict = "better" if row["mean_difference"] > 0 else "worse"
-        judged.append((p_holm, verdict))
-    return judged
-
-
-def sign_flip_p(differences: Sequence[int]) -> float:
-    """The exact two-sided p-value of paired differences, when each is as likely to have either sign.
-
-    The share of the 2**n ways to choose the signs in which the sum is at least as far from 0 as the one observed. With
-    whole numbers (test images) all ways with one sum are one, and the distribution of the sum is worked out difference
-    by difference (the shift algorithm; Streitberg and Röhmel 1986): exact for every n, where drawing signs at random
-    would not be. The smallest p that n pairs can give is 2 / 2**n.
-    """
-    ways, reach = np.zeros(sum(map(abs, differences)) + 1), 0  # by the sum of those that keep their sign: 0, ..., reach
-    ways[0] = 1
-    for step in map(abs, differences):
-        half = ways[: reach + 1] / 2
-        ways[: reach + 1] = half
-        ways[step : step + reach + 1] += half
-        reach += step
-    probability = np.zeros(2 * reach + 1)  # of the sums -reach, ..., reach, of which every second is impossible
-    probability[::2] = ways
-    far = np.abs(np.arange(-reach, reach + 1)) >= abs(sum(differences))
-    return float(probability[far].sum())
-
-
-def fewest_pairs(alpha: float = ALPHA) -> int:
-    """The least n at which a sign-flip p-value can reach alpha: 2 / 2**n <= alpha. 6 at 5 %."""
-    return math.ceil(1 - math.log2(alpha))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number (Holm 1979).
-
-    With m of them, the i-th smallest (from 0) becomes the largest of (m - j) p_j over j <= i, and at most 1. NaNs stay
-    and do not count.
-    """
-    adjusted = [math.nan] * len(p_values)
-    order = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
-    largest = 0.0
-    for rank, (p, index) in enumerate(order):
-        largest = max(largest, (len(order) - rank) * p)
-        adjusted[index] = min(1.0, largest)
-    return adjusted
 
 
 def _correlation(a: Sequence[float], b: Sequence[float]) -> float:

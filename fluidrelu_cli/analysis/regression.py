@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from fluidrelu_cli.analysis.inference import CONFIDENCE, arrange, fewest_pairs
+from fluidrelu_cli.analysis.inference import arrange
+from fluidrelu_cli.analysis.verdicts import CONFIDENCE, fewest_pairs
 
 REGRESSION_COLUMNS = ("activation", "baseline", "n", "baseline_n", "slope", "mean_difference", "ci_low", "ci_high")
 

@@ -31,16 +31,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fluidrelu_cli.analysis.inference import ALPHA
+from fluidrelu_cli.analysis.verdicts import ALPHA, BETTER, EQUAL, UNDECIDED, WORSE
 
 Array = NDArray[np.float64]
 
 LAMBDAS = (0.2, 0.4, 0.8, 1.6)
 """The bets that are averaged. The best one for normal differences is 0.67 times their mean by their SD: a small one
 finds small differences, a large one takes few pairs for large differences."""
-
-EQUAL, BETTER, WORSE, UNDECIDED = "equal", "better", "worse", "undecided"
-"""The verdicts. Where two come with the same pair, the first one here counts."""
 
 _DIGITS = 12
 """Differences that are equal to so many decimals are equal: those of accuracies are at least one image apart."""

@@ -25,7 +25,7 @@ class Asked:
     @classmethod
     def until_decided(cls, study: Study, stopping: Stopping) -> Asked:
         """What is asked of a study whose training ends once a comparison is decided, or is decided already."""
-        from fluidrelu_cli.analysis.sequential import UNDECIDED
+        from fluidrelu_cli.analysis.verdicts import UNDECIDED
 
         decision = stopping.decide(study.read().runs)
         seeds = stopping.seeds_for(decision)

@@ -74,6 +74,15 @@ DryRunOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead, for scripts.")]
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all studies.", rich_help_panel=WHERE_RESULTS_GO)]
+SaveWeightsOption = Annotated[
+    bool,
+    typer.Option(
+        "--save-weights",
+        help="Keep each network as it is after the last epoch: runs/NAME.safetensors. What is finished without is not"
+        " trained again.",
+        rich_help_panel=WHERE_RESULTS_GO,
+    ),
+]
 ANY_STUDY = "a name, or the path of its folder"
 """How a study is named, wherever one is (study.find_folder)."""
 

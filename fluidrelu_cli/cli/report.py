@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import shlex
 import sys
@@ -101,6 +102,14 @@ def report(
             rich_help_panel=SHOWN,
         ),
     ] = None,
+    checklist: Annotated[
+        bool,
+        typer.Option(
+            "--checklist",
+            help="Print what the NeurIPS checklist asks about error bars and computation instead, and write nothing.",
+            rich_help_panel=SHOWN,
+        ),
+    ] = False,
     figures: Annotated[
         Literal["pdf"] | None,
         typer.Option(
@@ -137,13 +146,13 @@ def report(
     report.html; --output names another folder.
     """
     from fluidrelu_cli.cli.progress import Spinner
+    from fluidrelu_cli.report.checklist import write_checklist
     from fluidrelu_cli.report.compose import build_document, illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
     from fluidrelu_cli.report.grid import build_grid_document
 
-    if as_json and output not in (None, "json"):
-        raise UsageError(f"--json means --format json: leave out --json or --format {output}.")
-    output = "json" if as_json else output or "table"
+    written = {"--figures": figures, "--width": width, "--output": into, "--explain": explain}
+    shown = _pick_format(output, as_json, written if checklist else None)
     inches = None if width is None else _parse_width(width)
     if into is not None and into.exists() and not (into.is_dir() and not any(into.iterdir())):
         raise UsageError(f"{into} is there already: name another folder with --output, or move it away.")
@@ -161,24 +170,49 @@ def report(
         evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
         looked = [evidence]
         draft, folder = build_document(evidence, date.today()), evidence.study.folder / "report"
+    if shown == CHECKLIST:
+        _record_looks(looked)
+        _say_all(draft.notes)
+        show_text(write_checklist(looked, draft.standing))
+        return
     # stdout is for results; an activation of somebody's own may print
     with Spinner(open_stderr(), "Drawing the figures"), contextlib.redirect_stdout(sys.stderr):
         document = illustrate(draft, kinds, inches)
-    for each in looked:
-        _record_look(each)
+    _record_looks(looked)
     folder = into or folder
     failed = _write_first(lambda: write_report(document, folder))
-    for note in document.notes:
-        say(note)
-    if output == "table":
+    _say_all(document.notes)
+    if shown == "table":
         for part in to_parts(document, explain=explain):
             show(part)
     else:
-        show_text(FORMATS[output](document))
+        show_text(FORMATS[shown](document))
     if failed:
         raise typer.Exit(failed)
-    hint = " --explain adds here what the columns mean." if output == "table" and not explain else ""
+    hint = " --explain adds here what the columns mean." if shown == "table" and not explain else ""
     say(f"Written: {folder / 'report.html'}, with tables and figures in the same folder.{hint}")
+
+
+CHECKLIST = "checklist"
+
+
+def _pick_format(output: str | None, as_json: bool, beside_checklist: Mapping[str, object] | None) -> str:
+    """What is printed: a format, or CHECKLIST.
+
+    Args:
+        output: what --format says.
+        as_json: whether --json is given.
+        beside_checklist: with --checklist the other options, which it leaves nothing to do.
+    """
+    if beside_checklist is not None:
+        chosen = {"--format": output not in (None, "table"), "--json": as_json, **beside_checklist}
+        given = [name for name, value in chosen.items() if value]
+        if given:
+            raise UsageError(f"--checklist prints plain text and writes no files: leave {given[0]} out.")
+        return CHECKLIST
+    if as_json and output not in (None, "json"):
+        raise UsageError(f"--json means --format json: leave out --json or --format {output}.")
+    return "json" if as_json else output or "table"
 
 
 MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
@@ -275,6 +309,16 @@ def _refuse_for_grid(typed: str, options: Mapping[str, object]) -> None:
         raise UsageError(f"{typed} is a grid, whose file says what is compared: leave {given[0]} out.")
 
 
+def _say_all(notes: Sequence[str]) -> None:
+    for note in notes:
+        say(note)
+
+
+def _record_looks(looked: Sequence[Evidence]) -> None:
+    for each in looked:
+        _record_look(each)
+
+
 def _record_look(evidence: Evidence) -> None:
     """Write into the study's log that its report was looked at, and at how many runs; say so if that cannot be."""
     from fluidrelu_cli.declared import keep_declaration
@@ -292,7 +336,10 @@ def _record_look(evidence: Evidence) -> None:
 
 @with_study_argument
 def plan(
-    effect: Annotated[float, typer.Option(help="Smallest difference in mean accuracy to detect.")],
+    effect: Annotated[
+        float | None,
+        typer.Option(help="Smallest difference in mean accuracy to detect (left out: the margin).", show_default=False),
+    ] = None,
     act: Annotated[
         str | None,
         typer.Option(
@@ -309,17 +356,26 @@ def plan(
             show_default=False,
         ),
     ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Differences smaller than this count as equal (left out: the margin in the study's file, or 5 % of the"
+            " baseline's errors).",
+            show_default=False,
+        ),
+    ] = None,
     power: Annotated[float, typer.Option(help="Probability of detecting it.")] = 0.8,
-    alpha: Annotated[float, typer.Option(help="Level of the test.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Level of the test, for all that is adjusted together.")] = 0.05,
     workers: WorkersOption = None,
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how many seeds it takes to detect a difference, and how long, from a study's own runs.
+    """Show how many seeds decide a question, and how long they take, from a study's own runs.
 
-    Of a study file that varies something, it does so for each of its studies.
+    A study file that varies something gets a plan for each of its studies.
     """
+    from fluidrelu_cli.analysis import planning
     from fluidrelu_cli.cli.wording import describe_plan
     from fluidrelu_cli.declared import find_question, find_studies, settle
     from fluidrelu_cli.workers.local import default_workers
@@ -329,16 +385,20 @@ def plan(
         declaration, _ = settle(declaration, results)
     if declaration is not None and declaration.compare is not None:
         act, baseline = act or declaration.compare[0], baseline or declaration.compare[1]
+    if declaration is not None and margin is None:
+        margin = declaration.margin
     opened = find_studies(results, study)
     file = None if declaration is None else declaration.path.as_posix()
+    make = functools.partial(planning.plan, effect=effect, margin=margin, power=power, alpha=alpha)
+    asked = functools.partial(_plan, act, baseline or DEFAULT_BASELINE, declaration, make)
     listed = []
-    for each, made in _plan_all(opened, act, baseline or DEFAULT_BASELINE, effect, power, alpha):
+    for each, made in _plan_all(opened, asked):
         team = workers or default_workers(made.device)
         listed.append({"study": str(each.folder), **_list_fields(made), "workers": team, "seconds": made.seconds(team)})
         where = shlex.join([*(["--study", each.name] if file is None else [file]), "--results", str(results)])
         model = each.protocol.model if is_own(each.protocol.model) else None
         heading = [f"{each.folder}:"] if len(opened) > 1 else []
-        enough = declaration is not None and declaration.seeds.get(made.activation, 0) >= made.seeds
+        enough = declaration is not None and declaration.seeds.get(made.activation, 0) >= made.seeds_decide
         sentences = describe_plan(made, team, where, model, file, enough=enough)
         for sentence in () if as_json else (*heading, *sentences):
             show(sentence)
@@ -347,16 +407,14 @@ def plan(
         show_json(listed if is_grid else listed[0])
 
 
-def _plan_all(
-    opened: Sequence[Study], act: str | None, baseline: str, effect: float, power: float, alpha: float
-) -> list[tuple[Study, Plan]]:
+def _plan_all(opened: Sequence[Study], make: Callable[[Study], Plan]) -> list[tuple[Study, Plan]]:
     """A plan by the runs of each study; where some of several do not allow one, that is said."""
     if len(opened) == 1:
-        return [(opened[0], _plan(opened[0], act, baseline, effect, power, alpha))]
+        return [(opened[0], make(opened[0]))]
     plans = []
     for study in opened:
         try:
-            plans.append((study, _plan(study, act, baseline, effect, power, alpha)))
+            plans.append((study, make(study)))
         except FluidReluError as error:  # noqa: PERF203 - the others may do
             say(f"{study.folder}: {error}")
     if not plans:
@@ -364,9 +422,19 @@ def _plan_all(
     return plans
 
 
-def _plan(study: Study, act: str | None, baseline: str, effect: float, power: float, alpha: float) -> Plan:
-    """A plan by the runs of a study; what is to be known of these is said."""
-    from fluidrelu_cli.analysis import planning
+def _plan(
+    act: str | None, baseline: str, declaration: Declaration | None, make: Callable[..., Plan], study: Study
+) -> Plan:
+    """A plan by the runs of a study; what is to be known of these is said.
+
+    Args:
+        act: the activation, or None for the first that the study was asked for.
+        baseline: what it is compared with.
+        declaration: the study file, which says what else is compared; without one all that the study has is.
+        make: planning.plan of runs, an activation, a baseline and a family.
+        study: the study.
+    """
+    from fluidrelu_cli.analysis.planning import find_family
     from fluidrelu_cli.audit import describe_doubts
     from fluidrelu_cli.cli import wording
 
@@ -375,7 +443,12 @@ def _plan(study: Study, act: str | None, baseline: str, effect: float, power: fl
     names = {name.lower(): name for name in trained}
     first = next((name for name in study.asked if name in trained - {baseline}), DEFAULT_ACTIVATIONS[1])
     act, baseline = (name if name in trained else names.get(name.lower(), name) for name in (act or first, baseline))
-    made = planning.plan(contents.runs, act, baseline, effect, power, alpha)
+    family = (
+        find_family(act, baseline, {*study.asked, *trained})
+        if declaration is None
+        else find_family(act, baseline, declaration.activations, declaration.compare, len(declaration.cells))
+    )
+    made = make(contents.runs, act, baseline, family=family)
     mixtures = describe_doubts([run for run in contents.runs if run.trial.activation in (act, baseline)], study.folder)
     for note in (*contents.notes, *mixtures, *filter(None, [wording.describe_left_out(made)])):
         say(note)
@@ -385,10 +458,8 @@ def _plan(study: Study, act: str | None, baseline: str, effect: float, power: fl
 def _list_fields(made: Plan) -> dict[str, Any]:
     """A plan's fields as JSON has them: a number of seeds that is only known to be above any plan's is null."""
     fields = asdict(made)
-    for name in ("seeds_high", "seeds_unpaired"):
-        if fields[name] > MOST_SEEDS:
-            fields[name] = None
-    return fields
+    beyond = {name for name in fields if name.startswith("seeds") and fields[name] > MOST_SEEDS}
+    return {name: None if name in beyond else value for name, value in fields.items()}
 
 
 def calibrate(

@@ -21,6 +21,7 @@ from fluidrelu_cli.cli.options import (
     MixOption,
     OfflineOption,
     ResultsOption,
+    SaveWeightsOption,
     WorkersOption,
 )
 from fluidrelu_cli.cli.pools import PoolOptions, exit_if_failed, report_command, show_events
@@ -53,6 +54,7 @@ def run(
     data_dir: DataDirOption = None,
     offline: OfflineOption = False,
     results: ResultsOption = DEFAULT_RESULTS,
+    save_weights: SaveWeightsOption = False,
 ) -> None:
     """Train what study files declare: the trials that are not finished yet.
 
@@ -76,7 +78,7 @@ def run(
         from fluidrelu_cli.workers.local import start_fork_server
 
         start_fork_server()  # it imports torch while this process checks what is to be trained
-    trainer = _Trainer(results, pool, offline, mix)
+    trainer = _Trainer(results, pool, offline, mix, save_weights)
     spelled = [_Question(declaration, trainer) for declaration in declarations]
     trainer.train([request for each in spelled for request in each.first_requests()])
     trainer.train([request for each in spelled for request in each.last_requests()])
@@ -130,6 +132,7 @@ class _Trainer:
     pool: PoolOptions
     offline: bool
     mix: bool
+    save_weights: bool
     failures: int = 0
     trials: int = 0
 
@@ -239,6 +242,7 @@ class _Question:
                 offline=self.trainer.offline,
                 elsewhere=pool.dask is not None,
                 trust=True,  # the file was named on the command line
+                save_weights=self.trainer.save_weights,
                 **callbacks,
             )
         keep_declaration(declaration, results / declaration.name)

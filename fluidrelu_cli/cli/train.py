@@ -26,6 +26,7 @@ from fluidrelu_cli.cli.options import (
     MixOption,
     OfflineOption,
     ResultsOption,
+    SaveWeightsOption,
     StudyOption,
     TrustOption,
     WorkersOption,
@@ -77,6 +78,7 @@ def train(
     trust: TrustOption = False,
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
+    save_weights: SaveWeightsOption = False,
 ) -> None:
     """Train one trial, show each epoch, and write its run CSV."""
     from fluidrelu_cli.cli.progress import EpochLines, describe_run
@@ -85,7 +87,7 @@ def train(
     from fluidrelu_cli.run import tabulate_runs
     from fluidrelu_cli.workers.events import EpochDone, Failed, run_in_this_process
 
-    experiment = _prepare(results, study, requested, [act], device, data_dir, offline, trust)
+    experiment = _prepare(results, study, requested, [act], device, data_dir, offline, trust, save_weights=save_weights)
     if dry_run:
         _show_forecast(experiment, [seed], 1, device, data_dir)
         return
@@ -189,6 +191,7 @@ def repeat(
     trust: TrustOption = False,
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
+    save_weights: SaveWeightsOption = False,
 ) -> None:
     """Train n seeded trials of each activation: those that are not finished yet.
 
@@ -201,8 +204,8 @@ def repeat(
         return
     goal = _read_goal(context, until, margin, most)
     pool = PoolOptions(workers, batch_seeds, dask, device, data_dir)
-    where = {"elsewhere": dask is not None, "in_workers": dask is None}
-    experiment = _prepare(results, study, requested, act, device, data_dir, offline, trust, **where)
+    how = {"elsewhere": dask is not None, "in_workers": dask is None, "save_weights": save_weights}
+    experiment = _prepare(results, study, requested, act, device, data_dir, offline, trust, **how)
     stopping = None if goal is None else _make_stopping(experiment, *goal)
     if dry_run and stopping is not None:
         show_forecast([Asked.until_decided(experiment.study, stopping)], workers, device, data_dir)
@@ -322,6 +325,7 @@ def _prepare(
     *,
     elsewhere: bool = False,
     in_workers: bool = False,
+    save_weights: bool = False,
 ) -> Experiment:
     """The study and the activations that were named, or else are the study's, checked, with their data."""
     from fluidrelu_cli.cli.data import show_downloads
@@ -346,6 +350,7 @@ def _prepare(
             offline=offline,
             elsewhere=elsewhere,
             trust=trust or "model" in requested,
+            save_weights=save_weights,
             **callbacks,
         )
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from fluidrelu_cli.analysis.sequential import UNDECIDED, Judgement
+from fluidrelu_cli.analysis.sequential import Judgement
+from fluidrelu_cli.analysis.verdicts import UNDECIDED
 from fluidrelu_cli.cli.pools import PoolOptions, show_events
 from fluidrelu_cli.cli.terminal import say
 from fluidrelu_cli.cli.wording import describe_decision

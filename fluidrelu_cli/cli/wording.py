@@ -10,8 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs
-from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE
+from fluidrelu_cli.analysis.verdicts import ALPHA, BETTER, EQUAL, UNDECIDED, WORSE, fewest_pairs
 from fluidrelu_cli.cli.terminal import count
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.report.tables import accuracy, label
@@ -42,11 +41,13 @@ def describe_too_few_seeds(asked: Mapping[str, int], activations: Iterable[str])
 
 
 def describe_too_few_declared(declaration: Declaration) -> str | None:
-    """That a file declares too few seeds for what it compares, whatever comes; None if they are enough."""
+    """That a file declares too few seeds for its primary comparison, whatever comes; None if they are enough.
+
+    That comparison is adjusted for the number of cells alone.
+    """
     if declaration.compare is None or declaration.stops_when_decided:
         return None
-    comparisons = len(declaration.cells) if declaration.is_grid else len(declaration.activations) - 1
-    cannot = too_few_seeds(min(declaration.seeds[name] for name in declaration.compare), comparisons)
+    cannot = too_few_seeds(min(declaration.seeds[name] for name in declaration.compare), len(declaration.cells))
     return cannot and f"{cannot}."
 
 
@@ -64,25 +65,33 @@ def describe_plan(
         enough: whether that declares as many seeds as the plan has.
     """
     a, b = label(plan.activation), label(plan.baseline)
+    ties = f" In {count(plan.ties, 'pair')} the two are equal." if plan.ties else ""
+    whose = f" (5 % of {b}'s errors)" if plan.margin_is_default else ""
+    decides = f" So {plan.seeds_decide} seeds decide the question either way." if plan.effect == plan.margin else ""
     said = [
         f"Over {plan.pairs} pairs the differences between {a} and {b} have a sample SD of {plan.sd_difference:.5f}"
-        f" (95 % interval {plan.sd_low:.5f} to {plan.sd_high:.5f}). The correlation within pairs is"
+        f" (95 % interval {plan.sd_low:.5f} to {plan.sd_high:.5f}).{ties} The correlation within pairs is"
         f" {accuracy(plan.correlation, 2).replace('-', '−')}.",
-        f"To detect a true difference of {plan.effect:g} with a power of {100 * plan.power:.12g} % at the"
-        f" {100 * plan.alpha:g} % level, one comparison by the paired t-test takes {plan.seeds} seeds of each"
-        f" ({plan.seeds_low} to {_seeds(plan.seeds_high)} over the interval of the SD). With different seeds for the"
-        f" two it would take {_seeds(plan.seeds_unpaired, 'about ')}.",
+        f"The plan uses the SD's upper 80 % limit, {plan.sd_planned:.5f}: with the estimate itself, about half of all"
+        f" plans would fall short of their power. {_describe_family(plan)}",
+        f"To detect a true difference of {plan.effect:g} with a power of {100 * plan.power:.12g} % takes"
+        f" {plan.seeds} seeds of each ({_seeds(plan.seeds_estimated)} with the SD as estimated, {plan.seeds_low} to"
+        f" {_seeds(plan.seeds_high)} over its interval). With different seeds for the two it would take"
+        f" {_seeds(plan.seeds_unpaired, 'about ')}.",
+        f"To show with the same power that they are equal within {plan.margin:g}{whose}, if they do not differ, takes"
+        f" {_seeds(plan.seeds_equal)} seeds of each ({_seeds(plan.seeds_equal_estimated)} with the SD as estimated)."
+        f"{decides}",
     ]
     if plan.missing == 0:
         return [*said, f"The study has them all. Compare them with: fluidrelu report {where}"]
-    trials, finished = 2 * plan.seeds, 2 * plan.seeds - plan.missing
+    trials, finished = 2 * plan.seeds_decide, 2 * plan.seeds_decide - plan.missing
     if file and enough:
         train = f"The file declares enough. Train what is missing with: fluidrelu run {where}"
     elif file:
         train = f"Declare so many in a file of their own, beside {file}: to change this one now would be named."
     else:
         own = f" --model {shlex.quote(model)}" if model else ""
-        train = f"fluidrelu repeat -n {plan.seeds} --act {plan.baseline} --act {plan.activation} {where}{own}"
+        train = f"fluidrelu repeat -n {plan.seeds_decide} --act {plan.baseline} --act {plan.activation} {where}{own}"
     return [
         *said,
         f"That is {trials} trials{f', of which the study has {finished}' if finished else ''}. The missing ones take"
@@ -90,6 +99,18 @@ def describe_plan(
         f" pair took on {' and '.join(plan.processors)}.",
         train,
     ]
+
+
+def _describe_family(plan: Plan) -> str:
+    """What a planned comparison is adjusted together with, and at which level it is tested therefore."""
+    alpha, level = (f"{100 * each:.3g} %" for each in (plan.alpha, plan.alpha_family))
+    if plan.comparisons > 1:
+        kind = "primary comparisons" if plan.primary else "comparisons"
+        return (
+            f"This is one of {plan.comparisons} {kind} that are adjusted together, so it is planned at the strictest"
+            f" level of Holm's method: {alpha} / {plan.comparisons} = {level}."
+        )
+    return f"This is the {'primary' if plan.primary else 'only secondary'} comparison, at the {level} level."
 
 
 def _seeds(needed: int, about: str = "") -> str:
@@ -186,7 +207,8 @@ def duration(seconds: float) -> str:
 def describe_verification(verified: Verification, csv: Path) -> list[str]:
     """Whether a run that was made again agrees with its record, and if not by how much and what differs."""
     if verified.agrees:
-        return [f"{csv}: made again, and every number but the timings is equal to the last digit."]
+        weights = ", and so are the weights" if verified.recorded.weights_sha256 else ""
+        return [f"{csv}: made again, and every number but the timings is equal to the last digit{weights}."]
     recorded = verified.recorded.test_accuracy
     by_up_to = {name: f" by up to {by:.2g}" if math.isfinite(by) else "" for name, by in verified.differences.items()}
     largest = ", ".join(f"{name}{by}" for name, by in by_up_to.items())

@@ -35,10 +35,11 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
         evidence.summary,
         evidence.baseline,
         evidence.focus,
-        failures,
-        declared,
-        evidence.sequential,
-        evidence.margin_interval,
+        place=wording.describe_place(evidence.protocol, evidence.order),
+        failures=failures,
+        declared=declared,
+        sequential=evidence.sequential,
+        needed=evidence.needed,
     )
     if untrained := evidence.untrained_pair:
         answer = f"{answer} {wording.hardly_learned(untrained)}"

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fluidrelu_cli.analysis import inference, published
-from fluidrelu_cli.analysis.grid import INTERIM
+from fluidrelu_cli.analysis.by_epoch import compare_by_epoch, compare_spread, growth
+from fluidrelu_cli.analysis.images import weigh_images
+from fluidrelu_cli.analysis.planning import pairs_to_decide, planning_sd
 from fluidrelu_cli.analysis.regression import regress
 from fluidrelu_cli.analysis.sequential import Decision, decide, follow
 from fluidrelu_cli.analysis.tuning import Tuned
+from fluidrelu_cli.analysis.verdicts import ALPHA, INTERIM, NOT_JUDGED, PRIMARY, SECONDARY, TOO_FEW, UNDECIDED
 from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.declaration import Declaration
@@ -25,9 +29,6 @@ from fluidrelu_cli.protocol import Protocol, file_stem, is_own
 from fluidrelu_cli.run import Run, tabulate_parameters, tabulate_runs
 from fluidrelu_cli.stopping import Stopping, list_differences, list_recalled
 from fluidrelu_cli.study import ASKED, DEFAULT_BASELINE, Contents, Entry, Study
-
-NOT_JUDGED = "not judged"
-"""The verdict on a comparison beside the one that decides when training ends, and on a cell of a grid by itself."""
 
 
 @dataclass(frozen=True)
@@ -189,15 +190,15 @@ class Evidence:
         grid by itself, whose file asks one question of all of them. A study that ends once a comparison is decided has
         no p-values, which a number of pairs must not depend on, and one verdict.
         """
-        table = self.own_comparisons
+        table, without = self.own_comparisons, dict.fromkeys(("p", "p_holm", "p_equal", "p_equal_holm"), math.nan)
         if self.sequential is not None:
             verdicts = {self.sequential.activation: self.sequential.decision.verdict}
             judged = [verdicts.get(name, NOT_JUDGED) for name in table["activation"]]
-            table = table.assign(p=math.nan, p_holm=math.nan, verdict=judged)
+            table = table.assign(**without, verdict=judged)
         elif self.lacking:
-            table = table.assign(p=math.nan, p_holm=math.nan, verdict=INTERIM)
+            table = table.assign(**without, verdict=INTERIM)
         elif self.declaration is not None and self.declaration.is_grid:
-            table = table.assign(p=math.nan, p_holm=math.nan, verdict=NOT_JUDGED)
+            table = table.assign(**without, verdict=NOT_JUDGED)
         return table
 
     @cached_property
@@ -205,7 +206,70 @@ class Evidence:
         """inference.comparisons with the baseline, whatever is declared; empty if the study has no run of it."""
         trained = self.baseline in set(self.finals["activation"])
         finals = self.finals if trained else self.finals.iloc[:0]
-        return inference.comparisons(finals, self.baseline, self.test_images, self.order)
+        declared = self.declaration.compare if self.declaration is not None else None
+        return inference.comparisons(
+            finals,
+            self.baseline,
+            self.test_images,
+            self.order,
+            margin=self.margin,
+            primary=declared[0] if declared is not None and declared[1] == self.baseline else None,
+        )
+
+    @cached_property
+    def by_epoch(self) -> dict[str, pd.DataFrame]:
+        """by_epoch.compare_by_epoch of each activation that has a pair with the baseline, where there are epochs."""
+        paired = self.own_comparisons[self.own_comparisons["n"] > 0]["activation"] if self.protocol.epochs > 1 else []
+        return {name: compare_by_epoch(self.run_table, name, self.baseline, self.test_images) for name in paired}
+
+    @cached_property
+    def growing(self) -> pd.DataFrame:
+        """by_epoch.growth of the first comparison; empty without."""
+        return growth(self.list_pairs(self._first)["images"].tolist() if self._first else [], self.test_images)
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """images.weigh_images, of the activations whose runs say which images they have right."""
+        pairs = {name: self.list_pairs(name)["seed"].tolist() for name in self.own_comparisons["activation"]}
+        return weigh_images(self.runs, pairs, self.baseline)
+
+    @cached_property
+    def spread(self) -> pd.DataFrame:
+        """by_epoch.compare_spread."""
+        return compare_spread(self.finals, self.own_comparisons)
+
+    def list_pairs(self, activation: str) -> pd.DataFrame:
+        """Columns seed and images: the differences from the baseline, in test images, in the order of seeds."""
+        by_seed = self.finals.pivot(index="seed", columns="activation", values="test_accuracy")
+        if not {activation, self.baseline} <= {*by_seed}:
+            by_seed = pd.DataFrame(columns=[activation, self.baseline], dtype=float)
+        paired = (by_seed[activation] - by_seed[self.baseline]).dropna()
+        images = np.rint(paired.to_numpy() * self.test_images).astype(int)
+        table: pd.DataFrame = pd.DataFrame({"seed": paired.index, "images": images})
+        return table
+
+    @cached_property
+    def needed(self) -> dict[str, int]:
+        """With how many seeds each comparison that is not decided would be: planning.pairs_to_decide."""
+        table = self.comparisons
+        found = table[table["verdict"].isin([UNDECIDED, TOO_FEW]) & (table["sd_difference"] > 0)]
+        together = {PRIMARY: 1, SECONDARY: int((table["family"] == SECONDARY).sum())}
+        return {
+            row["activation"]: pairs_to_decide(
+                planning_sd(row["sd_difference"], row["n"]),
+                row["margin"],
+                alpha=ALPHA / together[row["family"]],
+                ties=row["ties"] / row["n"],
+            )
+            for row in found.to_dict("records")
+        }
+
+    @property
+    def margin(self) -> float | None:
+        """The difference below which it matters to nobody, where one was declared."""
+        if self.declaration is not None:
+            return self.declaration.margin
+        return self._stopping.margin if self._stopping is not None else None
 
     @cached_property
     def regressed(self) -> pd.DataFrame:
@@ -242,21 +306,6 @@ class Evidence:
         """The activation that the answer is about first, if there is one, and the baseline."""
         return tuple(filter(None, (self._first, self.baseline)))
 
-    @cached_property
-    def margin_interval(self) -> tuple[float, float] | None:
-        """The 90 % interval of the declared comparison (Student's), once all its runs are there; None without it.
-
-        It lies within the margin where both one-sided tests at 5 % say that the difference is smaller.
-        """
-        declared = self.declaration
-        if declared is None or declared.compare is None or declared.margin is None or self.lacking or self.sequential:
-            return None
-        a, b = declared.compare
-        by_seed = self.finals.pivot(index="seed", columns="activation", values="test_accuracy")
-        if b != self.baseline:
-            return None
-        return inference.interval((by_seed[a] - by_seed[b]).dropna().tolist(), 1 - 2 * inference.ALPHA)
-
     @property
     def log(self) -> tuple[Entry, ...]:
         """The study's, and that of its tuning, in the order of time."""
@@ -282,13 +331,14 @@ class Evidence:
 
     @cached_property
     def published(self) -> published.Published | None:
-        """What a paper published of this data set and network, if this study is about its activations first."""
+        """What a paper published of all its activations: as the file says, or for a study that is about these first."""
         declared = self.declaration
         found = published.find_published(self.protocol) if declared is None else declared.find_published()
         trained = {run.trial.activation for run in self.runs}
         if found is None or not set(found.activations) <= trained:
             return None
-        return found if set(self.order[: len(found.activations)]) == set(found.activations) else None
+        about = set(self.order[: len(found.activations)]) == set(found.activations)
+        return found if about or declared is not None else None
 
     @cached_property
     def follows_published(self) -> bool:
@@ -307,11 +357,11 @@ class Evidence:
         return published.table2(self.published, finals)
 
     @cached_property
-    def percentiles(self) -> pd.DataFrame | None:
-        """published.percentiles, where the protocol is the published one's."""
+    def predictive(self) -> pd.DataFrame | None:
+        """published.predict, where the protocol is the published one's."""
         if self.published is None or not self.follows_published:
             return None
-        return published.percentiles(self.published, self.finals)
+        return published.predict(self.published, self.finals, self.baseline)
 
     @cached_property
     def rankings(self) -> pd.DataFrame | None:
@@ -320,12 +370,12 @@ class Evidence:
 
     @cached_property
     def distributions(self) -> dict[str, pd.DataFrame]:
-        """published.best_and_worst_of for each published activation; none if one has too few runs."""
+        """published.best_and_worst_of for each activation of which both are published; none if one has too few runs."""
         if self.published is None:
             return {}
         found = {
-            name: published.best_and_worst_of(published.accuracies_of(self.finals, name), self.published.runs)
-            for name in self.published.activations
+            name: published.best_and_worst_of(published.accuracies_of(self.finals, name), self.published.runs[name])
+            for name in self.published.ranges
         }
         return {} if any(table.empty for table in found.values()) else found
 

@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from fluidrelu_cli.analysis import inference
-from fluidrelu_cli.analysis.by_epoch import compare_by_epoch
 from fluidrelu_cli.analysis.tuning import list_chosen
 from fluidrelu_cli.errors import FluidReluError
 from fluidrelu_cli.networks.curves import CURVES
@@ -94,7 +93,7 @@ def draw_best_of_three(evidence: Evidence) -> Iterator[Picture]:
     seeds = [evidence.count_seeds(activation) for activation in evidence.distributions]
     if evidence.published is not None and seeds and min(seeds) >= FEWEST_FOR_SETS:
         runs = evidence.published.runs
-        of = tables.spell_count(runs)
+        of = tables.spell_counts(runs.values())
         yield Picture(
             "best-of-three",
             f"What a table of {of} runs could have said: the best and the worst of all sets of {of} of our runs.",
@@ -117,18 +116,24 @@ def draw_learning_curves(evidence: Evidence) -> Iterator[Picture]:
 
 
 def draw_learning_differences(evidence: Evidence) -> Iterator[Picture]:
-    def draw() -> Figure:
-        runs, baseline = evidence.run_table, evidence.baseline
-        by_epoch = {name: compare_by_epoch(runs, name, baseline) for name in evidence.order if name != baseline}
-        return learning_plots.learning_differences(by_epoch, _colours(evidence), baseline)
-
-    if (evidence.comparisons["n"] > 0).any() and evidence.protocol.epochs > 1:
+    if evidence.by_epoch:
         yield Picture(
             "learning-differences",
-            "Each epoch's interval is Student's, as if that epoch alone had been looked at. With 6 pairs or more, the"
-            " lighter band around it holds the true differences of all epochs at once with probability 95 %. A run's"
-            " result is its last epoch's accuracy.",
-            draw,
+            "Each epoch's interval is as if that epoch alone had been looked at. The lighter band around it holds the"
+            " true differences of all epochs at once with probability 95 %. Both need 6 pairs. A run's result is its"
+            " last epoch's accuracy.",
+            lambda: learning_plots.learning_differences(evidence.by_epoch, _colours(evidence), evidence.baseline),
+        )
+
+
+def draw_growth(evidence: Evidence) -> Iterator[Picture]:
+    if evidence.sequential is None and evidence.growing["ci_low"].notna().any():
+        first, baseline = evidence.pair
+        yield Picture(
+            "growth",
+            "Each interval is that of a study which was planned with so many pairs. Stopping at one that excludes 0"
+            " would find a difference where there is none far too often.",
+            lambda: plots.figure_of(plots.growth(evidence.growing, first, baseline, _colours(evidence)[first])),
         )
 
 
@@ -171,6 +176,7 @@ FIGURES: tuple[Callable[[Evidence], Iterator[Picture]], ...] = (
     draw_best_of_three,
     draw_learning_curves,
     draw_learning_differences,
+    draw_growth,
     draw_functions,
     draw_learned,
     draw_figure1,

@@ -92,15 +92,13 @@ def to_json(document: Document) -> str:
 
 def to_latex(document: Document) -> str:
     """Tables for the package booktabs, each with a label and followed by its notes as comments."""
-    parts = [f"% needs \\usepackage{{booktabs}}\n% {_latex(_head(document))}\n"]
-    for section in document.sections:
-        notes = (f"% {_latex(note)}\n" for note in section.footnotes)
-        parts.append(
-            "".join(
-                [latex_table(section.title, *section.cells, label=_name_label(document.study, section.name)), *notes]
-            )
-        )
-    return "\n".join(parts)
+    made = [
+        latex_table(section.title, *section.cells, label=_name_label(document.study, section.name))
+        + "".join(f"% {_latex(note)}\n" for note in section.footnotes)
+        for section in document.sections
+    ]
+    head = f"% needs \\usepackage{{booktabs}}\n% {_latex(_head(document))}\n"
+    return "\n".join([head + (PRINT_RARE if any(r"\rarecharacter" in table for table in made) else ""), *made])
 
 
 def to_runs(document: Document) -> str:
@@ -120,6 +118,19 @@ FORMATS: Mapping[str, Callable[[Document], str]] = {
 NOTHING = "\0"
 """No text has it."""
 
+GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ",
+        [
+            *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"),
+            *("nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
+            *("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"),
+        ],
+        strict=True,
+    )
+)
+"""Letters by LaTeX's command for them."""
+
 LATEX: dict[str, str | int | None] = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -135,9 +146,24 @@ LATEX: dict[str, str | int | None] = {
     "–": "--",
     "±": r"$\pm$",
     "→": r"$\to$",
+    "←": r"$\leftarrow$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "µ": r"$\mu${}",  # the sign, not the letter
+    **{letter: f"$\\{name}$" for letter, name in GREEK.items()},
     NOTHING: "{}",
 }
 """Characters that LaTeX takes for commands, does not know in its default setup, or prints as others."""
+
+_RARE = re.compile(r"[^\0-~¡-ª¬-º¼-ÏÑ-Ýß-ïñ-ýÿ-ăĆ-ďĒ-ėĚ-ĥĨ-ĭİ-ķĹ-ľŁ-ňŌ-ťŨ-űŴ-ž—‘’“”…]")
+"""Characters that pdfLaTeX has no font for as it is set up, if LATEX does not have them."""
+
+PRINT_RARE = (
+    "% pdfLaTeX prints the codes of some characters below; LuaLaTeX and XeLaTeX print them with a font that has them\n"
+    r"\providecommand{\rarecharacter}[2]{\ifdefined\Umathchar#1\else{[}U+#2]\fi}"
+    "\n"
+)
+"""What is before the tables if they have rare characters, so that every LaTeX compiles them."""
 
 
 def _name_label(study: str, section: str) -> str:
@@ -147,7 +173,8 @@ def _name_label(study: str, section: str) -> str:
 
 def latex_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], label: str) -> str:
     """A table for LaTeX with the package booktabs, called ``tab:LABEL``; numbers to the right."""
-    names, *cells = (" & ".join(map(_latex, row)) + " \\\\\n" for row in (head, *rows))
+    heads = [_latex_head(name, "r" if index else "l") for index, name in enumerate(head)]
+    names, *cells = (" & ".join(row) + " \\\\\n" for row in (heads, *(map(_latex, row) for row in rows)))
     return (
         f"\\begin{{table}}[htbp]\n\\centering\n\\caption{{{_latex(title)}}}\n\\label{{tab:{label}}}\n"
         f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n"
@@ -155,10 +182,22 @@ def latex_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], 
     )
 
 
+def _latex_head(text: str, side: str) -> str:
+    """The head of a column in as many lines as it has: in one, a table would be wider than a page."""
+    first, *others = map(_latex, text.split("\n"))
+    lines = " \\\\ ".join([first, *others])
+    return f"\\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{lines}\\end{{tabular}}" if others else first
+
+
 def _latex(text: str) -> str:
     """Any text as one line of LaTeX that prints it as it is."""
-    apart = re.sub("(?<=[-–])(?=[-–])", NOTHING, tables.join_lines(text))  # LaTeX makes one of two dashes
-    return apart.translate(str.maketrans(LATEX))
+    # LaTeX makes one of two dashes, and of two quotes or commas
+    apart = re.sub("(?<=[-–])(?=[-–])|(?<=['`,])(?=['`,])", NOTHING, tables.join_lines(text))
+    return _RARE.sub(_print_rare, apart.translate(str.maketrans(LATEX)))
+
+
+def _print_rare(found: re.Match[str]) -> str:
+    return f"\\rarecharacter{{{found[0]}}}{{{ord(found[0]):04X}}}"
 
 
 def _head(document: Document) -> str:

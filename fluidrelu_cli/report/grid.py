@@ -32,13 +32,9 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     lacking = len(declaration.cells) - sum(not evidence.lacking for evidence in by_name.values())
     compared = _compare(declaration, by_name, interim=lacking > 0)
     order = list(declaration.activations)
-    answer = wording.answer_grid(
-        declaration,
-        compared,
-        summary,
-        lacking,
-        {name: evidence.margin_interval for name, evidence in by_name.items()},
-    )
+    answer = wording.answer_grid(declaration, compared, summary, lacking)
+    if declaration.tuned is not None:
+        answer = f"{answer} {wording.tuned(declaration)}"
     untrained = {name: evidence.untrained_pair for name, evidence in by_name.items() if evidence.untrained_pair}
     if untrained:
         whose = [name for name in first.pair if any(name in names for names in untrained.values())]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 
 from fluidrelu_cli.report import wording
-from fluidrelu_cli.report.document import Document, Section
-from fluidrelu_cli.report.tables import Cells
+from fluidrelu_cli.report.document import Document
 
 
 def render_page(document: Document, home: str | None = None) -> str:
@@ -31,21 +30,10 @@ def render_page(document: Document, home: str | None = None) -> str:
         home=home,
         where=where[0].upper() + where[1:],
         result_explained=wording.RESULT_EXPLAINED,
-        sections=[(section, _with_verdicts(section)) for section in document.sections],
+        sections=[(section, section.cells) for section in document.sections],
         figures=[(drawing, base64.b64encode(drawing.contents["svg"]).decode()) for drawing in document.drawings],
         highlight=highlight_python,
     )
-
-
-def _with_verdicts(section: Section) -> Cells:
-    """A section's cells, with the verdicts, if its table has some, beside the names."""
-    head, rows = section.cells
-    if "verdict" not in section.table or "verdict" in head:
-        return head, rows
-    verdicts = section.table["verdict"].tolist()
-    return [head[0], "verdict", *head[1:]], [
-        [row[0], verdict, *row[1:]] for row, verdict in zip(rows, verdicts, strict=True)
-    ]
 
 
 def highlight_python(source: str) -> str:

@@ -24,10 +24,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fluidrelu_cli.analysis.published import Published
-from fluidrelu_cli.analysis.sequential import UNDECIDED
+from fluidrelu_cli.analysis.verdicts import UNDECIDED
 from fluidrelu_cli.networks.curves import fluid
 from fluidrelu_cli.protocol import split_arm
-from fluidrelu_cli.report.tables import difference, label, spell_count
+from fluidrelu_cli.report.tables import difference, label, spell_count, spell_counts
 
 COLOURS: Mapping[str, str] = {
     "relu": "#0072B2",
@@ -207,8 +207,9 @@ def accuracies(
     labels = [name_baseline(activation, baseline) for activation in shown["activation"]]
     names = [wrap(f"{name}\n(n = {n})", 18) for name, n in zip(labels, shown["n"], strict=True)]
     ax = ax or _axes_of_rows(names)
-    brackets = [] if published is None else [name for name in published.activations if name in set(shown["activation"])]
-    ends = [end for name in brackets if published for end in (published.worst[name], published.best[name])]
+    ranges = {} if published is None else published.ranges
+    brackets = {name: ends for name, ends in ranges.items() if name in set(shown["activation"])}
+    ends = [end for bracket in brackets.values() for end in bracket]
     far = _hold_accuracies(ax, shown, ends, compared)
     for row, activation in enumerate(shown["activation"]):
         mine = finals[finals["activation"] == activation]
@@ -216,9 +217,9 @@ def accuracies(
             _say_beyond(ax, row, f"← {shown['mean'][row]:.4f}, beyond the axis")
         else:
             _strip(ax, row, mine["test_accuracy"], mine["seed"], colours[activation])
-        if published is not None and activation in published.activations:
+        if activation in brackets:
             ax.plot(
-                [published.worst[activation], published.best[activation]],
+                brackets[activation],
                 [row + 0.36] * 2,
                 color="grey",
                 linewidth=1,
@@ -228,11 +229,12 @@ def accuracies(
     drawn = shown[~far]
     for mean in drawn.loc[drawn["activation"] == baseline, "mean"]:
         ax.axvline(mean, color="black", linestyle=":", linewidth=1, zorder=1)
-    _means(ax, drawn.index.tolist(), drawn["mean"], (drawn["ci_high"] - drawn["ci_low"]) / 2)
+    _means(ax, drawn.index.tolist(), drawn["mean"], drawn["ci_low"], drawn["ci_high"])
     _rows(ax, names)
     key = ""
-    if published is not None:
-        key = f"\ngrey brackets: the paper's {spell_count(published.runs)} runs, worst to best"
+    if published is not None and brackets:
+        runs = spell_counts(published.runs[name] for name in brackets)
+        key = f"\ngrey brackets: the paper's {runs} runs, worst to best"
     ax.set(xlabel="test accuracy", title=wrap(f"Every seed's accuracy; black: mean and 95 % interval{key}", 50))
     return ax
 
@@ -280,7 +282,7 @@ def differences(
     paired = {name: (by_seed[name] - by_seed[baseline]).dropna() for name in shown["activation"]}
     for row, (activation, values) in enumerate(paired.items()):
         _strip(ax, row, values, values.index.to_series(), colours[activation])
-    _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
+    _means(ax, shown.index.tolist(), shown["mean_difference"], shown["ci_low"], shown["ci_high"])
     ax.axvline(0, color="black", linewidth=1)
     _rows(ax, names)
     ends = shown[["ci_low", "ci_high"]].T
@@ -476,7 +478,7 @@ def by_setting(
 
 def _draw_effects(ax: Axes, shown: pd.DataFrame, names: list[str]) -> None:
     """Rows of differences with intervals, the half shaded in which the activation is better."""
-    _means(ax, shown.index.tolist(), shown["mean_difference"], (shown["ci_high"] - shown["ci_low"]) / 2)
+    _means(ax, shown.index.tolist(), shown["mean_difference"], shown["ci_low"], shown["ci_high"])
     ax.axvline(0, color="black", linewidth=1)
     _rows(ax, names)
     ends = shown[["mean_difference", "ci_low", "ci_high"]].ffill(axis=1)  # one pair has no interval
@@ -546,8 +548,9 @@ def _strip(ax: Axes, row: int, values: pd.Series[float], seeds: pd.Series[int], 
     )
 
 
-def _means(ax: Axes, rows: list[int], means: pd.Series[float], half_widths: pd.Series[float]) -> None:
-    ax.errorbar(means, rows, xerr=half_widths.fillna(0), fmt="D", color="black", markersize=4, capsize=4)
+def _means(ax: Axes, rows: list[int], means: pd.Series[float], low: pd.Series[float], high: pd.Series[float]) -> None:
+    reach = [(means - low).fillna(0), (high - means).fillna(0)]
+    ax.errorbar(means, rows, xerr=reach, fmt="D", color="black", markersize=4, capsize=4)
 
 
 def _axes_of_rows(names: list[str], around: float = 1.4, row: float = 0.5) -> Axes:
@@ -573,7 +576,7 @@ def best_of_three(
     distributions: Mapping[str, pd.DataFrame],
     colours: Mapping[str, str],
     published: Published | None = None,
-    runs: int = 3,
+    runs: Mapping[str, int] | None = None,
 ) -> Figure:
     """How the best and the worst of so many runs fall out, over all sets of these, one panel per activation.
 
@@ -581,7 +584,7 @@ def best_of_three(
         distributions: as published.best_and_worst_of gives them, by activation.
         colours: each activation's, as pick_colours gives them.
         published: mark the published numbers, too.
-        runs: how many a set has.
+        runs: how many a set has, by activation; left out: three.
     """
     keys = LINE * (3 if fit(2.6, 1, 2) == 2 else 5)
     figure = make_figure(0.6 + keys * len(distributions), 2 * len(distributions))
@@ -593,7 +596,7 @@ def best_of_three(
         colour = colours[activation]
         for row, alpha, hatch, dashes in (("worst", 0.25, "//", ":"), ("best", 0.65, "", "--")):
             shares = np.histogram(table["accuracy"], edges, weights=table[row])[0]
-            named = f"{row} of {spell_count(runs)}"
+            named = f"{row} of {spell_count(runs[activation] if runs else 3)}"
             ax.stairs(100 * shares, edges, fill=True, facecolor=colour, alpha=alpha, hatch=hatch, label=named)
             if published is not None:
                 number = published.rows[row][activation]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fluidrelu_cli.analysis import published
 from fluidrelu_cli.report import tables, wording
 from fluidrelu_cli.report.document import Section
 from fluidrelu_cli.report.evidence import Evidence
@@ -63,6 +62,7 @@ def compare(evidence: Evidence) -> Section | None:
             None if sequential else wording.too_few_pairs(comparisons),
             wording.FIXED_NUMBER if sequential and not sequential.looks.empty else None,
             wording.left_out(comparisons),
+            wording.skewed(comparisons),
         ),
         explanations=(wording.SEQUENTIAL_EXPLAINED if sequential else wording.COMPARISONS_EXPLAINED,),
     )
@@ -79,6 +79,50 @@ def regress_on_baseline(evidence: Evidence) -> Section | None:
         regressed,
         tables.regression_cells(regressed),
         explanations=(wording.explain_regression(baseline),),
+    )
+
+
+def follow_epochs(evidence: Evidence) -> Section | None:
+    """The first comparison after each epoch."""
+    first = evidence.pair[0]
+    table = evidence.by_epoch.get(first)
+    if table is None or evidence.sequential is not None:
+        return None
+    return Section(
+        "by_epoch",
+        f"{tables.label(first)} minus {tables.label(evidence.baseline)} after each epoch",
+        table,
+        tables.by_epoch_cells(table),
+        explanations=(wording.EPOCHS_EXPLAINED,),
+    )
+
+
+def weigh_images(evidence: Evidence) -> Section | None:
+    """What other test images would change, and on how many of these activations disagree."""
+    table = evidence.images
+    if table.empty or evidence.sequential is not None:
+        return None
+    return Section(
+        "images",
+        f"The same differences from {tables.label(evidence.baseline)}, for other test images",
+        table,
+        tables.image_cells(table),
+        _said(wording.one_pair(table)),
+        explanations=(wording.IMAGES_EXPLAINED,),
+    )
+
+
+def compare_spread(evidence: Evidence) -> Section | None:
+    """How else than by their means activations differ from the baseline."""
+    table = evidence.spread
+    if table.empty:
+        return None
+    return Section(
+        "spread",
+        f"What else differs from {tables.label(evidence.baseline)} (exploratory)",
+        table,
+        tables.spread_cells(table),
+        explanations=(wording.SPREAD_EXPLAINED,),
     )
 
 
@@ -109,32 +153,34 @@ def refer_to_table2(evidence: Evidence) -> Section | None:
 def _table2(evidence: Evidence) -> Section | None:
     if evidence.published is None or evidence.table2 is None or evidence.rankings is None:
         return None
-    differences, runs = evidence.protocol.differences(evidence.published.protocol), evidence.published.runs
+    differences = evidence.protocol.differences(evidence.published.protocol)
+    runs, rows = tables.spell_counts(evidence.published.runs.values()), list(evidence.published.rows)
     return Section(
         "table2",
-        f"{evidence.published.source}: best and worst accuracy of {tables.spell_count(runs)} runs",
+        f"{evidence.published.source}: {wording.name_rows(rows)} of {runs} runs",
         evidence.table2,
         tables.table2_cells(evidence.table2, runs),
         _said(
-            wording.published_rankings(evidence.rankings, published.chance(runs), runs),
+            wording.published_rankings(evidence.rankings, runs),
             wording.other_protocol(differences) if differences else None,
         ),
         {"rankings": evidence.rankings},
-        (wording.explain_table2(runs),),
+        _said(wording.explain_table2(rows, runs)),
     )
 
 
-def rank_published(evidence: Evidence) -> Section | None:
-    """Where the published numbers fall among ours."""
-    if evidence.published is None or evidence.percentiles is None or evidence.percentiles.empty:
+def predict_published(evidence: Evidence) -> Section | None:
+    """Whether the published numbers could be those of more runs like ours."""
+    if evidence.published is None or evidence.predictive is None or evidence.predictive.empty:
         return None
-    runs = evidence.published.runs
+    runs = tables.spell_counts(evidence.published.runs.values())
     return Section(
-        "percentiles",
-        f"The paper's numbers among all our sets of {tables.spell_count(runs)}",
-        evidence.percentiles,
-        tables.percentile_cells(evidence.percentiles, runs),
-        explanations=(wording.explain_percentiles(runs),),
+        "predictive",
+        f"The paper's numbers beside what {runs} more runs of ours would give",
+        evidence.predictive,
+        tables.predictive_cells(evidence.predictive, runs),
+        (wording.predictive(evidence.predictive, runs),),
+        explanations=(wording.explain_predictive(evidence.predictive, runs),),
     )
 
 
@@ -182,9 +228,12 @@ SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     compare,
     regress_on_baseline,
     follow_looks,
+    follow_epochs,
+    weigh_images,
+    compare_spread,
     tell_tuning,
     refer_to_table2,
-    rank_published,
+    predict_published,
     compare_studies,
     compare_digits,
 )

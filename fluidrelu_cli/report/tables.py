@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from fluidrelu_cli.analysis.verdicts import SECONDARY
 from fluidrelu_cli.errors import printable
 from fluidrelu_cli.networks.named import ACTIVATIONS
 from fluidrelu_cli.protocol import spell_number, split_arm
@@ -28,9 +30,9 @@ def accuracy(value: float, digits: int = 4) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def difference(value: float) -> str:
+def difference(value: float, digits: int = 5) -> str:
     """A difference of accuracies with its sign; a dash where there is none."""
-    return "–" if math.isnan(value) else f"{value:+.5f}".replace("-", "−")
+    return "–" if math.isnan(value) else f"{value:+.{digits}f}".replace("-", "−")
 
 
 def p_value(value: float) -> str:
@@ -40,9 +42,9 @@ def p_value(value: float) -> str:
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def percent(value: float) -> str:
+def percent(value: float, digits: int = 0) -> str:
     """A share as a percentage; a dash where there is none."""
-    return "–" if math.isnan(value) else f"{100 * value:.0f} %"
+    return "–" if math.isnan(value) else f"{100 * value:.{digits}f} %"
 
 
 def label(activation: str) -> str:
@@ -67,20 +69,29 @@ def spell_count(n: int) -> str:
     return NUMBERS[n - 2] if n <= 12 else f"{n:,}"
 
 
-def table2_cells(table: pd.DataFrame, runs: int = 3) -> Cells:
+def spell_counts(counts: Iterable[int]) -> str:
+    """Numbers of which any may hold in a sentence: ``three``, or ``three, five or ten``."""
+    *others, last = map(spell_count, sorted(set(counts)))
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def table2_cells(table: pd.DataFrame, runs: str = "three") -> Cells:
     """The published table, from published.table2: activations side by side, each with all its sources.
 
     Args:
         table: it.
-        runs: of how many runs the published numbers are the best and the worst.
+        runs: of how many runs the published numbers are, in words.
     """
     sources, lines, activations = (list(dict.fromkeys(table[name])) for name in ("source", "row", "activation"))
     cells = table.set_index(["row", "activation", "source"])
     columns = [(activation, source) for activation in activations for source in sources]
-    head = [f"of {spell_count(runs)}"]
+    head = [f"of {runs}"]
     for activation, source in columns:
         head.append(f"{label(activation)}\n{source}\n(n = {cells.loc[(lines[0], activation, source), 'n']})")
-    rows = [[row, *(accuracy(cells.loc[(row, *column), "accuracy"]) for column in columns)] for row in lines]
+    rows = [
+        [row.replace("sd", "SD"), *(accuracy(cells.loc[(row, *column), "accuracy"]) for column in columns)]
+        for row in lines
+    ]
     return head, rows
 
 
@@ -104,35 +115,45 @@ def summary_cells(summary: pd.DataFrame) -> Cells:
 
 def comparison_cells(comparisons: pd.DataFrame) -> Cells:
     """inference.comparisons, one row per activation."""
-    head = ["activation", "pairs", "difference ±\n95 % interval", "p", "p (Holm)", "P(above)\n(95 %)", "r of\npairs"]
-    rows = [
-        [
-            label(row["activation"]),
-            str(row["n"]),
-            plus_minus(difference(row["mean_difference"]), row),
-            p_value(row["p"]),
-            p_value(row["p_holm"]),
-            _win_rate(row),
-            accuracy(row["correlation"], 2).replace("-", "−"),
-        ]
-        for row in comparisons.to_dict("records")
-    ]
+    adjusted = "p\n(Holm)" if (comparisons["family"] == SECONDARY).any() else "p"
+    head = ["activation", "pairs", *_EFFECT, adjusted, *_VERDICT]
+    rows = [[label(row["activation"]), *_effect_cells(row)] for row in comparisons.to_dict("records")]
     return head, rows
+
+
+_EFFECT, _VERDICT = ("mean\ndiff.", "95 % interval"), ("equal\nwithin", "verdict")
+
+
+def _effect_cells(row: Mapping[Any, Any]) -> list[str]:
+    """The pairs, the difference, its interval, the adjusted p-value, within what it is equal, and the verdict."""
+    return [
+        str(row["n"]),
+        difference(row["mean_difference"]),
+        limits(row["ci_low"], row["ci_high"]),
+        p_value(row["p_holm"]),
+        round_up(row["equal_within"]),
+        row["verdict"],
+    ]
+
+
+def round_up(margin: float) -> str:
+    """A margin of equality, so that it holds; a dash where there is none."""
+    return "–" if math.isnan(margin) else f"{math.ceil(margin * 1e4 - 1e-9) / 1e4:.4f}"
 
 
 def regression_cells(regressed: pd.DataFrame) -> Cells:
     """regression.regress, one row per activation."""
-    head = ["activation", "pairs", "slope", "difference ±\n95 % interval"]
     rows = [
         [
             label(row["activation"]),
             str(row["n"]),
             accuracy(row["slope"], 2).replace("-", "−"),
-            plus_minus(difference(row["mean_difference"]), row),
+            difference(row["mean_difference"]),
+            limits(row["ci_low"], row["ci_high"]),
         ]
         for row in regressed.to_dict("records")
     ]
-    return head, rows
+    return ["activation", "pairs", "slope", *_EFFECT], rows
 
 
 def look_cells(looks: pd.DataFrame, decided: int) -> Cells:
@@ -158,7 +179,9 @@ def look_cells(looks: pd.DataFrame, decided: int) -> Cells:
 
 
 def limits(low: float, high: float) -> str:
-    """Both ends of a confidence sequence, where nothing may be excluded yet."""
+    """Both ends of an interval, or of a confidence sequence that may exclude nothing yet; a dash without any."""
+    if math.isnan(low):
+        return "–"
     if math.isinf(low) and math.isinf(high):
         return "without ends yet"
     if math.isinf(low) or math.isinf(high):
@@ -168,52 +191,20 @@ def limits(low: float, high: float) -> str:
 
 def side_by_side_cells(studies: pd.DataFrame) -> Cells:
     """inference.side_by_side, one row per study."""
-    head = ["study", "data set", "network", "pairs", "difference ±\n95 % interval", "p (Holm,\nover studies)"]
-    rows = [
-        [
-            row["study"],
-            row["dataset"],
-            row["model"],
-            str(row["n"]),
-            plus_minus(difference(row["mean_difference"]), row),
-            p_value(row["p_holm"]),
-        ]
-        for row in studies.to_dict("records")
-    ]
-    return head, rows
+    rows = [[row["study"], row["dataset"], row["model"], *_effect_cells(row)] for row in studies.to_dict("records")]
+    return ["study", "data set", "network", "pairs", *_EFFECT, "p\n(Holm)", *_VERDICT], rows
 
 
 def cell_cells(cells: pd.DataFrame) -> Cells:
     """grid.compare_cells of one activation, one row per cell."""
-    head = ["cell", "pairs", "difference ±\n95 % interval", "p", "p (Holm,\nover cells)", "P(above)\n(95 %)"]
-    rows = [
-        [
-            row["cell"],
-            str(row["n"]),
-            plus_minus(difference(row["mean_difference"]), row),
-            p_value(row["p"]),
-            p_value(row["p_holm"]),
-            _win_rate(row),
-        ]
-        for row in cells.to_dict("records")
-    ]
-    return head, rows
+    rows = [[row["cell"], *_effect_cells(row)] for row in cells.to_dict("records")]
+    return ["cell", "pairs", *_EFFECT, "p\n(Holm)", *_VERDICT], rows
 
 
 def other_cell_cells(cells: pd.DataFrame) -> Cells:
     """grid.compare_cells of several activations, one row per activation and cell."""
-    head = ["activation", "cell", "pairs", "difference ±\n95 % interval", "p (Holm, over\nall rows)"]
-    rows = [
-        [
-            label(row["activation"]),
-            row["cell"],
-            str(row["n"]),
-            plus_minus(difference(row["mean_difference"]), row),
-            p_value(row["p_holm"]),
-        ]
-        for row in cells.to_dict("records")
-    ]
-    return head, rows
+    rows = [[label(row["activation"]), row["cell"], *_effect_cells(row)] for row in cells.to_dict("records")]
+    return ["activation", "cell", "pairs", *_EFFECT, "p\n(Holm)", *_VERDICT], rows
 
 
 def cell_summary_cells(summary: pd.DataFrame) -> Cells:
@@ -252,10 +243,63 @@ def plus_minus(centre: str, row: Mapping[Any, Any]) -> str:
     return centre if math.isnan(row["ci_low"]) else f"{centre} ± {(row['ci_high'] - row['ci_low']) / 2:.5f}"
 
 
-def _win_rate(row: Mapping[Any, Any]) -> str:
-    if row["n"] == 0:
+def by_epoch_cells(table: pd.DataFrame) -> Cells:
+    """by_epoch.compare_by_epoch, after 1, 2, 3, 5, 10, 20, ... epochs and the last."""
+    rounds = {step * 10**power for power in range(6) for step in (1, 2, 3, 5, 7)}
+    last = table["epoch"].max()
+    rows = [
+        [
+            str(row["epoch"]),
+            str(row["n"]),
+            difference(row["mean_difference"]),
+            limits(row["ci_low"], row["ci_high"]),
+            limits(row["band_low"], row["band_high"]),
+        ]
+        for row in table[table["epoch"].isin({*rounds, last}) | (last <= 15)].to_dict("records")
+    ]
+    return ["epoch", "pairs", "mean\ndiff.", "95 % interval", "95 % band over\nall epochs"], rows
+
+
+def image_cells(table: pd.DataFrame) -> Cells:
+    """images.weigh_images, one row per activation."""
+    head = ["activation", "pairs", "mean\ndiff.", "95 % interval over\nseeds and images", "churn", "baseline's\nchurn"]
+    rows = [
+        [
+            label(row["activation"]),
+            str(row["n"]),
+            difference(row["mean_difference"]),
+            limits(row["low"], row["high"]),
+            percent(row["churn"], 1),
+            percent(row["baseline_churn"], 1),
+        ]
+        for row in table.to_dict("records")
+    ]
+    return head, rows
+
+
+def spread_cells(table: pd.DataFrame) -> Cells:
+    """by_epoch.compare_spread, one row per activation."""
+    head = ["activation", "P(above)\n(95 %)", "SD ratio\n(95 %)", "error ratio\n(95 %)", "r of\npairs"]
+    rows = [
+        [
+            label(row["activation"]),
+            _with_interval(row, "win_rate", "win_low", "win_high", lambda share: f"{100 * share:.0f}", " %"),
+            _with_interval(row, "sd_ratio", "sd_low", "sd_high", lambda ratio: f"{ratio:.2f}"),
+            _with_interval(row, "error_ratio", "error_low", "error_high", lambda ratio: f"{ratio:.3f}"),
+            accuracy(row["correlation"], 2).replace("-", "−"),
+        ]
+        for row in table.to_dict("records")
+    ]
+    return head, rows
+
+
+def _with_interval(
+    row: Mapping[Any, Any], value: str, low: str, high: str, spell: Callable[[float], str], unit: str = ""
+) -> str:
+    if math.isnan(row[value]):
         return "–"
-    return f"{100 * row['win_rate']:.0f} % ({100 * row['win_low']:.0f}–{100 * row['win_high']:.0f})"
+    ends = "" if math.isnan(row[low]) else f" ({spell(row[low])}–{spell(row[high])})"
+    return f"{spell(row[value])}{unit}{ends}"
 
 
 def agreement_cells(agreement: pd.DataFrame) -> Cells:
@@ -272,25 +316,26 @@ def agreement_cells(agreement: pd.DataFrame) -> Cells:
     return ["activation", "runs in\ncommon", "equal", "largest\ndifference"], rows
 
 
-def percentile_cells(percentiles: pd.DataFrame, runs: int = 3) -> Cells:
-    """published.percentiles, one row per published number, each the best or the worst of so many runs."""
-    head = [
-        f"of {spell_count(runs)}",
-        "n",
-        "published",
-        "ours: median\n(95 % of our sets)",
-        "percentile of\nthe published",
-    ]
-    rows = [
-        [
-            f"{row['row']}, {label(row['activation'])}",
-            str(row["n"]),
-            accuracy(row["published"]),
-            f"{accuracy(row['median'])} ({accuracy(row['low'])}–{accuracy(row['high'])})",
-            f"{row['percentile']:.1f}",
-        ]
-        for row in percentiles.to_dict("records")
-    ]
+def predictive_cells(predictive: pd.DataFrame, runs: str = "three") -> Cells:
+    """published.predict, one row per published number.
+
+    Args:
+        predictive: it.
+        runs: how many more runs are predicted, in words.
+    """
+    head = [f"of {runs}", "published", "predicted\n(95 %)", "p", "95 % interval\nof p"]
+    rows = []
+    for row in predictive.to_dict("records"):
+        number = difference if row["about"] == "lead" else functools.partial(accuracy, digits=5)
+        rows.append(
+            [
+                f"{row['about']}, {label(row['activation'])}",
+                number(row["published"]),
+                f"{number(row['low'])} to {number(row['high'])}",
+                p_value(row["p"]),
+                f"{p_value(row['p_low'])}–{p_value(row['p_high'])}",
+            ]
+        )
     return head, rows
 
 

@@ -2,48 +2,87 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from fluidrelu_cli.analysis.grid import INTERIM
-from fluidrelu_cli.analysis.inference import ALPHA, fewest_pairs, is_within
-from fluidrelu_cli.analysis.sequential import EQUAL, UNDECIDED
+from fluidrelu_cli.analysis.published import BEST, LEAD, LEVEL, MEAN, MIDRANGE, PAPER, RANGE, SD, SPREAD, WORST
+from fluidrelu_cli.analysis.verdicts import (
+    ALPHA,
+    BETTER,
+    DEFAULT_MARGIN,
+    EQUAL,
+    INTERIM,
+    NOT_JUDGED,
+    SECONDARY,
+    TOO_FEW,
+    UNDECIDED,
+    WORSE,
+    fewest_pairs,
+)
+from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm
-from fluidrelu_cli.report.evidence import NOT_JUDGED, Sequential
-from fluidrelu_cli.report.tables import accuracy, difference, label, limits, p_value, percent, plus_minus, spell_count
+from fluidrelu_cli.report.evidence import Sequential
+from fluidrelu_cli.report.tables import (
+    accuracy,
+    difference,
+    label,
+    limits,
+    p_value,
+    percent,
+    plus_minus,
+    round_up,
+)
 from fluidrelu_cli.run import Provenance, Run
 from fluidrelu_cli.stopping import list_recalled
-from fluidrelu_cli.study import ASKED, LOOKED, Entry
+from fluidrelu_cli.study import ASKED, LOOKED, MOST_SEEDS, Entry
 
+INTERVALS_EXPLAINED = (
+    "95 % interval: the differences that the exact sign-flip test of the pairs does not reject, so it excludes 0 where"
+    " the unadjusted p-value is below 5 %. Equal within: the smallest margin that holds the 90 % interval, so that both"
+    " one-sided tests at 5 % say that the difference is smaller."
+)
+"""What is said below every table of differences."""
 COMPARISONS_EXPLAINED = (
-    "p: exact, two-sided, by flipping the signs of the paired differences. p (Holm): adjusted for all comparisons in"
-    " this table; the verdict goes by it. The intervals are not adjusted, so one may exclude 0 where the verdict is"
-    " undecided. P(above): the share of seeds at which the activation's accuracy is higher; ties count as not above."
+    f"{INTERVALS_EXPLAINED} p: exact, two-sided, by flipping the signs of the paired differences. That of the primary"
+    " comparison is not adjusted; those of the others are adjusted among themselves (Holm), their intervals are not."
+    " Equal: smaller than the margin. Better and worse: p is below 5 %."
 )
 CELLS_EXPLAINED = (
-    "p: exact, two-sided, by flipping the signs of the paired differences in a cell. p (Holm, over cells): adjusted for"
-    " the number of cells in this table, not for other activations; the verdict goes by it. The intervals are not"
-    " adjusted, so one may exclude 0 where the verdict is undecided. P(above): the share of seeds at which the"
-    " activation's accuracy is higher; ties count as not above."
+    f"{INTERVALS_EXPLAINED} p: exact, two-sided, by flipping the signs of the paired differences in a cell,"
+    " adjusted for the cells in this table (Holm), not for other activations; the intervals are not adjusted."
 )
 OTHER_CELLS_EXPLAINED = (
-    "p (Holm, over all rows): as in the table above, but adjusted for all rows of this table, each an activation in a"
-    " cell, apart from those of the first comparison; the verdict goes by it. The intervals are not adjusted."
+    "p: as in the table above, but adjusted for all rows of this table, each an activation in a cell, apart from those"
+    " of the first comparison."
+)
+EPOCHS_EXPLAINED = (
+    "95 % interval: as if that epoch alone had been looked at. The band holds the true differences of all epochs at"
+    " once with probability 95 %."
+)
+IMAGES_EXPLAINED = (
+    "The interval is as if the test images, too, were drawn at random anew (two-way analysis of variance). Churn: the"
+    " share of images that one of a pair has right and the other wrong; the baseline's is that between its runs of one"
+    " seed and the next."
+)
+SPREAD_EXPLAINED = (
+    "P(above): the share of seeds at which the activation's accuracy is higher, ties counted half. SD ratio and error"
+    " ratio: the activation's by the baseline's. Nothing here was asked beforehand, so it only suggests what to test"
+    " next."
 )
 SEQUENTIAL_EXPLAINED = (
     "There are no p-values, because how many pairs there are depends on what they show. The verdict is that of the"
-    " confidence sequence, on the one comparison that decides when training ends. P(above): the share of seeds at which"
-    " the activation's accuracy is higher; ties count as not above."
+    " confidence sequence, on the one comparison that decides when training ends."
 )
 FIXED_NUMBER = (
-    "The intervals and P(above) in this table are those of a fixed number of pairs. For this study, whose number of"
+    "The intervals in this table are those of a fixed number of pairs. For this study, whose number of"
     " pairs depends on what they show, the confidence sequence below holds."
 )
 """What is remarked on the differences of a study that trains until a comparison is decided."""
@@ -53,8 +92,9 @@ LOOKS_EXPLAINED = (
     " lies within the margin. This needs differences that are symmetric about their centre."
 )
 SIDE_BY_SIDE_EXPLAINED = (
-    "Each row is a study with its own data, network and protocol. Compare signs and intervals rather than sizes: a gain"
-    " of 0.001 is small at 60 % accuracy and large at 98 %. p (Holm): adjusted for the studies in this table."
+    "Each row is the primary comparison of a study with its own data, network and protocol. Compare signs and intervals"
+    " rather than sizes: a gain of 0.001 is small at 60 % accuracy and large at 98 %. p: adjusted for the studies in"
+    " this table (Holm)."
 )
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
 
@@ -74,20 +114,58 @@ def explain_regression(baseline: str) -> str:
     )
 
 
-def explain_table2(runs: int) -> str:
-    """How our numbers are made comparable with published ones, which are the best and the worst of so many runs."""
+def name_rows(rows: Sequence[str]) -> str:
+    """What a published table prints, as a title has it: ``best and worst accuracy``, ``mean accuracy and SD``."""
+    accuracies = _join([row for row in rows if row != SD])
+    return _join([*([f"{accuracies} accuracy"] if accuracies else []), *(["SD"] if SD in rows else [])])
+
+
+def explain_table2(rows: Sequence[str], runs: str) -> str | None:
+    """How our numbers are made comparable with published ones, where these depend on the number of runs.
+
+    Args:
+        rows: what is published.
+        runs: of how many runs, in words.
+    """
+    ends = [row for row in (BEST, WORST) if row in rows]
+    if not ends:
+        return None
+    beats = "beats" if BEST in ends else "is below"
     return (
-        f"The best of many runs beats the best of {spell_count(runs)}. To compare like with like, our numbers are the"
-        f" average best and the average worst over every choice of {spell_count(runs)} of our runs."
+        f"The {ends[0]} of many runs {beats} the {ends[0]} of {runs}. To compare like with like, our numbers are"
+        f" {_join([f'the average {row}' for row in ends])} over every choice of {runs} of our runs."
     )
 
 
-def explain_percentiles(runs: int) -> str:
-    """What a percentile of a published number is, which is the best or the worst of so many runs."""
+def explain_predictive(predictive: pd.DataFrame, runs: str) -> str:
+    """What is predicted of more runs, and what its p-values are.
+
+    Args:
+        predictive: published.predict.
+        runs: how many more, in words.
+    """
+    measures = dict(zip(predictive["about"], predictive["statistic"], strict=True))
+    terms = [f"the {about} is {_MEASURES[measures[about]]}" for about in (LEVEL, SPREAD) if about in measures]
+    if LEAD in measures:
+        baseline = predictive.loc[predictive["about"] == LEAD, "baseline"].iloc[0]
+        terms.append(f"the lead is by how much the level is above {label(baseline)}'s, of independent runs")
+    told = _join(terms)
     return (
-        f"A percentile is the share of our sets of {spell_count(runs)} whose best (or worst) is below the published"
-        " one, plus half the share of those equal to it."
+        f"{told[0].upper()}{told[1:]}. Predicted is what {runs} more runs of ours would give, if accuracies are"
+        " normally distributed and our runs alone tell the mean and the SD. p: two-sided, not adjusted for the number"
+        " of rows. Its interval says how far it depends on which seeds were trained (bootstrap)."
     )
+
+
+_MEASURES = {
+    MIDRANGE: "the middle between best and worst",
+    RANGE: "best minus worst",
+    MEAN: "the mean",
+    SD: "the sample SD",
+    BEST: "the best",
+    WORST: "the worst",
+}
+"""What levels and spreads are, in words."""
 
 
 def question(order: Sequence[str], baseline: str, focus: str | None = None) -> str:
@@ -110,10 +188,12 @@ def answer(
     summary: pd.DataFrame,
     baseline: str,
     focus: str | None = None,
+    *,
+    place: str = "Here",
     failures: Mapping[str, Sequence[str]] | None = None,
     declared: Declaration | None = None,
     sequential: Sequential | None = None,
-    margin_interval: tuple[float, float] | None = None,
+    needed: Mapping[str, int] | None = None,
 ) -> str:
     """The answer: what the first comparison says, and where the question is about several, the others in short.
 
@@ -122,10 +202,11 @@ def answer(
         summary: inference.summary.
         baseline: as for :func:`question`.
         focus: as for :func:`question`.
+        place: :func:`describe_place`.
         failures: the tracebacks of each activation's trials that failed.
         declared: the study's file, if it has one.
         sequential: the comparison that decides when training ends, if one does.
-        margin_interval: the 90 % interval of the declared comparison, if it is to be set beside the margin.
+        needed: with how many seeds each undecided comparison would be decided.
     """
     trained = {row["activation"]: row for row in summary.to_dict("records") if row["n"]}
     others = [name for name in summary["activation"] if name != baseline]
@@ -146,16 +227,46 @@ def answer(
     if about in rows and rows[about]["verdict"] == INTERIM:
         return interim(rows[about], (declared.seeds if declared else {}).get(about, 0))
     if sequential is not None and about == sequential.activation and about in rows:
-        sentence = decided(sequential)
+        sentence = decided(sequential, place)
     elif about in rows:
-        sentence = verdict(rows[about], int(comparisons["p"].notna().sum()))
+        together = int((comparisons["p"].notna() & (comparisons["family"] == rows[about]["family"])).sum())
+        sentence = verdict(rows[about], place, together, (needed or {}).get(about))
     else:
         unfinished = _unfinished([about], failures or {})
         sentence = f"{unfinished}, so it cannot be compared with {label(baseline)}."
-    if margin_interval is not None and declared is not None:
-        sentence = f"{sentence} {within_margin(declared, *margin_interval)}"
-    rest = [name for name in others if name != about]
-    return sentence if focus or not rest else f"{sentence} {tally({name: rows.get(name) for name in rest}, baseline)}"
+    rest = [] if focus else [name for name in others if name != about]
+    said = [
+        sentence,
+        *([tuned(declared)] if about in rows else []),
+        *([tally({name: rows.get(name) for name in rest}, baseline)] if rest else []),
+    ]
+    return " ".join(said)
+
+
+def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str:
+    """Where a verdict holds: ``On MNIST with the network cnn3 after 2 epochs``.
+
+    Args:
+        protocol: by which was trained.
+        activations: of the study; "the paper's network" is its name in one that has the paper's activations alone.
+    """
+    known = CATALOGUE.get(protocol.dataset)
+    data = known.title if known else re.split(r"[/\\]", protocol.dataset)[-1]
+    held_out = "held-out images of " if protocol.validation_images else ""
+    of_paper = protocol.model == PAPER.protocol.model and {*PAPER.activations} <= {*activations}
+    network = "the paper's network" if of_paper else f"the network {label(protocol.model)}"
+    return f"On {held_out}{data} with {network} after {protocol.epochs} epoch{'' if protocol.epochs == 1 else 's'}"
+
+
+def tuned(declared: Declaration | None) -> str:
+    """What was tuned, and on what, as far as it is declared."""
+    if declared is not None and declared.tuning is not None:
+        names = [name_setting(name) for name in declared.tuning.grid]
+        were = "was" if len(names) == 1 else "were"
+        return f"The {_join(names)} of each {were} tuned on {declared.tuning.validation_images:,} held-out images."
+    if declared is not None and declared.tuned is not None:
+        return f"Tuned: {declared.tuned.rstrip('.')}."
+    return "No tuning was declared."
 
 
 def _mean(row: Mapping[Any, Any]) -> str:
@@ -176,39 +287,76 @@ def _unfinished(activations: Sequence[str], failures: Mapping[str, Sequence[str]
     return f"No run of {_names(activations, 'or')} is finished{why}"
 
 
-def verdict(row: Mapping[Any, Any], comparisons: int) -> str:
-    """What a row of inference.comparisons says, in a sentence.
+def verdict(row: Mapping[Any, Any], place: str = "Here", comparisons: int = 1, needed: int | None = None) -> str:
+    """What a row of inference.comparisons says, in one or two sentences.
 
     Args:
         row: the row.
+        place: :func:`describe_place`.
         comparisons: for how many the p-value is adjusted.
+        needed: with how many seeds it would be decided, if it is not.
     """
-    a, b = label(row["activation"]), label(row["baseline"])
-    if row["n"] == 0:
+    a, b, n = label(row["activation"]), label(row["baseline"]), row["n"]
+    if n == 0:
         return f"No seed has a run of both {a} and {b}, so nothing can be said."
-    higher = "higher" if row["mean_difference"] > 0 else "lower"
-    by = f"{abs(row['mean_difference']):.5f} {higher}" if row["mean_difference"] else "the same"
-    found = f"mean accuracy is {by}"
-    over = f"over {row['n']} seeds"
-    bounds = f"95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])}"
     if row["verdict"] == NOT_JUDGED:
         return f"{a} is not judged, because another comparison decides when training ends.{_estimate(row)}"
-    if row["verdict"] == "too few pairs" and row["n"] < fewest_pairs():
-        seeds = f"{row['n']} seeds" if row["n"] > 1 else "One seed"
-        interval = f" ({bounds})" if row["n"] > 1 else ""
+    higher = "higher" if row["mean_difference"] > 0 else "lower"
+    by = f"{abs(row['mean_difference']):.5f} {higher}" if row["mean_difference"] else "the same"
+    seeds = f"{n} seed{'' if n == 1 else 's'}"
+    if row["verdict"] == TOO_FEW and n < fewest_pairs():
         too_few = "with so few pairs no p-value can reach 5 %"
-        return f"{seeds} cannot tell {a} from {b}: {a}'s {found}{interval}, and {too_few}."
+        return f"{place}, {seeds} cannot tell {a} from {b}: {a}'s mean accuracy is {by}, and {too_few}."
     adjusted = f", adjusted for {comparisons} comparisons" if comparisons > 1 else ""
-    evidence = f"({bounds}; p = {p_value(row['p_holm'])}{adjusted})".replace("= <", "< ")
-    if row["verdict"] == "too few pairs":
-        return f"{too_few_seeds(row['n'], comparisons)}. Over {row['n']} seeds {a}'s {found} {evidence}."
-    if row["verdict"] == "undecided":
-        return f"No difference between {a} and {b} is established: {over} {a}'s {found} {evidence}."
-    return f"{a} is {row['verdict']} than {b} here: {over} its {found} {evidence}."
+    p = f"p = {p_value(row['p_holm'])}{adjusted}".replace("= <", "< ")
+    evidence = f"({seeds}, {_limits(row)}, {p})"
+    if row["verdict"] == EQUAL:
+        mean = difference(row["mean_difference"])
+        found = f"{seeds}, mean difference {mean}, {_limits(row, 'equal', '90 %')}{adjusted}"
+        also = f" That there is a difference is shown, too ({p})." if row["p_holm"] < ALPHA else ""
+        return (
+            f"{place}, {a} and {b} are equal within {round_up(row['equal_within'])} ({found}), which is less than the"
+            f" margin of {_margin(row)}.{_excluded(row)}{also}"
+        )
+    within = f"equal within {round_up(row['equal_within'])}"
+    if row["verdict"] in (BETTER, WORSE):
+        return f"{place}, {a} is {row['verdict']} than {b}: its mean accuracy is {by} {evidence[:-1]}, {within})."
+    begun = f"{a} is not told apart from {b}: its mean accuracy is {by} {evidence}"
+    begun = f"{too_few_seeds(n, comparisons)}. {place}, {begun}" if row["verdict"] == TOO_FEW else f"{place}, {begun}"
+    return f"{begun}. The two are {within}; the margin is {_margin(row)}.{_seeds_needed(needed)}"
 
 
-def decided(sequential: Sequential) -> str:
-    """What the comparison that decides when training ends says by now."""
+def _limits(row: Mapping[Any, Any], ends: str = "ci", level: str = "95 %") -> str:
+    return f"{level} interval {difference(row[f'{ends}_low'])} to {difference(row[f'{ends}_high'])}"
+
+
+def _margin(row: Mapping[Any, Any]) -> str:
+    """``0.001 (declared)`` or ``0.0012 (5 % of ReLU's errors)``."""
+    source = "declared" if row["margin_declared"] else f"{percent(DEFAULT_MARGIN)} of {label(row['baseline'])}'s errors"
+    return f"{float(format(row['margin'], '.4g')):g} ({source})"
+
+
+def _excluded(row: Mapping[Any, Any]) -> str:
+    """Which advantage of the activation its 95 % interval excludes, where that says more than what is equal."""
+    if math.isnan(row["ci_high"]) or round_up(row["ci_high"]) >= round_up(row["equal_within"]):
+        return ""
+    return f" An advantage of {round_up(max(row['ci_high'], 0.0001))} or more is excluded."
+
+
+def _seeds_needed(needed: int | None) -> str:
+    if needed is None:
+        return ""
+    seeds = f"More than {MOST_SEEDS:,}" if needed > MOST_SEEDS else f"About {needed:,}"
+    return f" {seeds} seeds of each would decide it."
+
+
+def decided(sequential: Sequential, place: str = "Here") -> str:
+    """What the comparison that decides when training ends says by now.
+
+    Args:
+        sequential: the comparison.
+        place: :func:`describe_place`.
+    """
     a, b, decision = label(sequential.activation), label(sequential.baseline), sequential.decision
     pairs = f"{decision.n} pair{'' if decision.n == 1 else 's'}"
     ends, level = (decision.low, decision.high), "95 %"
@@ -226,7 +374,7 @@ def decided(sequential: Sequential) -> str:
         said = f"{a} and {b} are equal within the margin of {sequential.margin:g}"
     later = len(sequential.looks) - decision.n
     beyond = f" The {later} pair{'' if later == 1 else 's'} after that do{'es' if later == 1 else ''} not change it."
-    return f"Decided after {pairs}: {said} ({found}).{beyond if later else ''} {LOOKING}"
+    return f"{place}, decided after {pairs}: {said} ({found}).{beyond if later else ''} {LOOKING}"
 
 
 LOOKING = "The test holds at every number of pairs, so looking at any time is allowed."
@@ -251,7 +399,7 @@ def _estimate(row: Mapping[Any, Any], so_far: str = "So far ") -> str:
     a, b = label(row["activation"]), label(row["baseline"])
     if row["n"] == 0:
         return ""
-    bounds = f" (95 % interval {difference(row['ci_low'])} to {difference(row['ci_high'])})" if row["n"] > 1 else ""
+    bounds = "" if math.isnan(row["ci_low"]) else f" ({_limits(row)})"
     return f" {so_far}{a}'s mean accuracy is {_apart(row, b)}{bounds}."
 
 
@@ -259,20 +407,6 @@ def _apart(row: Mapping[Any, Any], than: str) -> str:
     """``0.00050 higher than ReLU's``."""
     mean = row["mean_difference"]
     return f"{abs(mean):.5f} {'higher' if mean > 0 else 'lower'} than {than}'s" if mean else f"the same as {than}'s"
-
-
-def within_margin(declared: Declaration, low: float, high: float) -> str:
-    """Whether the declared comparison shows a difference smaller than the one that matters.
-
-    Args:
-        declared: the study's file, with a comparison and a margin.
-        low: an end of the difference's 90 % interval.
-        high: its other end.
-    """
-    (a, b), margin = map(label, declared.compare or ()), declared.margin or 0
-    shown = "is" if is_within(margin, (low, high)) else "is not shown to be"
-    bounds = "one pair has no interval" if math.isnan(low) else f"90 % interval {difference(low)} to {difference(high)}"
-    return f"{a}'s difference from {b} {shown} smaller than the margin of {margin:g} that was declared ({bounds})."
 
 
 EXPLORATORY = "Exploratory: no file declared this question, so nothing fixed the number of seeds beforehand."
@@ -329,6 +463,9 @@ def _tell_changes(declaration: Declaration, log: Sequence[Entry], changes: Seque
         yield f"The file was changed {when}; what it said then is not known, because the copy is gone or was changed."
     elif changes:
         yield f"The file was changed {when}: {'; '.join(changes)}."
+    elif declared[0].sha256 != declaration.sha256:
+        yield f"The file was changed {when}, in nothing that is trained or judged."
+        return
     else:
         yield f"The file was changed after its first use, and back{by}."
     if any(entry.what == LOOKED for entry in others):
@@ -362,7 +499,6 @@ def answer_grid(
     compared: pd.DataFrame,
     summary: pd.DataFrame,
     lacking: int,
-    margin_intervals: Mapping[str, tuple[float, float] | None] | None = None,
 ) -> str:
     """What the same comparison says in the cells of a grid.
 
@@ -371,7 +507,6 @@ def answer_grid(
         compared: grid.compare_cells; empty where there is just one activation.
         summary: inference.summary of each cell, with the column cell.
         lacking: how many of its cells lack declared runs.
-        margin_intervals: by cell, the 90 % interval of the declared comparison, where there is one.
     """
     cells = len(declaration.cells)
     waiting = f"Interim: {cells - lacking} of {cells} cells have all their runs, no verdict yet. " if lacking else ""
@@ -396,39 +531,24 @@ def answer_grid(
         f"from {difference(low['mean_difference'])} ({low['cell']}) to {difference(high['mean_difference'])}"
         f" ({high['cell']})"
     )
-    within = [name for name, ends in (margin_intervals or {}).items() if is_within(declaration.margin, ends)]
-    margin = ""
-    if margin_intervals and not waiting and any(ends is not None for ends in margin_intervals.values()):
-        margin = f" {_count_within(declaration.margin or 0, within, cells)}"
     cannot = too_few_seeds(int(primary["n"].max()), cells)
     if waiting or (cannot and cells > 1):
         begun = waiting or f"{cannot}. "
         if len(primary) == 1:
-            return f"{begun}So far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']}).{margin}"
-        return f"{begun}So far the differences of {a}'s mean accuracy from {b}'s go {span}.{margin}"
+            return f"{begun}So far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']})."
+        return f"{begun}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
     others = compared[compared["activation"] != about]
     if cells == 1:
         rows = {row["activation"]: row for row in others.to_dict("records")}
         rest = f" {tally(rows, declaration.baseline)}" if rows else ""
-        return f"There is one cell, {low['cell']}. {verdict(low.to_dict(), 1)}{margin}{rest}"
-    better, worse = ((primary["verdict"] == verdict).sum() for verdict in ("better", "worse"))
+        only = verdict(low.to_dict(), describe_place(declaration.cells[0].protocol, declaration.activations))
+        return f"There is one cell, {low['cell']}. {only}{rest}"
     said = [f"{label(name)} is {_list_cells(rows)}" for name, rows in others.groupby("activation", sort=False)]
+    untold = int((~primary["verdict"].isin([BETTER, WORSE, EQUAL])).sum()) + cells - len(primary)
     return (
-        f"Of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in"
-        f" {cells - better - worse or 'none'}. The differences of the mean go {span}; p-values are adjusted for the"
-        f" {cells} cells.{margin}{f' Of the others, {_join(said)}.' if said else ''}"
-    )
-
-
-def _count_within(margin: float, within: Sequence[str], cells: int) -> str:
-    """In how many cells the difference is shown to be smaller than the one that matters; which, where they are few."""
-    if cells == 1:
-        shown = "is" if within else "is not shown to be"
-        return f"The difference {shown} smaller than the margin of {margin:g} that was declared, by its 90 % interval."
-    where = f"{len(within) or 'none'} of {cells} cells{_name_few(within)}"
-    return (
-        f"The difference is shown to be smaller than the margin of {margin:g} in {where}, by the 90 % interval of each,"
-        " which is not adjusted for their number."
+        f"Of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in {untold or 'none'}. The"
+        f" differences of the mean go {span}; p-values are adjusted for the {cells} cells."
+        f"{f' Of the others, {_join(said)}.' if said else ''}"
     )
 
 
@@ -438,11 +558,12 @@ def _name_few(cells: Sequence[str]) -> str:
 
 
 def _list_cells(rows: pd.DataFrame) -> str:
-    """In how many cells an activation is better, and in how many worse; which, where they are few."""
+    """In how many cells an activation is better, worse, and equal; which, where they are few."""
     said = []
-    for verdict in ("better", "worse"):
+    for verdict, word in ((BETTER, BETTER), (WORSE, WORSE), (EQUAL, "equal within the margin")):
         found = rows.loc[rows["verdict"] == verdict, "cell"].tolist()
-        said.append(f"{verdict} in {len(found) or 'none'}{_name_few(found)}")
+        if found or verdict != EQUAL:
+            said.append(f"{word} in {len(found) or 'none'}{_name_few(found)}")
     return ", ".join(said)
 
 
@@ -508,12 +629,13 @@ def tally(rows: Mapping[str, Mapping[Any, Any] | None], baseline: str) -> str:
 
 
 _TALLIED = {
-    "better": ("is better than {}", "are better than {}"),
-    "worse": ("is worse than {}", "are worse than {}"),
-    "undecided": ("is not told apart from {}", "are not told apart from {}"),
+    BETTER: ("is better than {}", "are better than {}"),
+    WORSE: ("is worse than {}", "are worse than {}"),
+    EQUAL: ("is equal to {} within the margin", "are equal to {} within the margin"),
+    UNDECIDED: ("is not told apart from {}", "are not told apart from {}"),
     NOT_JUDGED: ("is not judged", "are not judged"),
     INTERIM: ("has no verdict yet", "have no verdict yet"),
-    "too few pairs": ("has too few pairs", "have too few pairs"),
+    TOO_FEW: ("has too few pairs", "have too few pairs"),
     "unfinished": ("has no finished run", "have no finished run"),
 }
 """What is said of one activation, and of several, by the verdict on them."""
@@ -568,38 +690,99 @@ def _only(activation: str, seeds: str) -> str:
     return f"only {label(activation)} has seed{'s' if several else ''} {seeds}"
 
 
+SKEWED, FEW_FOR_SKEWED = 1.0, 30
+"""From which skewness on, and with how few pairs, a sign-flip test errs more often than it says."""
+
+
+def skewed(comparisons: pd.DataFrame) -> str | None:
+    """Which differences are so skewed that their p-values are not to be trusted; None if none are."""
+    few = (comparisons["n"] >= fewest_pairs()) & (comparisons["n"] < FEW_FOR_SKEWED)
+    found = comparisons[few & (comparisons["skewness"].abs() > SKEWED)]
+    if found.empty:
+        return None
+    each = [f"{label(row['activation'])} {difference(row['skewness'], 1)}" for row in found.to_dict("records")]
+    return (
+        f"The differences are skewed (skewness: {', '.join(each)}). The sign-flip test supposes that they are"
+        " symmetric: at skewness 2 and 10 or 20 pairs it finds a difference where there is none in about 9 % of studies"
+        " instead of 5 %."
+    )
+
+
+def one_pair(images: pd.DataFrame) -> str | None:
+    """What the test images say of a single pair of runs; None where there are more."""
+    found = images[images["mcnemar_p"].notna()]
+    if found.empty:
+        return None
+    row = found.iloc[0]
+    a, b = label(row["activation"]), label(row["baseline"])
+    return (
+        f"Of this one pair {a} alone is right on {row['only_activation']:.0f} images and {b} alone on"
+        f" {row['only_baseline']:.0f}: McNemar's exact p = {p_value(row['mcnemar_p'])}. That is about these two"
+        " networks and other images, and says nothing of other seeds."
+    )
+
+
 def too_few_pairs(comparisons: pd.DataFrame) -> str | None:
     """Which comparisons cannot come out; None if all can."""
-    found = comparisons[comparisons["verdict"] == "too few pairs"]
+    found = comparisons[comparisons["verdict"] == TOO_FEW]
     alone = found.loc[found["n"] < fewest_pairs(), "activation"].tolist()
     if alone:
         return f"With fewer than {fewest_pairs()} pairs no p-value can reach 5 %: {_names(alone)}."
     if found.empty:
         return None
-    needed = fewest_pairs(ALPHA / len(comparisons))
-    adjusted = f"Adjusted for {len(comparisons)} comparisons,"
-    if len(found) == len(comparisons):
+    together = int((comparisons["family"] == SECONDARY).sum())
+    needed = fewest_pairs(ALPHA / together)
+    adjusted = f"Adjusted for {together} comparisons,"
+    if len(found) == together:
         return f"{adjusted} none can reach 5 % with fewer than {needed} pairs."
     return f"{adjusted} {_names(found['activation'].tolist())} cannot reach 5 % with so few pairs; {needed} can."
 
 
-def published_rankings(rankings: pd.DataFrame, chance: float, runs: int = 3) -> str | None:
+def published_rankings(rankings: pd.DataFrame, runs: str = "three") -> str | None:
     """How often a table like the paper's would say what the paper's says; None if there are too few runs.
 
     Args:
-        rankings: published.rankings of two activations.
-        chance: each probability if there were no difference.
-        runs: how many runs of each such a table has.
+        rankings: published.rankings.
+        runs: how many runs of each such a table has, in words.
     """
-    if rankings.empty:
-        return None
-    first, second = rankings.to_dict("records")
-    a, b = label(first["a"]), label(first["b"])
-    return (
-        f"A table of {spell_count(runs)} runs each would rank {a} above {b} in both rows"
-        f" {percent(first['probability'])} of the time, and {b} above {a}"
-        f" {percent(second['probability'])}. Without any difference each would be {percent(chance)}."
+    found = {(row["a"], row["b"]): row for row in rankings.to_dict("records")}
+    told = (
+        f"A table of {runs} runs each would rank {label(a)} above {label(b)} in both rows"
+        f" {percent(found[a, b]['probability'])} of the time, and {label(b)} above {label(a)}"
+        f" {percent(found[b, a]['probability'])}. Without any difference each would be"
+        f" {percent(found[a, b]['chance'])}."
+        for a, b in itertools.combinations(dict.fromkeys(rankings["a"]), 2)
     )
+    return " ".join(told) or None
+
+
+def predictive(predictive: pd.DataFrame, runs: str) -> str:
+    """Which of the paper's numbers would be unusual for more runs of ours, and which would not.
+
+    Args:
+        predictive: published.predict.
+        runs: how many more, in words.
+    """
+    unusual = _tell_numbers(predictive[predictive["p"] < ALPHA], "the paper's")
+    usual = _tell_numbers(predictive[predictive["p"] >= ALPHA], "its")
+    if not unusual:
+        return f"Nothing that the paper printed would be unusual for {runs} more runs of ours: {usual}."
+    first = f"Taken singly, {unusual} would be unusual for {runs} more runs of ours."
+    return f"{first} {usual[0].upper()}{usual[1:]} would not." if usual else first
+
+
+def _tell_numbers(predictive: pd.DataFrame, whose: str) -> str:
+    """Rows of published.predict in a sentence: an activation's level and spread together, its lead by itself."""
+    told = []
+    for (name, leads), group in itertools.groupby(
+        predictive.to_dict("records"), lambda row: (row["activation"], row["about"] == LEAD)
+    ):
+        rows = list(group)
+        abouts = _join([f"the {row['about']}" for row in rows])
+        size = f"{difference(rows[0]['published'])}; " if leads else ""
+        p_values = f"p = {_join([p_value(row['p']) for row in rows])}".replace("= <", "< ")
+        told.append(f"{abouts} of {whose} {label(name)} ({size}{p_values})")
+    return _join(told)
 
 
 def other_protocol(differences: Mapping[str, tuple[object, object]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +78,14 @@ class Ensemble:
             else:
                 logits = torch.func.vmap(self._call)(self.parameters, self._buffers, images)
         return logits.float()
+
+    def list_states(self) -> list[dict[str, Any]]:
+        """Each network's state_dict, as it is now."""
+        module = self.network.module
+        if self.size == 1:
+            return [module.state_dict()]
+        stacks = {**self.parameters, **self._buffers}
+        return [{name: stacks[name][index] for name in module.state_dict()} for index in range(self.size)]
 
     def _call(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
         logits: Tensor = functional_call(self.network.module, (parameters, buffers), (images,))

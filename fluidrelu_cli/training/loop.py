@@ -27,6 +27,7 @@ from fluidrelu_cli.training.ensemble import Ensemble
 from fluidrelu_cli.training.machine import keep_freed_memory, pick_device, record_machine
 from fluidrelu_cli.training.optimizer import build_optimizer, build_scheduler
 from fluidrelu_cli.training.preprocessing import Scaling, draw_flip_crops, flip_crop
+from fluidrelu_cli.training.weights import pack
 
 TEST_BATCH_SIZE = 200
 """Images per batch of a test. Larger batches do not fit into a core's cache and take twice as long."""
@@ -93,6 +94,10 @@ class Training:
         if self._correct is None:
             raise ValueError("nothing was tested yet")
         return [np.packbits(mine).tobytes() for mine in self._correct.cpu().numpy()]
+
+    def weights(self) -> list[bytes]:
+        """Each trial's network as it is now: run.Run.weights."""
+        return [pack(state) for state in self._ensemble.list_states()]
 
     def betas(self) -> dict[str, float]:
         """The factor on the gradient of what the activation learns, by the parameters' names; its layers are alike."""
@@ -191,6 +196,8 @@ def train_together(
     data_dir: Path,
     device_name: str,
     on_step: Callable[[], None] = lambda: None,
+    *,
+    save_weights: bool = False,
 ) -> Generator[tuple[Epoch, ...], None, list[Run]]:
     """Train trials side by side in this process. Yield each one's numbers after every epoch, and return their runs.
 
@@ -200,9 +207,11 @@ def train_together(
         data_dir: where data sets are kept; nothing is downloaded.
         device_name: one of protocol.DEVICES.
         on_step: called after every step; it may raise to stop.
+        save_weights: have the runs hold the trained networks.
 
     Raises:
-        UsageError: if this machine has no such device, or the network does not fit the images.
+        UsageError: if this machine has no such device, the network does not fit the images, or its weights cannot be
+            saved.
         DataError: if the data cannot be read.
     """
     start = time.perf_counter()
@@ -210,6 +219,8 @@ def train_together(
     device, dataset = set_up(protocol, data_dir, device_name)
     training = Training(activation, trials, dataset, device)
     initial_parameters = training.parameters()
+    if save_weights:
+        training.weights()  # what cannot be saved is refused now, not after an hour
     epochs = []
     for numbers in training.epochs(on_step):
         epochs.append(numbers)
@@ -224,9 +235,12 @@ def train_together(
         test_images=len(dataset.test_labels),
         wall_seconds=round(time.perf_counter() - start, 4),
     )
-    return [
+    runs = [
         Run(trial, initial, numbers, replace(shared, **digests), correct=correct)
         for trial, initial, numbers, digests, correct in zip(
             trials, initial_parameters, zip(*epochs, strict=True), training.digests(), training.correct(), strict=True
         )
     ]
+    if save_weights:
+        runs = [run.with_weights(weights) for run, weights in zip(runs, training.weights(), strict=True)]
+    return runs

@@ -22,6 +22,8 @@ class Job:
 
     activation: Activation
     trials: tuple[Trial, ...]
+    save_weights: bool = False
+    """Whether the runs hold the trained networks."""
 
     def halves(self) -> tuple[Job, Job]:
         """Two jobs with the same trials, to be tried when this one failed."""
@@ -83,7 +85,9 @@ def fail(job: Job, error: str, details: str) -> Split | Failed:
     return Split(job, error) if len(job.trials) > 1 else Failed(job, error, details)
 
 
-def group_jobs(trials: Sequence[Trial], activations: Iterable[Activation], batch_seeds: int) -> list[Job]:
+def group_jobs(
+    trials: Sequence[Trial], activations: Iterable[Activation], batch_seeds: int, *, save_weights: bool = False
+) -> list[Job]:
     """Put trials into jobs of one activation and protocol, with at most ``batch_seeds`` trials each.
 
     The jobs are in the order of their first trials.
@@ -92,6 +96,7 @@ def group_jobs(trials: Sequence[Trial], activations: Iterable[Activation], batch
         trials: what to train.
         activations: those that the trials name.
         batch_seeds: how many may be trained together.
+        save_weights: have the runs hold the trained networks.
     """
     by_name = {activation.name: activation for activation in activations}
     jobs: list[list[Trial]] = []
@@ -103,7 +108,7 @@ def group_jobs(trials: Sequence[Trial], activations: Iterable[Activation], batch
             job = last[kind] = []
             jobs.append(job)
         job.append(trial)
-    return [Job(by_name[job[0].activation], tuple(job)) for job in jobs]
+    return [Job(by_name[job[0].activation], tuple(job), save_weights) for job in jobs]
 
 
 def attempt(
@@ -118,7 +123,10 @@ def attempt(
         from fluidrelu_cli.data.catalogue import choose_data_dir
         from fluidrelu_cli.training.loop import train_together
 
-        training = train_together(job.activation, job.trials, choose_data_dir(data_dir), device_name, on_step)
+        folder = choose_data_dir(data_dir)
+        training = train_together(
+            job.activation, job.trials, folder, device_name, on_step, save_weights=job.save_weights
+        )
         while True:
             try:
                 epochs = next(training)

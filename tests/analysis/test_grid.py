@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from fluidrelu_cli.analysis.grid import INTERIM, compare_cells, join_cells
+from fluidrelu_cli.analysis.grid import compare_cells, join_cells
+from fluidrelu_cli.analysis.verdicts import INTERIM
 
 
 def compared(**p_values: float) -> pd.DataFrame:
@@ -14,7 +15,9 @@ def compared(**p_values: float) -> pd.DataFrame:
         {"activation": name, "baseline": "relu", "n": 0 if p != p else 60, "mean_difference": 0.01, "p": p, "p_holm": p}
         for name, p in p_values.items()
     ]
-    table: pd.DataFrame = pd.DataFrame(rows).assign(verdict="better")
+    table: pd.DataFrame = pd.DataFrame(rows).assign(
+        verdict="better", p_equal=1.0, p_equal_holm=1.0, margin_declared=False, family="secondary"
+    )
     return table
 
 

@@ -13,11 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fluidrelu_cli.analysis.sequential import (
-    BETTER,
-    EQUAL,
     LAMBDAS,
-    UNDECIDED,
-    WORSE,
     Decision,
     Judgement,
     decide,
@@ -26,6 +22,7 @@ from fluidrelu_cli.analysis.sequential import (
     judge_looks,
     log_evidence,
 )
+from fluidrelu_cli.analysis.verdicts import BETTER, EQUAL, UNDECIDED, WORSE
 
 IMAGE = 0.0001
 MARGIN = 10 * IMAGE

@@ -77,9 +77,8 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("report --format html", "Invalid value for '--format'"),
         ("report --json --format csv", "Error: --json means --format json: leave out --json or --format csv."),
         ("report --format table --json", "Error: --json means --format json: leave out --json or --format table."),
-        ("plan --effect 0.001", "There is no study 'local'"),
+        ("plan", "There is no study 'local'"),
         ("plan --effect 0.001 --workers 0", "Invalid value for '--workers'"),
-        ("plan", "Missing option '--effect'"),
         ("verify nosuch", "There is no study 'nosuch', and none in results yet"),
         ("verify a.csv --seed 1", "a.csv is one run already: leave --act and --seed out, or name its study instead."),
         (

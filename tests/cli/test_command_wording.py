@@ -13,6 +13,7 @@ from factories import make_run
 from fluidrelu_cli.analysis.planning import Plan
 from fluidrelu_cli.cli import wording
 from fluidrelu_cli.data.dataset import Dataset
+from fluidrelu_cli.study_file import parse_declaration
 from fluidrelu_cli.verification import Verification
 
 
@@ -77,23 +78,55 @@ def test_too_few_seeds(asked: dict[str, int], activations: list[str], sentence: 
     assert wording.describe_too_few_seeds(asked, activations) == sentence
 
 
+@pytest.mark.parametrize(
+    ("seeds", "rest", "sentence"),
+    [
+        (5, "", "5 seeds cannot establish anything; 6 can."),
+        (6, "", None),  # the others do not count: the primary comparison is not adjusted for them
+        (6, "[vary]\nlr = [0.001, 0.01]", "6 seeds cannot establish anything with 2 comparisons; 7 can."),
+        (7, "[vary]\nlr = [0.001, 0.01]", None),
+        (6, "[[vary]]\nlr = 0.001", None),
+        (5, 'margin = 0.1\nstop = "decided"', None),
+    ],
+)
+def test_too_few_seeds_are_declared(seeds: int, rest: str, sentence: str | None) -> None:
+    text = f'activations = ["relu", "fluid", "elu", "tanh"]\nseeds = {seeds}\n{rest}'
+    assert wording.describe_too_few_declared(parse_declaration(text.encode(), Path("mine.toml"))) == sentence
+
+
+def test_one_declared_activation_has_nothing_to_establish() -> None:
+    declaration = parse_declaration(b'activations = ["relu"]\nseeds = 1', Path("mine.toml"))
+    assert wording.describe_too_few_declared(declaration) is None
+
+
 def make_plan(**fields: Any) -> Plan:
     made = {
         "activation": "fluid",
         "baseline": "relu",
         "effect": 0.0005,
+        "margin": 0.0012,
+        "margin_is_default": True,
         "power": 0.8,
         "alpha": 0.05,
+        "primary": True,
+        "comparisons": 1,
+        "alpha_family": 0.05,
         "pairs": 60,
         "left_out": "",
+        "ties": 0,
         "sd_difference": 0.0011,
         "sd_low": 0.0009,
         "sd_high": 0.0013,
+        "sd_planned": 0.0012,
         "correlation": 0.85,
         "seeds": 40,
+        "seeds_estimated": 35,
         "seeds_low": 28,
         "seeds_high": 55,
         "seeds_unpaired": 218,
+        "seeds_equal": 11,
+        "seeds_equal_estimated": 10,
+        "seeds_decide": 40,
         "pair_seconds": 36.0,
         "processors": ("EPYC",),
         "missing": 20,
@@ -110,24 +143,64 @@ def test_plan_in_sentences() -> None:
     assert describe() == [
         "Over 60 pairs the differences between FluidReLU and ReLU have a sample SD of 0.00110 (95 % interval 0.00090 to"
         " 0.00130). The correlation within pairs is 0.85.",
-        "To detect a true difference of 0.0005 with a power of 80 % at the 5 % level, one comparison by the paired"
-        " t-test takes 40 seeds of each (28 to 55 over the interval of the SD). With different seeds for the two it"
-        " would take about 218.",
+        "The plan uses the SD's upper 80 % limit, 0.00120: with the estimate itself, about half of all plans would fall"
+        " short of their power. This is the primary comparison, at the 5 % level.",
+        "To detect a true difference of 0.0005 with a power of 80 % takes 40 seeds of each (35 with the SD as"
+        " estimated, 28 to 55 over its interval). With different seeds for the two it would take about 218.",
+        "To show with the same power that they are equal within 0.0012 (5 % of ReLU's errors), if they do not differ,"
+        " takes 11 seeds of each (10 with the SD as estimated).",
         "That is 80 trials, of which the study has 60. The missing ones take 3 min with 2 workers, at the 36 s that a"
         " pair took on EPYC.",
         "fluidrelu repeat -n 40 --act relu --act fluid --study mine",
     ]
-    assert describe(missing=80)[2].startswith("That is 80 trials. The missing ones take 12 min with 2 workers")
-    assert describe(missing=0)[2:] == ["The study has them all. Compare them with: fluidrelu report --study mine"]
+    assert describe(missing=80)[4].startswith("That is 80 trials. The missing ones take 12 min with 2 workers")
+    assert describe(missing=0)[4:] == ["The study has them all. Compare them with: fluidrelu report --study mine"]
+
+
+def test_plan_for_the_margin_names_the_seeds_that_decide() -> None:
+    spread, _, _, equal, trials, command = describe(
+        effect=0.0004, margin=0.0004, margin_is_default=False, ties=2, seeds=68, seeds_equal=74, seeds_decide=74
+    )
+    assert "to 0.00130). In 2 pairs the two are equal. The correlation" in spread
+    assert equal.startswith("To show with the same power that they are equal within 0.0004, if they do not differ,")
+    assert equal.endswith("So 74 seeds decide the question either way.")
+    assert trials.startswith("That is 148 trials, of which the study has 128.")
+    assert "-n 74 " in command
+
+
+@pytest.mark.parametrize(
+    ("primary", "comparisons", "sentence"),
+    [
+        (True, 1, "This is the primary comparison, at the 5 % level."),
+        (False, 1, "This is the only secondary comparison, at the 5 % level."),
+        (
+            False,
+            3,
+            "This is one of 3 comparisons that are adjusted together, so it is planned at the strictest level of Holm's"
+            " method: 5 % / 3 = 1.67 %.",
+        ),
+        (
+            True,
+            5,
+            "This is one of 5 primary comparisons that are adjusted together, so it is planned at the strictest level"
+            " of Holm's method: 5 % / 5 = 1 %.",
+        ),
+    ],
+)
+def test_plan_names_the_level_and_why(primary: bool, comparisons: int, sentence: str) -> None:
+    said = describe(primary=primary, comparisons=comparisons, alpha_family=0.05 / comparisons)[1]
+    assert said.endswith(f"short of their power. {sentence}")
 
 
 def test_plan_of_more_seeds_than_any_plan_is_for() -> None:
-    _, sentence, *_ = describe(power=0.999999999, seeds_high=1_000_001, seeds_unpaired=1_000_001)
-    assert "with a power of 99.9999999 %" in sentence
-    assert sentence.endswith(
-        "(28 to more than 100,000 over the interval of the SD). With different seeds for the two it would take more"
-        " than 100,000."
+    _, _, found, equal, *_ = describe(
+        power=0.999999999, seeds_high=1_000_001, seeds_unpaired=1_000_001, seeds_equal=1_000_001
     )
+    assert "with a power of 99.9999999 %" in found
+    assert found.endswith(
+        "28 to more than 100,000 over its interval). With different seeds for the two it would take more than 100,000."
+    )
+    assert "takes more than 100,000 seeds of each" in equal
 
 
 def test_seeds_that_a_plan_leaves_out() -> None:

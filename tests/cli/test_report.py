@@ -129,7 +129,11 @@ def test_report_prints_and_writes_to_a_folder_of_its_own(tmp_path: Path, capsys:
     written = {path for path in study.folder.rglob("*") if path.is_file()} - before
     assert {path.relative_to(study.folder).parts[0] for path in written} == {".report.lock", "report"}
     output = capsys.readouterr()
-    assert output.out.startswith("Is FluidReLU better than ReLU?\n3 seeds cannot tell FluidReLU from ReLU")
+    assert output.out.startswith(
+        "Is FluidReLU better than ReLU?\nOn MNIST with the paper's network after 2 epochs, 3 seeds cannot tell"
+        " FluidReLU from ReLU: FluidReLU's mean accuracy is 0.00133 higher, and with so few pairs no p-value can reach"
+        " 5 %."
+    )
     assert "--explain adds here what the columns mean.\n" in output.err
     assert wording.COMPARISONS_EXPLAINED not in output.out
     assert str(study.folder / "report" / "report.html") in output.err
@@ -335,26 +339,44 @@ def test_plan_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     plan(0.002, workers=2, results=tmp_path, study="mine")
     said = capsys.readouterr().out
     assert f"sample SD of {found['sd_difference']:.5f} (95 % interval {found['sd_low']:.5f} to" in said
-    assert f"takes {found['seeds']} seeds of each ({found['seeds_low']} to " in said
+    estimated = f"{found['seeds_estimated']} with the SD as estimated, {found['seeds_low']} to {found['seeds_high']}"
+    assert f"takes {found['seeds']} seeds of each ({estimated} over its interval)" in words(said)
     expected = {
         "study": str(tmp_path / "mine"),
         "activation": "fluid",
         "baseline": "relu",
         "effect": 0.002,
+        "margin": 0.0013,
+        "margin_is_default": True,
         "power": 0.8,
         "alpha": 0.05,
+        "primary": True,
+        "comparisons": 1,
+        "alpha_family": 0.05,
         "pairs": 3,
+        "ties": 0,
         "left_out": "",
+        "seeds_decide": found["seeds"],
         "pair_seconds": 12.0,
         "missing": 2 * found["seeds"] - 6,
         "workers": 2,
         "seconds": found["missing"] * 12 / 2 / 2,
     }
     assert {name: found[name] for name in expected} == expected
-    plan(0.00009, results=tmp_path, study="mine", as_json=True)
+    plan(0.0002, margin=0.0001, results=tmp_path, study="mine", as_json=True)
     beyond = json.loads(capsys.readouterr().out)
     assert beyond["seeds"] > 0
-    assert beyond["seeds_high"] is None
+    assert beyond["seeds_high"] is beyond["seeds_equal"] is None
+
+
+def test_plan_without_an_effect_is_for_the_margin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_study(tmp_path / "mine", BOTH | {"elu": RELU[::-1]})
+    plan(act="elu", results=tmp_path, study="mine", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["effect"] == found["margin"] == 0.0013
+    assert (found["primary"], found["comparisons"], found["alpha_family"]) == (False, 2, 0.025)
+    assert found["seeds"] < found["seeds_equal"] == found["seeds_decide"]
+    assert found["missing"] == 2 * found["seeds_decide"] - 6
 
 
 def test_a_study_is_an_argument_too(tmp_path: Path) -> None:
@@ -411,15 +433,19 @@ RATES = 'activations = ["relu", "fluid"]\nseeds = 3\n[vary]\nlr = [0.001, 0.01, 
 
 
 def test_plan_compares_what_a_file_declares(folder: Path) -> None:
-    (folder / "mine.toml").write_text('activations = ["relu", "fluid", "elu"]\ncompare = ["ELU", "fluid"]\nseeds = 9\n')
+    (folder / "mine.toml").write_text(
+        'activations = ["relu", "fluid", "elu"]\ncompare = ["ELU", "fluid"]\nmargin = 0.03\nseeds = 9\n'
+    )
     make_study(folder / "results/mine", BOTH | {"elu": RELU[::-1]})
-    said = fluidrelu("plan", "mine.toml", "--effect", 0.01)
+    said = fluidrelu("plan", "mine.toml")
     assert words(said).startswith("Over 3 pairs the differences between ELU and FluidReLU have")
+    assert "they are equal within 0.03, if they do not differ, takes 8 seeds" in words(said)
     assert "The file declares enough. Train what is missing with: fluidrelu run mine.toml" in words(said)
     said = fluidrelu("plan", "mine.toml", "--effect", 0.001)
     assert "Declare so many in a file of their own, beside mine.toml" in words(said)
-    made = fluidrelu_json("plan", "mine.toml", "--effect", 0.01, "--act", "relu")
+    made = fluidrelu_json("plan", "mine.toml", "--margin", 0.02, "--act", "relu")
     assert (made["activation"], made["baseline"], made["study"]) == ("relu", "fluid", "results/mine")
+    assert (made["margin"], made["primary"], made["comparisons"]) == (0.02, False, 1)
 
 
 def test_plan_of_a_grid_is_one_for_each_study_that_allows_it(folder: Path) -> None:
@@ -434,7 +460,10 @@ def test_plan_of_a_grid_is_one_for_each_study_that_allows_it(folder: Path) -> No
     assert "results/rates/lr=0.1: The study does not show how much differences between fluid and relu vary" in said
     made = fluidrelu_json("plan", "rates.toml", "--effect", 0.01)
     assert [each["study"] for each in made] == ["results/rates/lr=0.001", "results/rates/lr=0.01"]
-    assert made[1] == alone == fluidrelu_json("plan", "rates/lr=0.01", "--effect", 0.01)
+    assert made[1] == alone
+    assert (alone["primary"], alone["comparisons"]) == (True, 3)  # with the third cell, which allows no plan
+    undeclared = fluidrelu_json("plan", "rates/lr=0.01", "--effect", 0.01)
+    assert (undeclared["comparisons"], undeclared["sd_planned"]) == (1, alone["sd_planned"])
     for lr in (0.001, 0.01):
         for path in (folder / f"results/rates/lr={lr}/runs").glob("fluid-*"):
             path.unlink()
@@ -473,3 +502,33 @@ def test_a_report_by_a_file_that_nothing_was_trained_from_leaves_the_study_undec
     (folder / "mine.toml").write_text('activations = ["relu"]\nseeds = 3\n[protocol]\nepochs = 2\n')
     assert "Declared in mine.toml." in words(fluidrelu("report", "mine.toml"))
     assert words(fluidrelu("report", "mine")) == before
+
+
+@pytest.mark.parametrize("name", ["mine", "rates.toml"])
+def test_the_checklist_is_printed_alone_and_is_a_look(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_grid(folder)
+    make_study(folder / "results" / "mine", BOTH)
+    report(folder / "results", name, checklist=True)
+    output = capsys.readouterr()
+    standing = "Exploratory: no file" if name == "mine" else "Declared in rates.toml."
+    first, second = output.out.split("\n\n")
+    assert first.startswith("Statistical significance. Runs of one activation differ in their seed")
+    assert standing in first
+    assert second.startswith(f"Compute resources. {6 if name == 'mine' else 12} runs on")
+    assert len(output.out.splitlines()) == 3
+    assert not output.err
+    assert not list((folder / "results").rglob("report*"))
+    looked = ["mine"] if name == "mine" else ["rates/lr=0.001", "rates/lr=0.01"]
+    assert all(load_study(folder / "results" / each).log[-1].what == LOOKED for each in looked)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--format", "json"), ("--output", "new"), ("--figures", "pdf"), ("--json", None)]
+)
+def test_the_checklist_refuses_what_it_has_no_use_for(option: str, value: str | None, folder: Path) -> None:
+    make_study(folder / "results" / "local", {"relu": RELU})
+    said = f"--checklist prints plain text and writes no files: leave {option} out."
+    assert said in words(fluidrelu("report", "--checklist", option, *filter(None, [value]), code=2))
+    assert fluidrelu("report", "--checklist", "--format", "table").startswith("Statistical significance.")

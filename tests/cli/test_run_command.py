@@ -80,8 +80,9 @@ def test_only_what_is_missing_is_trained(copy: Path, data_dir: Path) -> None:
     for path in runs.glob("relu-*1*"):
         path.unlink()
     before = {path.name for path in runs.iterdir()}
-    said = train(copy, data_dir, "grid.toml")
+    said = train(copy, data_dir, "grid.toml", "--save-weights")
     assert find_finished(said) == [("", "relu", 1)]
+    assert [path.name for path in copy.rglob("*.safetensors")] == ["relu-seed1.safetensors"]
     assert before < {path.name for path in runs.iterdir()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import multiprocessing
@@ -62,7 +63,11 @@ def test_train_gives_the_numbers_of_repeat_and_is_not_done_twice(
     for name, table in numbers(runs).items():
         pd.testing.assert_frame_equal(table, numbers(undisturbed)[name])
     before = (runs / "fluid-seed1.csv").stat().st_mtime_ns
-    assert "finished already" in fluidrelu("train", "--act", "Fluid", "--seed", 1, *small)
+    output = words(fluidrelu("train", "--act", "Fluid", "--seed", 1, "--save-weights", *small))
+    assert (
+        "fluid-seed1 has no file of weights in results/local/runs, and what is finished is not trained again" in output
+    )
+    assert "finished already" in output
     assert (runs / "fluid-seed1.csv").stat().st_mtime_ns == before
 
 
@@ -77,7 +82,12 @@ def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[obje
     assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in times.items())
     assert_same_numbers(runs, undisturbed)
     (runs / "relu-seed1.csv").unlink()
-    output = words(fluidrelu("repeat", "-n", 2))  # the study knows its protocol; the data is the user's cache's
+    output = words(fluidrelu("repeat", "-n", 2, "--save-weights"))  # the study knows its protocol
+    assert "relu-seed0 and 2 more have no file of weights in results/local/runs" in output
+    [weights] = runs.glob("*.safetensors")
+    assert weights.stem == "relu-seed1"
+    recorded = json.loads(weights.with_suffix(".json").read_text())
+    assert recorded["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert "4 trials asked for, 3 finished already, 1 to train. 1/1 relu seed 1: test accuracy" in output
     assert output.endswith("Compare them with: fluidrelu report")
     assert_same_numbers(runs, undisturbed)

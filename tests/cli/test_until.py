@@ -13,7 +13,8 @@ import pytest
 from command_line import fluidrelu, words
 from factories import make_run
 
-from fluidrelu_cli.analysis.sequential import UNDECIDED, Judgement
+from fluidrelu_cli.analysis.sequential import Judgement
+from fluidrelu_cli.analysis.verdicts import UNDECIDED
 from fluidrelu_cli.cli.until import _Watch
 from fluidrelu_cli.cli.wording import describe_decision
 from fluidrelu_cli.networks.named import resolve

@@ -10,6 +10,7 @@ import pytest
 from factories import make_declaration, make_study
 
 from fluidrelu_cli.analysis import published
+from fluidrelu_cli.analysis.planning import pairs_to_decide, planning_sd
 from fluidrelu_cli.declared import find_declaration, keep_declaration
 from fluidrelu_cli.report import wording
 from fluidrelu_cli.report.compose import build_document
@@ -33,7 +34,6 @@ def test_only_declared_seeds_count_and_all_are_needed_for_a_verdict(
     evidence = Evidence(study, declaration=declaration)
     assert (evidence.lacking, evidence.not_counted) == (lacking, not_counted)
     assert (set(evidence.comparisons["verdict"]) == {"interim"}) is interim
-    assert (evidence.margin_interval is None) is interim
     standing = str(build_document(evidence).standing)
     assert ("exploratory" in standing) is bool(not_counted)
 
@@ -58,13 +58,30 @@ def test_what_a_file_publishes_is_set_beside_its_runs(tmp_path: Path) -> None:
     assert evidence.published.worst == {"fluid": 0.6, "relu": 0.5}
     assert evidence.follows_published
     document = build_document(evidence)
-    assert {"table2", "percentiles"} <= {section.name for section in document.sections}
+    assert {"table2", "predictive"} <= {section.name for section in document.sections}
     assert document.sections[0].title == "somebody, Table 7: best and worst accuracy of two runs"
     assert document.sections[0].remarks[0].startswith("A table of two runs each would rank")
     captions = {picture.name: picture.caption for picture in document.pictures}
     assert captions["best-of-three"].endswith("all sets of two of our runs.")
     heads = [section.cells[0][0] for section in document.sections]
     assert not re.search(r"\bthree\b", f"{heads} {document.remarks} {[*captions.values()]}")
+
+    means = TABLE.replace("runs = 2", "runs = { relu = 2, fluid = 5 }").replace("best", "mean").replace("worst", "sd")
+    last = DECLARED.replace('"fluid", "elu"', '"elu", "fluid"').replace('compare = ["fluid", "relu"]\n', "")
+    evidence = Evidence(study, declaration=make_declaration(last.replace("= 3", "= 6") + means))
+    document = build_document(evidence)
+    assert document.sections[0].title == "somebody, Table 7: mean accuracy and SD of two or five runs"
+    assert [row[0] for row in document.sections[0].cells[1]] == ["mean", "SD"]
+    assert document.sections[0].footnotes == ()
+    [predictive] = (section for section in document.sections if section.name == "predictive")
+    assert predictive.title == "The paper's numbers beside what two or five more runs of ours would give"
+    assert [row[0] for row in predictive.cells[1]] == [
+        *("level, FluidReLU", "spread, FluidReLU", "level, ReLU", "spread, ReLU", "lead, FluidReLU")
+    ]
+    assert predictive.table["runs"].tolist() == [5, 5, 2, 2, 5]
+    drawn = {picture.name: picture.draw for picture in document.pictures}
+    assert "best-of-three" not in drawn
+    assert "the paper" not in drawn["accuracies"]().axes[0].get_title(loc="left")
 
     own = make_study(tmp_path / "own", {"relu": RUNS, "fluid": RUNS}, lr=0.5)
     by_name = make_declaration('published = "paper"\n' + DECLARED + "[protocol]\nepochs = 2\nlr = 0.5\n")
@@ -88,36 +105,47 @@ def test_changes_are_those_since_the_first_use(tmp_path: Path) -> None:
     assert Evidence(study, declaration=first).changes == []
     assert Evidence(study, declaration=second).changes == ["seeds 3 → 2", "margin nothing → 0.1"]
     assert Evidence(study, declaration=now).changes == ['question nothing → "Why?"']
+    said = make_declaration(f'{DECLARED}tuned = "nothing"\n# and why\n')
+    assert Evidence(study, declaration=said).changes == []
     kept = tmp_path / "declared" / f"{first.sha256}.toml"
     kept.write_text(f"# tampered with\n{DECLARED}")
     assert Evidence(study, declaration=now).changes is None
     assert Evidence(study, declaration=first).changes == []  # it is the same text
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "sentence"),
-    [
-        (-0.0004, 0.0009, "is smaller than the margin of 0.001 that was declared"),
-        (-0.001, 0.0009, "is not shown to be smaller than the margin of 0.001 that was declared"),
-        (-0.0004, 0.001, "is not shown to be smaller than the margin of 0.001 that was declared"),
-        (0.002, 0.003, "is not shown to be smaller than the margin of 0.001 that was declared"),
-    ],
-)
-def test_whether_a_difference_is_within_the_margin(low: float, high: float, sentence: str) -> None:
-    bounds = f"{low:+.5f} to {high:+.5f}".replace("-", "−")
-    said = wording.within_margin(make_declaration(MARGIN), low, high)
-    assert said == f"FluidReLU's difference from ReLU {sentence} (90 % interval {bounds})."
-
-
-def test_the_margin_is_spoken_of_before_the_other_activations(tmp_path: Path) -> None:
-    declaration = make_declaration(MARGIN)
+def test_the_primary_comparison_is_judged_by_the_declared_margin_and_by_itself(tmp_path: Path) -> None:
     values = [[0.9], [0.91], [0.92], [0.9], [0.93], [0.94]]
-    study = make_study(tmp_path / "mine", {"relu": values, "fluid": values, "elu": values})
-    answer = build_document(Evidence(study, declaration=declaration)).answer
-    assert answer.endswith(
-        "FluidReLU's difference from ReLU is smaller than the margin of 0.001 that was declared (90 % interval +0.00000"
-        " to +0.00000). Of the others, ELU has too few pairs."
+    evidence = Evidence(
+        make_study(tmp_path / "mine", {"relu": values, "fluid": values, "elu": values}),
+        declaration=make_declaration(MARGIN),
     )
+    assert evidence.margin == 0.001
+    columns = ["activation", "family", "margin_declared", "verdict"]
+    assert evidence.comparisons[columns].values.tolist() == [
+        ["fluid", "primary", True, "equal"],
+        ["elu", "secondary", True, "equal"],
+    ]
+    document = build_document(evidence)
+    assert document.answer == (
+        "On MNIST with the paper's network after 1 epoch, FluidReLU and ReLU are equal within 0.0001 (6 seeds, mean"
+        " difference +0.00000, 90 % interval −0.00001 to +0.00001), which is less than the margin of 0.001 (declared)."
+        " No tuning was declared. Of the others, ELU is equal to ReLU within the margin."
+    )
+    other = Evidence(evidence.study, declaration=make_declaration(MARGIN), baseline="elu")
+    assert set(other.comparisons["family"]) == {"secondary"}  # which no file declares
+
+
+def test_what_would_decide_is_planned_for_the_verdicts_own_test(tmp_path: Path) -> None:
+    relu = [[0.9], [0.91], [0.92], [0.9], [0.93], [0.94]]
+    fluid = [[0.901], [0.909], [0.922], [0.899], [0.9305], [0.94]]
+    study = make_study(tmp_path, {"relu": relu, "fluid": fluid, "elu": relu})
+    evidence = Evidence(study, declaration=make_declaration(MARGIN))
+    [row] = evidence.comparisons[evidence.comparisons["activation"] == "fluid"].to_dict("records")
+    assert row["verdict"] == "undecided"
+    planned = planning_sd(row["sd_difference"], 6)
+    assert evidence.needed == {"fluid": pairs_to_decide(planned, 0.001, alpha=0.05, ties=1 / 6)}
+    assert f"About {evidence.needed['fluid']} seeds of each would decide it." in build_document(evidence).answer
+    assert Evidence(study).needed == {}  # within the margin of 42 images, a twentieth of the errors
 
 
 MARGIN = """
@@ -165,6 +193,13 @@ LOOK = replace(OTHER, what=LOOKED, when="2026-11-25T06:30:00Z", finished=None)
             0,
             [],
             " The file was changed after its first use, and back by 2026-11-25 07:10 UTC.",
+        ),
+        (
+            [OTHER, LOOK, FIRST],
+            0,
+            [],
+            " The file was changed after its first use (2026-11-25 06:00 UTC), by 2026-11-25 07:10 UTC, in nothing that"
+            " is trained or judged.",
         ),
         (
             [OTHER],

@@ -66,20 +66,20 @@ def test_rows_are_arranged_as_they_were_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", [{"dataset": "cifar10"}, {"model": "cnn3"}])
 def test_published_numbers_belong_to_the_same_data_and_network(protocol: dict[str, Any], tmp_path: Path) -> None:
     evidence = Evidence(make_study(tmp_path, BOTH, **protocol))
-    assert [evidence.published, evidence.table2, evidence.percentiles, evidence.rankings] == [None] * 4
+    assert [evidence.published, evidence.table2, evidence.predictive, evidence.rankings] == [None] * 4
     assert evidence.distributions == {}
 
 
-def test_percentiles_belong_to_the_published_protocol(tmp_path: Path) -> None:
+def test_predictions_belong_to_the_published_protocol(tmp_path: Path) -> None:
     four = {name: [*seeds, (0.5, 0.975)] for name, seeds in BOTH.items()}
     same, other = (
         Evidence(make_study(tmp_path / str(batch_size), four, batch_size=batch_size)) for batch_size in (20, 50)
     )
     assert same.follows_published
-    assert same.percentiles is not None
-    assert len(same.percentiles) == 4
+    assert same.predictive is not None
+    assert same.predictive["about"].tolist() == ["level", "spread", "level", "spread", "lead"]
     assert not other.follows_published
-    assert other.percentiles is None
+    assert other.predictive is None
     assert other.table2 is not None
     assert set(other.table2["source"]) == {"published", "here"}
     assert other.rankings is not None
@@ -205,7 +205,9 @@ def test_the_focus_comes_first_after_the_baseline(tmp_path: Path) -> None:
     assert evidence.order == ["relu", "GELU", "mine:Soft", "fluid"]
     document = build_document(evidence)
     assert document.question == "Is GELU better than ReLU?"
-    assert document.answer.startswith("3 seeds cannot tell GELU from ReLU")
+    assert document.answer.startswith(
+        "On MNIST with the paper's network after 2 epochs, 3 seeds cannot tell GELU from ReLU"
+    )
     assert "mine:Soft" not in document.answer
 
 

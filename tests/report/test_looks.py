@@ -30,8 +30,8 @@ FILE = parse_declaration(
 )
 UNTIL: dict[str, Any] = {"compare": ["fluid", "relu"], "margin": 0.0005, "max": 20}
 DECIDED = (
-    "Decided after 8 pairs: FluidReLU is better than ReLU (mean difference +0.00100, 95 % confidence sequence +0.00030"
-    " to +0.00170)."
+    "On MNIST with the paper's network after 1 epoch, decided after 8 pairs: FluidReLU is better than ReLU (mean"
+    " difference +0.00100, 95 % confidence sequence +0.00030 to +0.00170)."
 )
 ALLOWED = " The test holds at every number of pairs, so looking at any time is allowed."
 
@@ -52,9 +52,8 @@ def make(folder: Path, differences: Sequence[float], elu: int = 0, **until: Any)
 def test_a_declared_study_is_decided_before_it_has_all_seeds(tmp_path: Path) -> None:
     evidence = Evidence(make(tmp_path, BETTER, elu=2), declaration=FILE)
     document = build_document(evidence)
-    assert document.answer == f"{DECIDED}{ALLOWED} Of the others, ELU is not judged."
+    assert document.answer == f"{DECIDED}{ALLOWED} No tuning was declared. Of the others, ELU is not judged."
     assert document.standing.startswith("Declared in studies/mine.toml.")
-    assert evidence.margin_interval is None
     assert evidence.comparisons[["activation", "verdict"]].values.tolist() == [
         ["fluid", "better"],
         ["elu", "not judged"],
@@ -74,9 +73,9 @@ def test_pairs_after_the_verdict_do_not_change_it(tmp_path: Path) -> None:
     assert evidence.sequential is not None
     assert evidence.sequential.decision == decide(BETTER, 0.0005)
     document = build_document(evidence)
-    assert (
-        document.answer
-        == f"{DECIDED} The 12 pairs after that do not change it.{ALLOWED} Of the others, ELU has no finished run."
+    assert document.answer == (
+        f"{DECIDED} The 12 pairs after that do not change it.{ALLOWED} No tuning was declared. Of the others, ELU has"
+        " no finished run."
     )
     found = json.loads(FORMATS["json"](document))
     assert found["sequential"] == {
@@ -106,16 +105,16 @@ def test_another_baseline_or_focus_is_not_judged(tmp_path: Path) -> None:
     assert Evidence(study, declaration=FILE, baseline="elu").sequential is None
     assert build_document(Evidence(study, declaration=FILE, focus="elu")).answer == (
         "ELU is not judged, because another comparison decides when training ends. So far ELU's mean accuracy is"
-        " 0.00150 higher than ReLU's (95 % interval −0.00485 to +0.00785)."
+        " 0.00150 higher than ReLU's. No tuning was declared."
     )
 
 
 def test_what_was_asked_for_without_a_file_is_judged_alike(tmp_path: Path) -> None:
     evidence = Evidence(make(tmp_path / "mine", BETTER, elu=2, **UNTIL))
     document = build_document(evidence)
-    assert document.answer == f"{DECIDED}{ALLOWED} Of the others, ELU is not judged."
+    assert document.answer == f"{DECIDED}{ALLOWED} No tuning was declared. Of the others, ELU is not judged."
     [differences] = [section for section in document.sections if section.name == "comparisons"]
-    assert differences.remarks[0].startswith("The intervals and P(above) in this table are those of a fixed number")
+    assert differences.remarks[0].startswith("The intervals in this table are those of a fixed number")
     assert document.standing == (
         "No file declared this question. Training was asked to go on until it is decided, first on 2026-11-25 07:10"
         " UTC, with the margin of 0.0005."
@@ -131,7 +130,9 @@ def test_the_baseline_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
     study = make(tmp_path, BETTER, **{**UNTIL, "compare": ["ReLU", "Fluid"]})
     evidence = Evidence(study)
     assert (evidence.baseline, evidence.focus) == ("fluid", "relu")
-    assert build_document(evidence).answer.startswith("Decided after 8 pairs: ReLU is worse than FluidReLU")
+    assert build_document(evidence).answer.startswith(
+        "On MNIST with the paper's network after 1 epoch, decided after 8 pairs: ReLU is worse than FluidReLU"
+    )
 
 
 def test_what_was_otherwise_before_is_told(tmp_path: Path) -> None:
@@ -146,7 +147,9 @@ def test_what_was_otherwise_before_is_told(tmp_path: Path) -> None:
         " UTC, with a margin of 0.002. 6 runs are older than that. The margin was changed to 0.0005 (2026-11-25 09:00"
         " UTC)."
     )
-    assert build_document(Evidence(study)).answer.startswith("Decided after 8 pairs: FluidReLU is better")
+    assert build_document(Evidence(study)).answer.startswith(
+        "On MNIST with the paper's network after 1 epoch, decided after 8 pairs: FluidReLU is better"
+    )
     by_file = replace(first, file="a.toml", sha256="0" * 64)
     assert wording.standing(None, [by_file], 0, []) == wording.lost_file("a.toml")
 
@@ -194,14 +197,14 @@ def test_no_log_asks_for_more_seeds_than_there_are(tmp_path: Path) -> None:
         (
             [0.0] * 7,
             0.0005,
-            "Decided after 6 pairs: A and B are equal within the margin of 0.0005 (mean difference +0.00000, 90 %"
+            "Here, decided after 6 pairs: A and B are equal within the margin of 0.0005 (mean difference +0.00000, 90 %"
             " confidence sequence +0.00000 to +0.00000). The 1 pair after that does not change it.",
         ),
         (
             [-each for each in BETTER],
             0.0005,
-            "Decided after 8 pairs: A is worse than B (mean difference −0.00100, 95 % confidence sequence −0.00170 to"
-            " −0.00030).",
+            "Here, decided after 8 pairs: A is worse than B (mean difference −0.00100, 95 % confidence sequence"
+            " −0.00170 to −0.00030).",
         ),
     ],
 )

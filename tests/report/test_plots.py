@@ -225,6 +225,9 @@ def test_accuracy_that_the_axis_holds_is_not_said_to_be_beyond_it() -> None:
     assert len(dots(both)) == 4
 
 
+IMAGES = [3, -2, 5, 1, 9, 4]
+
+
 def test_differences_are_a_dot_a_pair_with_mean_and_interval() -> None:
     finals = inference.final_accuracies(make_run_table({**FINALS, "elu": [(0.965,)]}))
     ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, ORDER), COLOURS)
@@ -232,7 +235,13 @@ def test_differences_are_a_dot_a_pair_with_mean_and_interval() -> None:
     assert dots(ax) == [[-0.01, 0.005, 0.0], [-0.005]]
     centres, halves = means(ax)
     assert centres == pytest.approx([-0.005 / 3, -0.005])
-    assert halves == pytest.approx([4.302653 * 0.00763763 / 3**0.5, 0], rel=1e-5)
+    assert halves == [0, 0]  # of so few pairs there is no interval
+    many = inference.final_accuracies(
+        make_run_table({"relu": [(0.5,)] * 6, "fluid": [(0.5 + n / 1000,) for n in IMAGES]})
+    )
+    compared = inference.comparisons(many, "relu", 1000, ORDER)
+    _, [half] = means(plots.differences(many, compared, COLOURS))
+    assert half == pytest.approx((compared["ci_high"] - compared["ci_low"]).item() / 2)
     assert ax.get_xscale() == "linear"
     assert ax.get_xlabel() == "test accuracy minus ReLU's at the same seed"
     assert [ax.xaxis.get_major_formatter()(value) for value in (-0.005, 0, 0.01)] == ["−0.005", "0", "+0.01"]
@@ -246,7 +255,7 @@ def test_a_difference_far_from_the_others_does_not_hide_them() -> None:
     colours = plots.pick_colours(order)
     ax = plots.differences(finals, inference.comparisons(finals, "relu", 1000, order), colours)
     assert ax.get_xscale() == "linear"
-    assert list(ax.get_xlim()) == pytest.approx([-0.0230, 0.0195], abs=5e-4)  # FluidReLU's interval, and some
+    assert list(ax.get_xlim()) == pytest.approx([-0.01075, 0.00575])  # FluidReLU's differences, and some
     assert [text.get_text() for text in ax.texts] == ["← −0.47000, beyond the axis", "← −0.28167, beyond the axis"]
     best = inference.comparisons(finals, "elu", 1000, order)  # one pair each
     above = plots.differences(finals, best[best["activation"] != "fluid"], colours)
@@ -318,17 +327,17 @@ def test_a_confidence_sequence_shows_where_it_was_decided() -> None:
 
 
 def test_growth_is_a_mean_and_an_interval_against_the_number_of_pairs() -> None:
-    table = growth([0.001, 0.003, 0.002, 0.001, 0.002])
+    table = growth([*IMAGES, 3, 4], 10_000)
     ax = plots.growth(table, "fluid", "relu", "#D55E00")
     zero, mean = ax.get_lines()
     assert set(np.asarray(zero.get_ydata()).tolist()) == {0}
-    assert np.asarray(mean.get_xdata()).tolist() == [2, 3, 4, 5]
-    assert np.asarray(mean.get_ydata()).tolist() == pytest.approx([0.002, 0.002, 0.00175, 0.0018])
+    assert np.asarray(mean.get_xdata()).tolist() == [2, 3, 4, 5, 6, 7, 8]
+    assert np.asarray(mean.get_ydata()).tolist() == table["mean_difference"].tolist()
     band = np.asarray(ax.collections[0].get_paths()[0].vertices)
     last = table.iloc[-1]
-    assert sorted({*band[band[:, 0] == 5, 1].round(9)}) == pytest.approx([last["ci_low"], last["ci_high"]])
-    # that of two pairs, 0.002 ± 0.0127, would leave the others little room
-    assert -0.001 < ax.get_ylim()[0] < 0 < last["ci_high"] < ax.get_ylim()[1] < 0.005
+    assert sorted({*band[band[:, 0] == 8, 1].round(9)}) == pytest.approx([last["ci_low"], last["ci_high"]])
+    assert band[:, 0].min() == 6
+    assert ax.get_ylim()[0] < 0 < last["ci_high"] < ax.get_ylim()[1]
     assert ax.get_title("left") == "Test accuracy of FluidReLU minus ReLU's:\nmean and 95 % interval"
     assert plots.growth(table, "fluid", "relu", "#D55E00", log=True).get_xscale() == "log"
 
@@ -344,11 +353,12 @@ def side_by_side(**differences: Sequence[float]) -> pd.DataFrame:
 
 
 def test_forest_is_a_mean_and_an_interval_a_study() -> None:
-    ax = plots.forest(side_by_side(mnist=(-0.001, 0.002, 0.002), clothes=(-0.003, -0.002), one=(0.001,)))
-    assert names(ax) == ["mnist\npaper, n = 3", "clothes\npaper, n = 2", "one\npaper, n = 1"]
+    studies = side_by_side(mnist=[each / 10_000 for each in IMAGES], clothes=(-0.003, -0.002), one=(0.001,))
+    ax = plots.forest(studies)
+    assert names(ax) == ["mnist\npaper, n = 6", "clothes\npaper, n = 2", "one\npaper, n = 1"]
     centres, halves = means(ax)
-    assert centres == pytest.approx([0.001, -0.0025, 0.001])
-    assert halves == pytest.approx([4.302653 * 3**0.5 / 1000 / 3**0.5, 12.7062047 * 0.0005 / 2**0.5 * 2**0.5, 0])
+    assert centres == pytest.approx([20 / 60_000, -0.0025, 0.001])
+    assert halves == pytest.approx([11.1 / 20_000, 0, 0])  # from -2 to 9 images, and a tenth
     assert ax.get_xlabel() == "test accuracy of FluidReLU minus ReLU's at the same seed"
     low, high = ax.get_xlim()
     assert low < 0 < high

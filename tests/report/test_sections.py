@@ -38,8 +38,8 @@ def test_what_lacks_seeds_of_the_baseline_is_regressed_on_all(tmp_path: Path) ->
     assert section.title == "The same, using all 8 seeds of ReLU"
     # in hundredths (1 / 2 - 1) 0.75 ± 2.776445 sqrt(1.5 (1 / 6 + 0.75² / 4) + 2.5 / 32)
     assert section.cells == (
-        ["activation", "pairs", "slope", "difference ±\n95 % interval"],
-        [["ELU", "6", "0.50", "−0.00375 ± 0.02038"]],
+        ["activation", "pairs", "slope", "mean\ndiff.", "95 % interval"],
+        [["ELU", "6", "0.50", "−0.00375", "−0.02413 to +0.01663"]],
     )
     assert "lucky for ReLU" in section.footnotes[0]
     [row] = json.loads(FORMATS["json"](document))["regression"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
-from factories import make_run
+from factories import make_declaration, make_run
 
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report import wording
 from fluidrelu_cli.run import Provenance, Run
+from fluidrelu_cli.study import MOST_SEEDS
 
 COMPARED = ["activation", "seed", "identical", "accuracy_difference"]
 
@@ -77,73 +79,164 @@ def test_conditions_that_two_studies_do_not_share() -> None:
 
 
 def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **other: Any) -> dict[str, Any]:
-    """A row of inference.comparisons."""
+    """A row of inference.comparisons: 5 images of 10,000 worse, and equal within 7."""
     row = {"activation": activation, "baseline": "relu", "n": n, "mean_difference": mean, "left_out": ""}
-    return {**row, "ci_low": mean - 0.0002, "ci_high": mean + 0.0002, "p_holm": 0.0312, "verdict": "worse", **other}
+    row |= {"ci_low": mean - 0.0002, "ci_high": mean + 0.0002, "p": 0.0312, "p_holm": 0.0312, "verdict": "worse"}
+    row |= {"equal_low": mean - 0.00015, "equal_high": mean + 0.00015, "equal_within": abs(mean) + 0.00015}
+    row |= {"family": "primary", "margin": 0.0012, "margin_declared": False, "skewness": 0.0}
+    return {**row, **other}
+
+
+PLACE = "On MNIST with the paper's network after 2 epochs"
+DECLARED: dict[str, Any] = {"margin": 0.001, "margin_declared": True}
 
 
 @pytest.mark.parametrize(
-    ("row", "comparisons", "sentence"),
+    ("row", "comparisons", "needed", "sentence"),
     [
         (
             comparison(),
             1,
-            "FluidReLU is worse than ReLU here: over 20 seeds its mean accuracy is 0.00050 lower (95 % interval"
-            " −0.00070 to −0.00030; p = 0.0312).",
+            None,
+            "FluidReLU is worse than ReLU: its mean accuracy is 0.00050 lower (20 seeds, 95 % interval −0.00070 to"
+            " −0.00030, p = 0.0312, equal within 0.0007).",
         ),
         (
             comparison("elu", mean=0.0005, verdict="better", p_holm=1e-9),
             8,
-            "ELU is better than ReLU here: over 20 seeds its mean accuracy is 0.00050 higher (95 % interval"
-            " +0.00030 to +0.00070; p < 0.0001, adjusted for 8 comparisons).",
-        ),
-        (
-            comparison(mean=0.0001, verdict="undecided", p_holm=0.5),
-            1,
-            "No difference between FluidReLU and ReLU is established: over 20 seeds FluidReLU's mean accuracy is"
-            " 0.00010 higher (95 % interval −0.00010 to +0.00030; p = 0.5000).",
-        ),
-        (
-            comparison(n=3, verdict="too few pairs", p_holm=0.25),
-            1,
-            "3 seeds cannot tell FluidReLU from ReLU: FluidReLU's mean accuracy is 0.00050 lower (95 % interval"
-            " −0.00070 to −0.00030), and with so few pairs no p-value can reach 5 %.",
-        ),
-        (
-            comparison(n=1, verdict="too few pairs", ci_low=math.nan, ci_high=math.nan),
-            1,
-            "One seed cannot tell FluidReLU from ReLU: FluidReLU's mean accuracy is 0.00050 lower, and with so few"
-            " pairs no p-value can reach 5 %.",
+            None,
+            "ELU is better than ReLU: its mean accuracy is 0.00050 higher (20 seeds, 95 % interval +0.00030 to"
+            " +0.00070, p < 0.0001, adjusted for 8 comparisons, equal within 0.0007).",
         ),
         (
             comparison(mean=0.0, verdict="undecided", p_holm=1.0),
             1,
-            "No difference between FluidReLU and ReLU is established: over 20 seeds FluidReLU's mean accuracy is the"
-            " same (95 % interval −0.00020 to +0.00020; p = 1.0000).",
+            45,
+            "FluidReLU is not told apart from ReLU: its mean accuracy is the same (20 seeds, 95 % interval −0.00020 to"
+            " +0.00020, p = 1.0000). The two are equal within 0.0002; the margin is 0.0012 (5 % of ReLU's errors)."
+            " About 45 seeds of each would decide it.",
         ),
         (
-            comparison(n=6, mean=-0.148, ci_low=-0.246, ci_high=-0.05, verdict="too few pairs", p_holm=0.1875),
-            6,
-            "6 seeds cannot establish anything with 6 comparisons; 8 can. Over 6 seeds FluidReLU's mean accuracy is"
-            " 0.14800 lower (95 % interval −0.24600 to −0.05000; p = 0.1875, adjusted for 6 comparisons).",
-        ),
-        (
-            comparison(n=0, mean=math.nan, verdict="too few pairs"),
+            comparison(mean=0.0001, verdict="undecided", p_holm=0.5, **DECLARED),
             1,
-            "No seed has a run of both FluidReLU and ReLU, so nothing can be said.",
+            MOST_SEEDS + 1,
+            "FluidReLU is not told apart from ReLU: its mean accuracy is 0.00010 higher (20 seeds, 95 % interval"
+            " −0.00010 to +0.00030, p = 0.5000). The two are equal within 0.0003; the margin is 0.001 (declared). More"
+            " than 100,000 seeds of each would decide it.",
+        ),
+        (
+            comparison(verdict="equal", p_holm=0.06, ci_high=0.00001),
+            1,
+            None,
+            "FluidReLU and ReLU are equal within 0.0007 (20 seeds, mean difference −0.00050, 90 % interval −0.00065 to"
+            " −0.00035), which is less than the margin of 0.0012 (5 % of ReLU's errors). An advantage of 0.0001 or more"
+            " is excluded.",
+        ),
+        (
+            comparison(mean=0.0005, verdict="equal", **DECLARED),  # an advantage of 0.0007 is not less than 0.0007
+            3,
+            None,
+            "FluidReLU and ReLU are equal within 0.0007 (20 seeds, mean difference +0.00050, 90 % interval +0.00035 to"
+            " +0.00065, adjusted for 3 comparisons), which is less than the margin of 0.001 (declared). That there is a"
+            " difference is shown, too (p = 0.0312, adjusted for 3 comparisons).",
+        ),
+        (
+            comparison(n=3, verdict="too few pairs", p_holm=0.25, ci_low=math.nan, ci_high=math.nan),
+            1,
+            None,
+            "3 seeds cannot tell FluidReLU from ReLU: FluidReLU's mean accuracy is 0.00050 lower, and with so few pairs"
+            " no p-value can reach 5 %.",
+        ),
+        (
+            comparison(n=1, verdict="too few pairs", ci_low=math.nan, ci_high=math.nan),
+            1,
+            None,
+            "1 seed cannot tell FluidReLU from ReLU: FluidReLU's mean accuracy is 0.00050 lower, and with so few pairs"
+            " no p-value can reach 5 %.",
         ),
     ],
 )
-def test_verdict(row: dict[str, Any], comparisons: int, sentence: str) -> None:
-    assert wording.verdict(row, comparisons) == sentence
+def test_verdict(row: dict[str, Any], comparisons: int, needed: int | None, sentence: str) -> None:
+    assert wording.verdict(row, PLACE, comparisons, needed) == f"{PLACE}, {sentence}"
+
+
+def test_verdict_of_what_cannot_be_told() -> None:
+    many = comparison(n=6, mean=-0.148, ci_low=-0.246, ci_high=-0.05, verdict="too few pairs", p_holm=0.1875)
+    assert wording.verdict(many, PLACE, 6, 9).startswith(
+        f"6 seeds cannot establish anything with 6 comparisons; 8 can. {PLACE}, FluidReLU is not told apart from ReLU:"
+        " its mean accuracy is 0.14800 lower (6 seeds, 95 % interval −0.24600 to −0.05000, p = 0.1875, adjusted for 6"
+        " comparisons)."
+    )
+    nothing = comparison(n=0, mean=math.nan, verdict="too few pairs")
+    assert wording.verdict(nothing, PLACE) == "No seed has a run of both FluidReLU and ReLU, so nothing can be said."
+
+
+@pytest.mark.parametrize(
+    ("protocol", "place"),
+    [
+        ({}, "On MNIST with the network paper after 2 epochs"),
+        (
+            {"dataset": "cifar10", "model": "cnn3", "epochs": 1, "validation_images": 5000},
+            "On held-out images of CIFAR-10 with the network cnn3 after 1 epoch",
+        ),
+        (
+            {"dataset": "some/where/stripes.npz", "model": "nets:Net"},
+            "On stripes.npz with the network nets:Net after 2 epochs",
+        ),
+    ],
+)
+def test_where_a_verdict_holds(protocol: dict[str, Any], place: str) -> None:
+    assert wording.describe_place(Protocol(**protocol), ["relu", "elu"]) == place
+    assert wording.describe_place(Protocol(), ["elu", "relu", "fluid"]) == PLACE
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", "No tuning was declared."),
+        ('tuned = "the rate, on ReLU alone"', "Tuned: the rate, on ReLU alone."),
+        (
+            "[tune]\nlr = [0.1, 0.2]\nmomentum = [0, 0.9]\nseeds = 2\nvalidation_images = 5000",
+            "The learning rate and momentum of each were tuned on 5,000 held-out images.",
+        ),
+    ],
+)
+def test_what_was_tuned(more: str, said: str) -> None:
+    declared = make_declaration(f'activations = ["relu", "fluid"]\nseeds = 3\n{more}\n')
+    assert wording.tuned(declared) == said
+    assert wording.tuned(None) == "No tuning was declared."
+
+
+def test_skewed_differences_of_few_pairs_are_told() -> None:
+    rows = [
+        comparison("fluid", n=20, skewness=-1.54),
+        comparison("elu", n=20, skewness=0.99),
+        comparison("prelu", n=30, skewness=2.0),
+        comparison("tanh", n=5, skewness=2.0),
+    ]
+    said = wording.skewed(pd.DataFrame(rows))
+    assert said is not None
+    assert said.startswith("The differences are skewed (skewness: FluidReLU −1.5).")
+    assert wording.skewed(pd.DataFrame(rows[1:])) is None
+
+
+def test_one_pair_is_told_by_its_images() -> None:
+    row = {"activation": "fluid", "baseline": "relu", "only_activation": 9.0, "only_baseline": 1.0, "mcnemar_p": 0.0215}
+    assert wording.one_pair(pd.DataFrame([row])) == (
+        "Of this one pair FluidReLU alone is right on 9 images and ReLU alone on 1: McNemar's exact p = 0.0215. That is"
+        " about these two networks and other images, and says nothing of other seeds."
+    )
+    assert wording.one_pair(pd.DataFrame([{**row, "mcnemar_p": math.nan}])) is None
 
 
 def test_tally_names_every_activation_once() -> None:
     names = {"fluid": "worse", "elu": "better", "prelu": "worse", "tanh": "undecided", "sigmoid": "too few pairs"}
+    names["leaky-relu"] = "equal"
     rows = {name: comparison(name, verdict=verdict) for name, verdict in names.items()}
     assert wording.tally({**rows, "mine:Soft": None, "GELU": None}, "relu") == (
-        "Of the others, ELU is better than ReLU; FluidReLU and PReLU are worse than ReLU; Tanh is not told apart from"
-        " ReLU; Sigmoid has too few pairs; mine:Soft and GELU have no finished run."
+        "Of the others, ELU is better than ReLU; FluidReLU and PReLU are worse than ReLU; LeakyReLU is equal to ReLU"
+        " within the margin; Tanh is not told apart from ReLU; Sigmoid has too few pairs; mine:Soft and GELU have no"
+        " finished run."
     )
 
 
@@ -189,7 +282,7 @@ def test_too_few_pairs_names_the_activations() -> None:
 
 def test_too_few_pairs_for_so_many_comparisons() -> None:
     """2 / 2**6, times three, is above 5 %; 2 / 2**7 is not."""
-    rows = [comparison(name, n=6, verdict="too few pairs") for name in ("fluid", "elu", "prelu")]
+    rows = [comparison(name, n=6, verdict="too few pairs", family="secondary") for name in ("fluid", "elu", "prelu")]
     assert wording.too_few_pairs(pd.DataFrame(rows)) == (
         "Adjusted for 3 comparisons, none can reach 5 % with fewer than 7 pairs."
     )
@@ -198,18 +291,79 @@ def test_too_few_pairs_for_so_many_comparisons() -> None:
         "Adjusted for 3 comparisons, ELU and PReLU cannot reach 5 % with so few pairs; 7 can."
     )
     assert wording.too_few_pairs(pd.DataFrame(rows[:1])) is None
+    assert wording.too_few_pairs(pd.DataFrame([comparison(), *rows[1:]])) == (
+        "Adjusted for 2 comparisons, none can reach 5 % with fewer than 7 pairs."
+    )
 
 
 def test_published_rankings() -> None:
-    table = pd.DataFrame({"a": ["fluid", "relu"], "b": ["relu", "fluid"], "probability": [0.18, 0.4]})
-    assert wording.published_rankings(table, 0.3) == (
+    table = pd.DataFrame({"a": ["fluid", "relu"], "b": ["relu", "fluid"], "probability": [0.18, 0.4], "chance": 0.3})
+    said = (
         "A table of three runs each would rank FluidReLU above ReLU in both rows 18 % of the time, and ReLU above"
         " FluidReLU 40 %. Without any difference each would be 30 %."
     )
-    assert wording.published_rankings(table.iloc[:0], 0.3) is None
+    assert wording.published_rankings(table) == said
+    assert wording.published_rankings(table.iloc[:0]) is None
+    names = itertools.permutations(["elu", "fluid", "relu"], 2)
+    of_three = pd.DataFrame([{"a": a, "b": b, "probability": 0.5, "chance": 0.3} for a, b in names])
+    assert str(wording.published_rankings(of_three)).count("A table of three runs each") == 3
 
 
-ROWS = pd.DataFrame([comparison("elu", p=0.01), comparison("fluid", verdict="undecided", p=0.5)])
+@pytest.mark.parametrize(
+    ("rows", "named", "explained"),
+    [
+        (
+            ["best", "worst"],
+            "best and worst accuracy",
+            "The best of many runs beats the best of three. To compare like",
+        ),
+        (["worst"], "worst accuracy", "The worst of many runs is below the worst of three. To compare like"),
+        (["mean", "sd"], "mean accuracy and SD", None),
+        (["best", "mean"], "best and mean accuracy", "The best of many runs beats the best of three. To compare like"),
+        (["sd"], "SD", None),
+    ],
+)
+def test_what_is_published_is_named_and_made_comparable(rows: list[str], named: str, explained: str | None) -> None:
+    assert wording.name_rows(rows) == named
+    told = wording.explain_table2(rows, "three")
+    assert told is None if explained is None else str(told).startswith(explained)
+
+
+def predicted(*p_values: float) -> pd.DataFrame:
+    """Rows of published.predict with these p-values: ReLU's level and spread, and FluidReLU's lead."""
+    abouts = [("level", "midrange", "relu"), ("spread", "range", "relu"), ("lead", "midrange", "fluid")]
+    rows = [
+        {"about": about, "statistic": statistic, "activation": name, "baseline": "elu", "published": 0.0024, "p": p}
+        for (about, statistic, name), p in zip(abouts, p_values, strict=False)
+    ]
+    table: pd.DataFrame = pd.DataFrame(rows)
+    return table
+
+
+def test_which_published_numbers_would_be_unusual() -> None:
+    assert wording.predictive(predicted(0.01, 0.5, 0.05), "three") == (
+        "Taken singly, the level of the paper's ReLU (p = 0.0100) would be unusual for three more runs of ours. The"
+        " spread of its ReLU (p = 0.5000) and the lead of its FluidReLU (+0.00240; p = 0.0500) would not."
+    )
+    assert wording.predictive(predicted(0.6, 0.5), "three") == (
+        "Nothing that the paper printed would be unusual for three more runs of ours: the level and the spread of"
+        " its ReLU (p = 0.6000 and 0.5000)."
+    )
+    assert wording.predictive(predicted(0.00001), "three") == (
+        "Taken singly, the level of the paper's ReLU (p < 0.0001) would be unusual for three more runs of ours."
+    )
+    assert wording.explain_predictive(predicted(0.6), "three").startswith(
+        "The level is the middle between best and worst. Predicted is what three more runs of ours would give,"
+    )
+    assert wording.explain_predictive(predicted(0.6, 0.5, 0.4), "three").startswith(
+        "The level is the middle between best and worst, the spread is best minus worst and the lead is by how much the"
+        " level is above ELU's, of independent runs. Predicted"
+    )
+
+
+SECONDARY: dict[str, Any] = {"family": "secondary"}
+ROWS = pd.DataFrame([comparison("elu", **SECONDARY), comparison("fluid", verdict="undecided", **SECONDARY)])
+UNTUNED = "No tuning was declared."
 
 
 def summary(*activations: str, n: int = 10) -> pd.DataFrame:
@@ -224,19 +378,25 @@ THREE = ("relu", "elu", "fluid")
 
 def test_two_activations_are_one_question() -> None:
     assert wording.question(THREE[:2], "relu") == "Is ELU better than ReLU?"
-    assert wording.answer(ROWS[:1], summary(*THREE[:2]), "relu") == wording.verdict(FIRST, 1)
+    assert wording.answer(ROWS[:1], summary(*THREE[:2]), "relu", place=PLACE) == (
+        f"{wording.verdict(FIRST, PLACE, 1)} {UNTUNED}"
+    )
 
 
 def test_several_activations_are_answered_each_the_first_in_full() -> None:
     assert wording.question(THREE, "relu") == "Which is better than ReLU?"
-    assert wording.answer(ROWS, summary(*THREE), "relu") == (
-        f"{wording.verdict(FIRST, 2)} Of the others, FluidReLU is not told apart from ReLU."
+    assert wording.answer(ROWS, summary(*THREE), "relu", needed={"elu": 9}) == (
+        f"{wording.verdict(FIRST, comparisons=2)} {UNTUNED} Of the others, FluidReLU is not told apart from ReLU."
     )
+    primary = ROWS.assign(family=["primary", "secondary"])
+    assert "adjusted" not in wording.answer(primary, summary(*THREE), "relu")
 
 
 def test_with_a_focus_the_question_is_about_it_alone() -> None:
     assert wording.question(THREE, "relu", "fluid") == "Is FluidReLU better than ReLU?"
-    assert wording.answer(ROWS, summary(*THREE), "relu", "fluid") == wording.verdict(SECOND, 2)
+    assert wording.answer(ROWS, summary(*THREE), "relu", "fluid", needed={"fluid": 45}) == (
+        f"{wording.verdict(SECOND, comparisons=2, needed=45)} {UNTUNED}"
+    )
 
 
 def test_question_and_answer_where_nothing_is_compared() -> None:

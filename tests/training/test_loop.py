@@ -25,9 +25,11 @@ from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.build import build_model
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.run import Epoch
+from fluidrelu_cli.run import Epoch, Run
 from fluidrelu_cli.seeding import generator
 from fluidrelu_cli.training.loop import Training
+from fluidrelu_cli.training.preprocessing import Scaling
+from fluidrelu_cli.training.weights import find_difference, unpack
 
 PROTOCOL = Protocol(epochs=2, batch_size=32, lr=0.01, beta=300.0, train_images=100, test_images=50)
 # 100 is no multiple of 32: the last batch is smaller.
@@ -415,6 +417,7 @@ def test_each_epoch_is_reported_and_the_run_has_its_conditions(data_dir: Path) -
     assert (run.provenance.activation_sha256, run.provenance.model_sha256) == (None, None)
     assert run.provenance.augmentation_sha256 is None
     assert run.provenance.wall_seconds is not None
+    assert (run.weights, run.weights_sha256) == (None, None)
 
 
 def test_a_run_says_which_images_it_has_right(dataset: Dataset) -> None:
@@ -432,14 +435,30 @@ def test_a_run_says_which_images_it_has_right(dataset: Dataset) -> None:
             assert mine.sum().item() / 50 == epoch.test_accuracy
 
 
+def tell_right(run: Run, data_dir: Path) -> bytes:
+    """Which test images a network of the weights that a run saved has right."""
+    protocol = run.trial.protocol
+    dataset = load_dataset(protocol, data_dir)
+    network = build_model(protocol, resolve(run.trial.activation), 99, dataset.image_shape, dataset.classes).module
+    network.load_state_dict(unpack(run.weights or b""))
+    scaled = Scaling(dataset.train_images, protocol.standardise, torch.device("cpu"))(dataset.test_images)
+    with torch.inference_mode():
+        return np.packbits((network.eval()(scaled).argmax(1) == dataset.test_labels).numpy()).tobytes()
+
+
 def test_seeds_trained_together_get_the_results_of_each(data_dir: Path) -> None:
     trials = [Trial(PROTOCOL, "prelu", seed) for seed in (0, 7)]
     reported: list[tuple[Epoch, ...]] = []
-    together = train(trials, data_dir, reported.append)
+    together = train(trials, data_dir, reported.append, save_weights=True)
     assert [run.trial for run in together] == trials
+    assert len({run.weights_sha256 for run in together}) == 2
     assert reported == list(zip(*(run.epochs for run in together), strict=True))
     for run in together:
-        [alone] = train([run.trial], data_dir)
+        [alone] = train([run.trial], data_dir, save_weights=True)
+        found = find_difference(unpack(run.weights or b""), unpack(alone.weights or b""))
+        assert found is not None
+        assert 0 < found < 1e-4
+        assert tell_right(alone, data_dir) == alone.correct
         mine, theirs = without_timings(run).provenance, without_timings(alone).provenance
         assert (mine.batched_seeds, theirs.batched_seeds) == (2, 1)
         assert dataclasses.replace(mine, batched_seeds=1) == theirs  # digests of weights, order and data among them

@@ -178,7 +178,11 @@ def test_a_cluster_gives_the_numbers_of_this_machine(address: str, undisturbed: 
 
 @real_cluster
 def test_seeds_together_on_a_cluster(address: str, undisturbed: Path, folder: Path) -> None:
-    output = fluidrelu("repeat", "-n", 2, "--act", "relu", "--batch-seeds", 2, "--dask", address, *ON_A_CPU)
+    options = ("--act", "relu", "--batch-seeds", 2, "--save-weights", "--dask", address)
+    output = fluidrelu("repeat", "-n", 2, *options, *ON_A_CPU)
+    weights = {path.stem: path.read_bytes() for path in runs_folder(folder).glob("*.safetensors")}
+    assert weights.keys() == {"relu-seed0", "relu-seed1"}
+    assert len(set(weights.values())) == 2
     assert output.count("2 seeds together") == 2
     for name, table in numbers(runs_folder(folder)).items():
         expected = numbers(undisturbed)[name]["test_loss"].astype(float).to_list()

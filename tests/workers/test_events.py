@@ -151,11 +151,11 @@ def test_out_of_memory_halves_the_job(data_dir: Path, monkeypatch: pytest.Monkey
     roomy = loop.train_together
 
     def cramped(
-        activation: Activation, trials: Sequence[Trial], *arguments: Any
+        activation: Activation, trials: Sequence[Trial], *arguments: Any, **options: Any
     ) -> Generator[tuple[Epoch, ...], None, list[Run]]:
         if len(trials) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
-        return (yield from roomy(activation, trials, *arguments))
+        return (yield from roomy(activation, trials, *arguments, **options))
 
     monkeypatch.setattr(loop, "train_together", cramped)
     job = make_job("relu", 7)

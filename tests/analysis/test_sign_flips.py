@@ -12,15 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fluidrelu_cli.analysis.inference import sign_flip_p, wilson_interval
-from fluidrelu_cli.analysis.inversion import (
-    independent_share,
-    invert_sign_flips,
-    judge_four,
-    smallest_margin,
-    win_share,
-)
-from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE
+from fluidrelu_cli.analysis.sign_flips import equality_p, find_limits, invert_sign_flips, sign_flip_p
 
 
 def differences(smallest: int, largest: int, size: int = 25) -> st.SearchStrategy[list[int]]:
@@ -49,8 +41,7 @@ def test_interval_by_hand(drawn: list[int], confidence: float, low: float, high:
 @pytest.mark.parametrize("drawn", [[], [4], [1, 2, 3, 4, 5]])
 def test_too_few_pairs_exclude_nothing(drawn: list[int]) -> None:
     assert invert_sign_flips(drawn) == (-math.inf, math.inf)
-    assert smallest_margin(drawn, 0.95) == math.inf
-    assert judge_four(drawn, 1e9, 0.025) == UNDECIDED
+    assert all(math.isnan(end) for end in find_limits(drawn, 100))
 
 
 @pytest.mark.parametrize("confidence", [0.49, 1, math.nan])
@@ -142,76 +133,47 @@ def test_coverage_of_the_mean_of_skewed_differences(shape: float, least: float, 
     assert least <= coverage(drawn.tolist(), 0) <= most
 
 
-def test_smallest_margin_by_hand() -> None:
+@settings(deadline=None)
+@given(st.lists(st.integers(-30, 30), min_size=1, max_size=9))
+def test_sign_flip_p_by_counting_and_by_scipy(differences: list[int]) -> None:
+    observed = abs(sum(differences))
+    sums = [sum(signs) for signs in itertools.product(*((step, -step) for step in differences))]
+    p = sign_flip_p(differences)
+    assert p == sum(abs(total) >= observed for total in sums) / len(sums)
+    if len(differences) > 1:  # which is what scipy asks for
+        expected = stats.permutation_test((np.array(differences, float),), np.sum, permutation_type="samples", axis=0)
+        assert p == pytest.approx(expected.pvalue)
+
+
+def test_sign_flip_p_at_the_ends() -> None:
+    assert sign_flip_p([0, 0, 0]) == 1.0
+    assert sign_flip_p([5]) == 1.0
+    assert sign_flip_p([1] * 60) == 2 / 2**60  # far below what random signs could tell
+    assert sign_flip_p([700] * 20) == 2 / 2**20
+
+
+def test_sign_flip_p_of_many_pairs_is_near_the_t_test_s() -> None:
+    differences = np.rint(np.random.default_rng(0).normal(2, 10, size=500)).astype(int).tolist()
+    assert sign_flip_p(differences) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, rel=0.05)
+
+
+def test_limits_are_of_accuracies() -> None:
     """The 90 % interval of test_interval_by_hand."""
-    assert smallest_margin([2, -2, 5, 1, 9, 3]) == pytest.approx(6.05)
-    assert smallest_margin([-2, 2, -5, -1, -9, -3]) == pytest.approx(6.05)
+    assert find_limits([2, -2, 5, 1, 9, 3], 100, 0.90) == pytest.approx((-0.0005, 0.0605))
 
 
-@given(differences(0, 20, 6), st.integers(1, 8))
-def test_equal_is_where_both_one_sided_tests_exclude_the_margin(drawn: list[int], margin: int) -> None:
-    total, n = sum(drawn), len(drawn)
-    below = sign_flip_p([each - margin for each in drawn]) < 0.1 and total < n * margin
-    above = sign_flip_p([each + margin for each in drawn]) < 0.1 and total > -n * margin
-    assert (judge_four(drawn, margin) == EQUAL) == (below and above)
+def test_equality_p_by_hand() -> None:
+    """Of 1, 2, 3 from -4: 5, 6, 7, of 8 sums one is as high. From 4: 3, 2, 1, likewise. From 2.5: 1.5, 0.5, -0.5 have
+    the sum 1.5, which 1.5 ± 0.5 ± 0.5 and 0.5 + 0.5 + 1.5 ... reach: 2.5, 1.5, 1.5 and no other.
+    """
+    assert equality_p([1, 2, 3], 4) == 1 / 8
+    assert equality_p([1, 2, 3], 2.5) == 3 / 8
+    assert equality_p([1, 2, 3], 2) == 6 / 8  # 1, 0 and -1 have the sum 0
+    assert equality_p([0] * 6, 0.1) == 1 / 64
 
 
-@pytest.mark.parametrize(
-    ("drawn", "margin", "p_adjusted", "verdict"),
-    [
-        ([1, 2, 3, 4, 5, 6], 7, None, EQUAL),  # and p = 2 / 64, but too little to matter
-        ([1, 2, 3, 4, 5, 6], 5, None, BETTER),  # the 90 % interval ends above 5: at (6 + 5 + 4) / 3 or {5}
-        ([-1, -2, -3, -4, -5, -6], 5, None, WORSE),
-        ([1, 2, 3, 4, 5, 6], 5, 0.06, UNDECIDED),
-        ([1, 2, 3, 4, 5, 6], 5, 0.04, BETTER),
-        ([1, 2, 3, 4, 5, 6], 5, math.nan, UNDECIDED),
-        ([1, 2, 3, 4, 5, -6], 2, None, UNDECIDED),
-        ([-1, 9, 9, 9, 9, 9, 9, 9], 5, None, BETTER),  # p = 4 / 256
-        ([0] * 6, 0.1, None, EQUAL),
-        ([0] * 4, 100, None, UNDECIDED),
-    ],
-)
-def test_four_verdicts(drawn: list[int], margin: float, p_adjusted: float | None, verdict: str) -> None:
-    assert judge_four(drawn, margin, p_adjusted=p_adjusted) == verdict
-
-
-def test_share_counts_ties_half() -> None:
-    assert win_share([4, 1, 2, 0, 0, -9]) == (4 / 6, *wilson_interval(4, 6))
-    share, low, high = win_share([0, 0, 0, 0, 0, 1])
-    # 3.5 of 6, z² = 3.8415: (0.58333 + 0.32012 ± 1.95996 sqrt(0.040509 + 0.026677)) / 1.64024
-    assert (share, low, high) == pytest.approx((3.5 / 6, 0.24109, 0.86054), abs=5e-5)
-    assert win_share([0] * 10)[0] == 0.5
-    assert all(math.isnan(number) for number in win_share([]))
-
-
-@given(differences(1, 30, 2))
-def test_share_of_the_opposite_is_the_rest(drawn: list[int]) -> None:
-    share, low, high = win_share(drawn)
-    assert win_share([-each for each in drawn]) == pytest.approx((1 - share, 1 - high, 1 - low))
-    assert 0 <= low <= share <= high <= 1
-
-
-@pytest.mark.parametrize("n", [6, 11, 20, 60])
-@pytest.mark.parametrize("tied", [0.2, 0.5, 0.8])
-def test_share_without_a_difference_is_seldom_below_a_half(n: int, tied: float) -> None:
-    """The probability of it, over all numbers of wins and ties: at most 2.5 %."""
-    wins, ties = (each.ravel() for each in np.mgrid[: n + 1, : n + 1])
-    wins, ties = wins[wins + ties <= n], ties[wins + ties <= n]
-    doubled = 2 * wins + ties
-    probability = np.bincount(doubled, stats.binom.pmf(ties, n, tied) * stats.binom.pmf(wins, n - ties, 0.5))
-    below = [win_share([1] * (k // 2) + [0] * (k % 2) + [-1] * (n - k // 2 - k % 2))[2] < 0.5 for k in range(2 * n + 1)]
-    assert probability[below].sum() <= 0.025
-
-
-@settings(max_examples=25)
-@given(differences(1, 9, 4), differences(1, 9, 4))
-def test_independent_share_is_mann_and_whitneys(a: list[int], b: list[int]) -> None:
-    u = stats.mannwhitneyu(a, b, method="exact").statistic
-    assert independent_share(a, b) == pytest.approx(u / (len(a) * len(b)))
-
-
-def test_independent_share_by_hand() -> None:
-    """3 beats 1 and 2, 2 beats 1 and ties with 2: (2 + 1.5) / 4."""
-    assert independent_share([0.3, 0.2], [0.1, 0.2]) == 3.5 / 4
-    assert math.isnan(independent_share([], [1]))
-    assert math.isnan(independent_share([1], []))
+@given(differences(1, 12, 6), st.integers(1, 80))
+def test_equality_p_is_below_the_level_where_the_interval_is_within_the_margin(drawn: list[int], tenths: int) -> None:
+    low, high = invert_sign_flips(drawn, 0.90)
+    if high - low >= 0.1:  # or else its ends are of a finer grid
+        assert (equality_p(drawn, tenths / 10) < 0.05) == (max(-low, high) < tenths / 10)

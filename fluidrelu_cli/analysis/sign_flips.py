@@ -1,4 +1,4 @@
-"""Intervals and verdicts that cannot contradict the sign-flip test, because they are made from it.
+"""The sign-flip test of paired differences, and intervals that cannot contradict it, because they are made from it.
 
 Differences are of paired test accuracies, activation minus baseline, in whole test images. Margins and limits are in
 images, too.
@@ -10,10 +10,60 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
-from fluidrelu_cli.analysis.inference import ALPHA, CONFIDENCE, sign_flip_p, wilson_interval
-from fluidrelu_cli.analysis.sequential import BETTER, EQUAL, UNDECIDED, WORSE
+from fluidrelu_cli.analysis.verdicts import CONFIDENCE
+
+
+def sign_flip_p(differences: Sequence[int]) -> float:
+    """The exact two-sided p-value of paired differences, when each is as likely to have either sign.
+
+    The share of the 2**n ways to choose the signs in which the sum is at least as far from 0 as the one observed. With
+    whole numbers (test images) all ways with one sum are one, and the distribution of the sum is worked out difference
+    by difference (the shift algorithm; Streitberg and Röhmel 1986): exact for every n, where drawing signs at random
+    would not be. The smallest p that n pairs can give is 2 / 2**n.
+    """
+    probability = _distribute(differences)
+    reach = len(probability) // 2
+    far = np.abs(np.arange(-reach, reach + 1)) >= abs(sum(differences))
+    return float(probability[far].sum())
+
+
+def _distribute(differences: Sequence[int]) -> NDArray[np.float64]:
+    """The probabilities of the sums -reach, ..., reach of differences with random signs, the sum of their sizes."""
+    ways, reach = np.zeros(sum(map(abs, differences)) + 1), 0  # by the sum of those that keep their sign: 0, ..., reach
+    ways[0] = 1
+    for step in map(abs, differences):
+        half = ways[: reach + 1] / 2
+        ways[: reach + 1] = half
+        ways[step : step + reach + 1] += half
+        reach += step
+    probability = np.zeros(2 * reach + 1)  # every second sum is impossible
+    probability[::2] = ways
+    return probability
+
+
+def equality_p(differences: Sequence[int], margin: float) -> float:
+    """The p-value of the difference being as large as the margin, or larger: that of two one-sided tests.
+
+    The larger of the p-values of d_s + margin not being above 0, and of d_s - margin not being below it: P(S >= s) for
+    the sum s that is observed and the sum S with random signs (Schuirmann 1987, A comparison of the two one-sided tests
+    procedure and the power approach). Like :func:`invert_sign_flips` it counts tenths of images, of which the margin is
+    rounded down: it is below alpha exactly where the interval at 1 - 2 alpha lies within ±margin.
+
+    Args:
+        differences: in images, pair by pair; at least one.
+        margin: in images, above 0.
+    """
+    tenths = math.floor(10 * margin + 1e-6)
+    return max(_exceed_p([10 * sign * each + tenths for each in differences]) for sign in (1, -1))
+
+
+def _exceed_p(differences: Sequence[int]) -> float:
+    """The probability of a sum as high as the one observed, with random signs."""
+    probability = _distribute(differences)
+    return float(probability[len(probability) // 2 + sum(differences) :].sum())
 
 
 def invert_sign_flips(differences: Sequence[int], confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -55,6 +105,13 @@ def invert_sign_flips(differences: Sequence[int], confidence: float = CONFIDENCE
     return (low - 0.5) / steps_per_image, (high + 0.5) / steps_per_image
 
 
+def find_limits(differences: Sequence[int], test_images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """:func:`invert_sign_flips` as differences of accuracies on so many images; NaN where there are no ends."""
+    ends = invert_sign_flips(differences, confidence)
+    low, high = (end / test_images if math.isfinite(end) else math.nan for end in ends)
+    return low, high
+
+
 def _lowest_kept(values: Sequence[int], alpha: float) -> int:
     """The lowest whole number up to the mean of the values that is not rejected, or else the next above the mean."""
     n, total = len(values), sum(values)
@@ -73,62 +130,3 @@ def _lowest_kept(values: Sequence[int], alpha: float) -> int:
             kept, theta = theta, theta - stride
         stride *= 2
     return kept
-
-
-def smallest_margin(differences: Sequence[int], confidence: float = 2 * CONFIDENCE - 1) -> float:
-    """The smallest x, in images, for which :func:`invert_sign_flips`'s interval lies within ±x.
-
-    At 90 % both one-sided sign-flip tests at 5 % say that the difference is smaller than x (two one-sided tests,
-    Schuirmann 1987). Infinite if there are too few pairs.
-    """
-    low, high = invert_sign_flips(differences, confidence)
-    return max(-low, high)
-
-
-def judge_four(differences: Sequence[int], margin: float, alpha: float = ALPHA, p_adjusted: float | None = None) -> str:
-    """The verdict on an activation: EQUAL, BETTER, WORSE or UNDECIDED.
-
-    It is "equal" if the interval at 1 - 2 alpha lies within ±margin, whatever the p-value: a difference that is surely
-    too small to matter. Else it is "better" or "worse" if the p-value is below alpha, or else "undecided".
-
-    Args:
-        differences: in images, pair by pair.
-        margin: in images, the difference below which it matters to nobody.
-        alpha: the error rate of each verdict, at most a quarter.
-        p_adjusted: the p-value, adjusted for the comparisons that are made together; :func:`sign_flip_p` if None.
-    """
-    if smallest_margin(differences, 1 - 2 * alpha) < margin:
-        return EQUAL
-    p = sign_flip_p(differences) if p_adjusted is None else p_adjusted
-    if p < alpha:
-        return BETTER if sum(differences) > 0 else WORSE
-    return UNDECIDED
-
-
-def win_share(differences: Sequence[int]) -> tuple[float, float, float]:
-    """P(above) + P(equal) / 2 of a pair, estimated as (wins + ties / 2) / n, and its 95 % interval; NaN if n = 0.
-
-    With no difference it is a half, however many ties there are. The interval is Wilson's of this share. A pair counts
-    1, 1/2 or 0, and numbers between 0 and 1 with mean P have a variance of at most P (1 - P), which is what Wilson's
-    interval takes it to be. So ties can only make the interval wider than it need be. With no difference all of it lies
-    below a half in at most 1.9 % of studies of 6 to 200 pairs if 20 % are ties, and in 0.4 % if 50 % are. Without ties
-    the steps of the binomial distribution bring what should be 2.5 % up to 3.9 % (21 pairs), as they do for any share.
-
-    The narrower interval, from the variance P (1 - P) - ties / 4n, errs in up to 3.2 % of studies (6 pairs, 20 % ties):
-    4 losses and no win lie 2 standard errors from a half, but have a probability of 1 / 16.
-    """
-    n = len(differences)
-    above = (n + float(np.sign(differences).sum())) / 2
-    return (above / n if n else math.nan, *wilson_interval(above, n))
-
-
-def independent_share(a: Sequence[float], b: Sequence[float]) -> float:
-    """P(A > B) + P(A = B) / 2 of two runs with different seeds: Mann and Whitney's U / (n m); NaN if n m = 0.
-
-    Args:
-        a: n results of the activation, in accuracies or in images.
-        b: m results of the baseline, in the same unit.
-    """
-    if not len(a) or not len(b):
-        return math.nan
-    return float((np.sign(np.subtract.outer(a, b)).mean() + 1) / 2)
