@@ -23,8 +23,8 @@ from fluidrelu_cli.analysis.planning import Family, pairs_needed, pairs_to_decid
 from fluidrelu_cli.analysis.regression import adjust
 from fluidrelu_cli.analysis.sequential import judge_looks
 from fluidrelu_cli.analysis.shares import wilson_interval, win_share
-from fluidrelu_cli.analysis.sign_flips import invert_sign_flips, sign_flip_p
-from fluidrelu_cli.analysis.verdicts import ALPHA, BETTER, EQUAL, UNDECIDED, WORSE, holm
+from fluidrelu_cli.analysis.sign_flips import equality_p, invert_sign_flips, sign_flip_p
+from fluidrelu_cli.analysis.verdicts import ALPHA, BETTER, EQUAL, UNDECIDED, WORSE, holm, judge
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.tables import rich_table
 from fluidrelu_cli.study import load_study
@@ -37,10 +37,12 @@ NO_MARGIN = 0.001
 
 COVERED = (10, 20, 60)
 """Pairs for which the coverage of intervals is simulated."""
+FAMILIES = (1, 3, 8)
+"""Numbers of comparisons that are adjusted together."""
 BASELINE_SEEDS = 60
 """Those of the baseline, of which an activation has a part."""
 
-Draw = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]
+Draw = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
 
 
 def read_differences(folder: Path) -> NDArray[np.float64]:
@@ -349,7 +351,7 @@ def tabulate_power(simulation: Simulation) -> Table:
         sample = np.rint(kinds[name](random, (1, 100_000)))
         sd, ties = float(sample.std()), float((sample == 0).mean())
         for in_sds in (0.5, 1):
-            for comparisons in (1, 3, 8):
+            for comparisons in FAMILIES:
                 question = Question(kinds[name], comparisons, round(10 * in_sds * sd))
                 effect, level = question.margin / 10, Family(False, comparisons).level(ALPHA)
                 plans = pairs_needed(effect, sd, 0.8), pairs_needed(effect, sd, 0.8, level, ties)
@@ -383,6 +385,44 @@ def tabulate_pilots(simulation: Simulation) -> Table:
     return rich_table(f"What {replications} plans reach", head, rows)
 
 
+def judge_study(differences: NDArray[np.float64], *, margin_declared: bool) -> set[str]:
+    """The verdicts on comparisons that are adjusted together, a row of differences in images each."""
+    rows = [
+        {
+            "n": len(pairs),
+            "mean_difference": sum(pairs),
+            "p": sign_flip_p(pairs),
+            "p_equal": equality_p(pairs, MARGIN),
+            "margin_declared": margin_declared,
+        }
+        for pairs in np.rint(differences).astype(int).tolist()
+    ]
+    return {judged["verdict"] for judged in judge(rows)}
+
+
+def tabulate_families(simulation: Simulation) -> Table:
+    """How often some verdict of a study is wrong, of independent comparisons that are adjusted together.
+
+    "Better or worse" where none differs, with a margin that was not declared; "equal" where all differ by a declared
+    margin, half of them upwards. The other kind of margin makes each rarer.
+    """
+    random, rows = simulation.start(), []
+    kinds = distributions(simulation.differences)
+    for name, draw in {"MNIST's": kinds["MNIST's"], "60 % ties": kinds["60 % ties"], "skewness 2": skewed(2)}.items():
+        for comparisons in FAMILIES:
+            cells = []
+            for pairs in (10, 20):
+                drawn = draw(random, (simulation.replications, comparisons, pairs))
+                away = MARGIN * np.where(np.arange(comparisons) % 2, -1, 1)[:, None]
+                differing = sum(bool({BETTER, WORSE} & judge_study(study, margin_declared=False)) for study in drawn)
+                equal = sum(EQUAL in judge_study(study + away, margin_declared=True) for study in drawn)
+                cells += [f"{count / simulation.replications:.1%}" for count in (differing, equal)]
+            rows.append([name, str(comparisons), *cells])
+    head = ["differences", "comparisons"]
+    head += [f"{verdict},\n{pairs} pairs" for pairs in (10, 20) for verdict in ("better or\nworse", "equal")]
+    return rich_table(f"Studies with a wrong verdict, of {simulation.replications}", head, rows)
+
+
 TABLES: Mapping[str, Callable[[Simulation], Table]] = {
     "verdicts": tabulate_wrong_verdicts,
     "pairs": tabulate_pairs_taken,
@@ -390,6 +430,7 @@ TABLES: Mapping[str, Callable[[Simulation], Table]] = {
     "images": tabulate_images,
     "shares": tabulate_shares,
     "regression": tabulate_regression,
+    "families": tabulate_families,
     "power": tabulate_power,
     "pilots": tabulate_pilots,
 }

@@ -80,6 +80,7 @@ def test_statistics_are_simulated() -> None:
     assert re.search(r"images differ much +10 +200 +\d+\.\d% \(\S+\) +\d+\.\d% ", output)
     assert re.search(r"skewness 2 \(gamma\), no guarantee +\d+\.\d% / \d+\.\d% +\d+\.\d% / \d+\.\d%", output)
     assert re.search(r"90% +0\.0% / \d+\.\d% +0\.0% / 100\.0% ", output)  # ties, and no difference
+    assert re.search(r"MNIST's +8 +\d+\.\d% +\d+\.\d% +\d+\.\d% +\d+\.\d%", output)
     assert re.search(r"60 % ties +1 SD +8 +10: \d+\.\d% +28: \d+\.\d% +28: \d+\.\d%", output)
     assert re.search(r"10 +upper 80 % limit +\d+ +\d+\.\d% +\d+\.\d%", output)
     assert re.search(r"6 +0\.2 +\d+\.\d% \(0\.\d\d\) +\d+\.\d% \(\d\.\d\d\) ", output)

@@ -107,10 +107,10 @@ def explain_regression(baseline: str) -> str:
     """
     return (
         f"An activation with fewer seeds than {baseline} may be compared above at seeds that are lucky for {baseline}."
-        " Here its mean is corrected for that. Slope: how much higher its accuracy is, over the pairs, where"
-        f" {baseline}'s is higher by 1. The interval is Student's; it covers the noise of the slope, and of all"
-        f" {baseline}'s seeds. It assumes that nothing that the runs showed determined which seeds are pairs. p-values"
-        " and verdicts go by the pairs alone."
+        f" Here its mean is corrected for that. Slope: of its accuracies on {baseline}'s, over the pairs; 1 leaves the"
+        " mean of the pairs' differences as it is. The interval is Student's, and covers the noise of the slope and of"
+        f" all seeds of {baseline}. It assumes that nothing that the runs showed determined which seeds are pairs."
+        " p-values and verdicts go by the pairs alone."
     )
 
 
