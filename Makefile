@@ -88,12 +88,12 @@ studies: $(READY)  ## For maintainers: go on with the studies of docs/findings.m
 gpu-studies: $(READY)  ## For maintainers: the studies that need a GPU
 	$(BIN)/fluidrelu run studies/gpu --device cuda
 
-benchmarks: $(READY)  ## Measure step, peer script, study and error rates, and play faults (half an hour, on a quiet machine)
+benchmarks: $(READY)  ## Measure step, peer script and study, play faults, simulate statistics (half an hour, on a quiet machine)
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/peer.py --study
 	$(BIN)/python benchmarks/faults.py
-	$(BIN)/python benchmarks/error_rates.py
+	$(BIN)/python benchmarks/simulations.py
 
 clean:  ## Remove the environment and all that tools left; results stay
 	rm -rf $(VENV) build dist site .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

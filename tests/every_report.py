@@ -16,7 +16,7 @@ from fluidrelu_cli.study import load_study
 
 TABLES = {
     *("summary", "comparisons", "other_comparisons", "studies", "agreement"),
-    *("table2", "rankings", "predictive", "looks", "tuning", "by_epoch", "images", "spread"),
+    *("table2", "rankings", "predictive", "looks", "tuning", "by_epoch", "images", "spread", "regression"),
 }
 """Their names."""
 
@@ -36,6 +36,7 @@ def make_every_report(folder: Path) -> dict[str, Document]:
     other = make_study(folder / "other", RUNS, dataset="fashion-mnist")
     again = make_study(folder / "again", RUNS)
     twice = make_study(folder / "published", {name: [*runs, *runs] for name, runs in RUNS.items()}, bits=True)
+    more = make_study(folder / "more", {"relu": RUNS["relu"] * 3, "fluid": RUNS["fluid"] * 2})
     of_file = make_declaration(FILE + EPOCHS, folder / "a_declared-study.toml")
     published = make_declaration(FILE.replace("= 3", "= 6") + EPOCHS + PUBLISHED + WORST)
     sequential = make_declaration(FILE + 'margin = 0.01\nstop = "decided"\n' + EPOCHS)
@@ -44,6 +45,7 @@ def make_every_report(folder: Path) -> dict[str, Document]:
         "declared": build_document(Evidence(again, declaration=of_file)),
         "published": build_document(Evidence(twice, declaration=published)),
         "sequential": build_document(Evidence(again, declaration=sequential)),
+        "more seeds of the baseline": build_document(Evidence(more)),
         "tuned": _make_tuned(folder),
         "grid": _make_grid(folder),
     }

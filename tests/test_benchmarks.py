@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import error_rates
 import faults
 import measuring
 import peer
 import pytest
+import simulations
 import step
 import study
 import torch
@@ -34,7 +34,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("peer.py", "--rounds"),
         ("study.py", "--rounds"),
         ("faults.py", "--flips"),
-        ("error_rates.py", "--replications"),
+        ("simulations.py", "--replications"),
     ],
 )
 def test_each_script_says_how_to_use_it(
@@ -72,15 +72,24 @@ def test_faults_that_go_unnoticed_are_named(
     assert re.search(r"unnoticed: single bits flipped in \S+: b.* became b", " ".join(capsys.readouterr().out.split()))
 
 
-def test_error_rates_are_simulated() -> None:
-    output = invoke(error_rates.main, "results/mnist-activations", "--replications=20", "--pairs=40")
+def test_statistics_are_simulated() -> None:
+    output = invoke(simulations.main, "results/mnist-activations", "--replications=20", "--pairs=40")
     assert re.search(r"normal +\d\.\d% \(\S+\) +\d\.\d% ", output)
     assert re.search(r"20 images +\d+ +\d+ +\d+ +100\.0% better", output)
     assert re.search(r"0 images, margin 20 +\d+ +\d+ +\d+ +100\.0% equal", output)
     assert re.search(r"images differ much +10 +200 +\d+\.\d% \(\S+\) +\d+\.\d% ", output)
     assert re.search(r"skewness 2 \(gamma\), no guarantee +\d+\.\d% / \d+\.\d% +\d+\.\d% / \d+\.\d%", output)
+    assert re.search(r"90% +0\.0% / \d+\.\d% +0\.0% / 100\.0% ", output)  # ties, and no difference
+    assert re.search(r"MNIST's +8 +\d+\.\d% +\d+\.\d% +\d+\.\d% +\d+\.\d%", output)
     assert re.search(r"60 % ties +1 SD +8 +10: \d+\.\d% +28: \d+\.\d% +28: \d+\.\d%", output)
     assert re.search(r"10 +upper 80 % limit +\d+ +\d+\.\d% +\d+\.\d%", output)
+    assert re.search(r"6 +0\.2 +\d+\.\d% \(0\.\d\d\) +\d+\.\d% \(\d\.\d\d\) ", output)
+
+
+def test_a_table_can_be_simulated_alone_and_is_the_same() -> None:
+    alone = invoke(simulations.main, "--replications=20", "--only=shares", "--seed=1")
+    assert alone.startswith("P(above) not a half in 20 studies")
+    assert invoke(simulations.main, "--replications=20", "--only=shares", "--only=shares", "--seed=1") == 2 * alone
 
 
 def test_a_step_is_set_against_its_floor() -> None:

@@ -32,6 +32,7 @@ from factories import make_study
 from fluidrelu_cli.analysis.by_epoch import BY_EPOCH_COLUMNS, SPREAD_COLUMNS
 from fluidrelu_cli.analysis.images import IMAGE_COLUMNS
 from fluidrelu_cli.analysis.inference import COMPARISON_COLUMNS
+from fluidrelu_cli.analysis.regression import REGRESSION_COLUMNS
 from fluidrelu_cli.cli.app import app
 from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.networks.named import resolve
@@ -85,7 +86,9 @@ def test_every_command_in_a_document_is_one_and_has_its_options(document: str) -
             assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", rest)) <= known, line
 
 
-DERIVED_COLUMNS = dict.fromkeys((*COMPARISON_COLUMNS, *BY_EPOCH_COLUMNS, *IMAGE_COLUMNS, *SPREAD_COLUMNS))
+DERIVED_COLUMNS = dict.fromkeys(
+    (*COMPARISON_COLUMNS, *REGRESSION_COLUMNS, *BY_EPOCH_COLUMNS, *IMAGE_COLUMNS, *SPREAD_COLUMNS)
+)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ martingales).
 This needs differences that are symmetric about their centre, and seeds whose order means nothing, as that of 0, 1, 2,
 ... does. Skewed differences have no such centre. The evidence that they are above θ then still grows in the long run
 only if their mean is, because the log of a factor is concave in x. But the error rate is no longer bounded by α:
-benchmarks/error_rates.py measures what becomes of it.
+benchmarks/simulations.py measures what becomes of it.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def invert_sign_flips(differences: Sequence[int], confidence: float = CONFIDENCE
 
     If the differences are symmetric about θ, this interval holds θ with probability ``confidence`` or more, whatever
     their distribution (Fisher 1935, The design of experiments, §21). Skewed differences have no such centre, and the
-    coverage of their mean is not guaranteed. In 2000 simulated studies (benchmarks/error_rates.py) of 10, 20 and 60
+    coverage of their mean is not guaranteed. In 2000 simulated studies (benchmarks/simulations.py) of 10, 20 and 60
     pairs, where that leaves an error of 1 %, a 95 % interval covered 95.7, 95.5 and 95.2 % with normal differences,
     99.7, 98.4 and 97.2 % where 60 % were ties, 94.3, 94.7 and 95.5 % at skewness 1, and 91.2, 91.6 and 93.0 % at
     skewness 2. Student's intervals cover less than these by up to a point, and by 2 to 4 with ties.

@@ -15,6 +15,7 @@ from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.analysis.by_epoch import compare_by_epoch, compare_spread, growth
 from fluidrelu_cli.analysis.images import weigh_images
 from fluidrelu_cli.analysis.planning import pairs_to_decide, planning_sd
+from fluidrelu_cli.analysis.regression import regress
 from fluidrelu_cli.analysis.sequential import Decision, decide, follow
 from fluidrelu_cli.analysis.tuning import Tuned
 from fluidrelu_cli.analysis.verdicts import ALPHA, INTERIM, NOT_JUDGED, PRIMARY, SECONDARY, TOO_FEW, UNDECIDED
@@ -269,6 +270,14 @@ class Evidence:
         if self.declaration is not None:
             return self.declaration.margin
         return self._stopping.margin if self._stopping is not None else None
+
+    @cached_property
+    def regressed(self) -> pd.DataFrame:
+        """regression.regress on the baseline; empty as long as declared runs are not there, and where training ends
+        once a comparison is decided: then what the pairs show determines how many seeds the baseline has.
+        """
+        counted = self.finals.iloc[:0] if self.lacking or self.sequential is not None else self.finals
+        return regress(counted, self.baseline, self.order)
 
     @cached_property
     def sequential(self) -> Sequential | None:

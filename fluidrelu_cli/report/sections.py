@@ -68,6 +68,20 @@ def compare(evidence: Evidence) -> Section | None:
     )
 
 
+def regress_on_baseline(evidence: Evidence) -> Section | None:
+    """Each activation that lacks seeds of the baseline against all of them."""
+    regressed, baseline = evidence.regressed, tables.label(evidence.baseline)
+    if regressed.empty:
+        return None
+    return Section(
+        "regression",
+        f"The same, using all {regressed['baseline_n'].iloc[0]} seeds of {baseline}",
+        regressed,
+        tables.regression_cells(regressed),
+        explanations=(wording.explain_regression(baseline),),
+    )
+
+
 def follow_epochs(evidence: Evidence) -> Section | None:
     """The first comparison after each epoch."""
     first = evidence.pair[0]
@@ -212,6 +226,7 @@ SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     repeat_table2,
     summarise,
     compare,
+    regress_on_baseline,
     follow_looks,
     follow_epochs,
     weigh_images,

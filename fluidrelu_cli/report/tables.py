@@ -141,6 +141,21 @@ def round_up(margin: float) -> str:
     return "–" if math.isnan(margin) else f"{math.ceil(margin * 1e4 - 1e-9) / 1e4:.4f}"
 
 
+def regression_cells(regressed: pd.DataFrame) -> Cells:
+    """regression.regress, one row per activation."""
+    rows = [
+        [
+            label(row["activation"]),
+            str(row["n"]),
+            accuracy(row["slope"], 2).replace("-", "−"),
+            difference(row["mean_difference"]),
+            limits(row["ci_low"], row["ci_high"]),
+        ]
+        for row in regressed.to_dict("records")
+    ]
+    return ["activation", "pairs", "slope", *_EFFECT], rows
+
+
 def look_cells(looks: pd.DataFrame, decided: int) -> Cells:
     """sequential.follow after 5, 10, 20, 50, ... pairs, after those that decided it, and after all.
 

@@ -99,6 +99,21 @@ SIDE_BY_SIDE_EXPLAINED = (
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
 
 
+def explain_regression(baseline: str) -> str:
+    """How differences are corrected for the seeds that the pairs lack.
+
+    Args:
+        baseline: what it is called.
+    """
+    return (
+        f"An activation with fewer seeds than {baseline} may be compared above at seeds that are lucky for {baseline}."
+        f" Here its mean is corrected for that. Slope: of its accuracies on {baseline}'s, over the pairs; 1 leaves the"
+        " mean of the pairs' differences as it is. The interval is Student's, and covers the noise of the slope and of"
+        f" all seeds of {baseline}. It assumes that nothing that the runs showed determined which seeds are pairs."
+        " p-values and verdicts go by the pairs alone."
+    )
+
+
 def name_rows(rows: Sequence[str]) -> str:
     """What a published table prints, as a title has it: ``best and worst accuracy``, ``mean accuracy and SD``."""
     accuracies = _join([row for row in rows if row != SD])

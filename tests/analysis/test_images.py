@@ -9,13 +9,13 @@ from random import Random
 import numpy as np
 import pandas as pd
 import pytest
-from error_rates import Population, cover
 from factories import make_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from scipy import stats
+from simulations import Population, cover
 
 from fluidrelu_cli.analysis.images import (
     IMAGE_COLUMNS,
