@@ -11,10 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ import drawings
 import findings
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import typer.main
@@ -37,7 +34,6 @@ from fluidrelu_cli.cli.app import app
 from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol, Trial
-from fluidrelu_cli.report import wording
 from fluidrelu_cli.run import PARAMETER_COLUMNS, RUN_COLUMNS, Provenance
 from fluidrelu_cli.seeding import generator
 from fluidrelu_cli.training.loop import Training
@@ -179,56 +175,6 @@ def test_no_number_of_the_findings_is_typed() -> None:
         text = re.sub(r"\{[{%#].*?[#%}]\}", "", template.read_text(encoding="utf-8"), flags=re.DOTALL)
         prose = re.sub(r"^ {4}.*$|arXiv [\d.]+", "", text, flags=re.MULTILINE)  # without commands and references
         assert re.findall(r"\d*\.\d+|\d+ %", prose) == ["95 %"] * prose.count("95 %"), template.name
-
-
-def flip_signs(differences: list[int]) -> Fraction:
-    """The share of all ways to choose the signs whose sum is at least as far from 0; every way counted."""
-    ways = Counter({0: 1})
-    for difference in differences:
-        ways = Counter(
-            {s: ways[s - difference] + ways[s + difference] for t in ways for s in (t - difference, t + difference)}
-        )
-    return Fraction(sum(n for s, n in ways.items() if abs(s) >= abs(sum(differences))), 2 ** len(differences))
-
-
-@pytest.mark.parametrize("study", [name for name in findings.STUDIES if not findings.evidence(name).comparisons.empty])
-def test_the_answer_of_a_study_by_pandas_and_scipy_alone(study: str) -> None:
-    """Mean difference, pairs and p-value once more, without any of the package's statistics."""
-    first = "mine:Swish" if study == findings.SWISH else "fluid"
-    tables = (path for path in (findings.RESULTS / study / "runs").glob("*.csv") if "parameters" not in path.name)
-    runs = pd.DataFrame([pd.read_csv(path).iloc[-1] for path in tables])
-    by_seed = runs.pivot(index="seed", columns="activation", values="test_accuracy")
-    p_values = {}
-    for activation in by_seed.columns.drop("relu"):
-        images = ((by_seed[activation] - by_seed["relu"]).dropna() * 10_000).round().astype(int)
-        p_values[activation] = float(flip_signs(images.tolist()))
-    ordered = pd.Series(p_values).sort_values()
-    adjusted = (ordered * [*range(len(ordered), 0, -1)]).cummax().clip(upper=1)[first]
-    declared = findings.declared(study.partition("/")[0])
-    p = p_values[first] if declared is not None else adjusted
-    differences = (by_seed[first] - by_seed["relu"]).dropna()
-    mean, n = differences.mean(), len(differences)
-    in_a_grid = declared is not None and declared.is_grid  # which alone has an answer
-    row = findings.row(study, first, "own_comparisons")
-    answer = wording.verdict(row) if in_a_grid else findings.report(study).answer
-    expected = [
-        f"{n} seeds",
-        f"{abs(mean):.5f} {'higher' if mean > 0 else 'lower'}"
-        if "and ReLU are equal within" not in answer
-        else f"{mean:+.5f}".replace("-", "−"),
-        "no p-value can reach 5 %" if n < 6 else f"p {f'= {p:.4f}' if p >= 0.0001 else '< 0.0001'}",
-        *([f"adjusted for {len(p_values)} comparisons"] if declared is None else []),
-    ]
-    if "and ReLU are equal within" in answer:
-        expected.pop(2)
-    assert [part for part in expected if part not in answer] == [], answer
-    verdict = "worse" if mean < 0 else "better"
-    assert (f"{'FluidReLU' if first == 'fluid' else first} is {verdict} than ReLU" in answer) == (n >= 6 and p < 0.05)
-
-
-def test_sign_flips_by_hand() -> None:
-    assert flip_signs([1, 2, 4]) == Fraction(2, 8)
-    assert flip_signs([3, 3, -1]) == Fraction(4, 8)  # the sums are ±7, ±5, and ±1 twice
 
 
 @pytest.mark.parametrize("study", findings.STUDIES)
