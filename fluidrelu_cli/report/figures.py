@@ -47,7 +47,7 @@ def draw_accuracies(evidence: Evidence) -> Iterator[Picture]:
 def draw_differences(evidence: Evidence) -> Iterator[Picture]:
     if (evidence.comparisons["n"] > 0).any():
         by_looks = "the verdict is that of the confidence sequence"
-        verdict = by_looks if evidence.sequential else "the verdict goes by the adjusted p-values"
+        verdict = by_looks if evidence.sequential else "the verdicts on all but a primary one are"
         yield Picture(
             "differences",
             "One dot per seed: both of its runs start from the same weights and see the same batches. The intervals are"

@@ -136,9 +136,17 @@ def _effect_cells(row: Mapping[Any, Any]) -> list[str]:
     ]
 
 
-def round_up(margin: float) -> str:
-    """A margin of equality, so that it holds; a dash where there is none."""
-    return "–" if math.isnan(margin) else f"{math.ceil(margin * 1e4 - 1e-9) / 1e4:.4f}"
+def round_up(margin: float, below: float = math.inf) -> str:
+    """A margin of equality to four digits, so that it holds; a dash where there is none.
+
+    Args:
+        margin: the margin.
+        below: what is to be seen to be larger, if it is: there are more digits where four do not show it.
+    """
+    if math.isnan(margin):
+        return "–"
+    texts = [f"{math.ceil(margin * 10**digits - 1e-9) / 10**digits:.{digits}f}" for digits in range(4, 9)]
+    return next((text for text in texts if float(text) < below), texts[0])
 
 
 def regression_cells(regressed: pd.DataFrame) -> Cells:
@@ -244,7 +252,7 @@ def plus_minus(centre: str, row: Mapping[Any, Any]) -> str:
 
 
 def by_epoch_cells(table: pd.DataFrame) -> Cells:
-    """by_epoch.compare_by_epoch, after 1, 2, 3, 5, 10, 20, ... epochs and the last."""
+    """by_epoch.compare_by_epoch: all epochs, of more than 15 those after 1, 2, 3, 5, 7, 10, 20, ... and the last."""
     rounds = {step * 10**power for power in range(6) for step in (1, 2, 3, 5, 7)}
     last = table["epoch"].max()
     rows = [

@@ -74,8 +74,8 @@ IMAGES_EXPLAINED = (
 )
 SPREAD_EXPLAINED = (
     "P(above): the share of seeds at which the activation's accuracy is higher, ties counted half. SD ratio and error"
-    " ratio: the activation's by the baseline's. Nothing here was asked beforehand, so it only suggests what to test"
-    " next."
+    " ratio: the activation's divided by the baseline's. r: the correlation of the two over seeds. Nothing here was"
+    " asked beforehand, so it only suggests what to test next."
 )
 SEQUENTIAL_EXPLAINED = (
     "There are no p-values, because how many pairs there are depends on what they show. The verdict is that of the"
@@ -312,18 +312,21 @@ def verdict(row: Mapping[Any, Any], place: str = "Here", comparisons: int = 1, n
     evidence = f"({seeds}, {_limits(row)}, {p})"
     if row["verdict"] == EQUAL:
         mean = difference(row["mean_difference"])
-        found = f"{seeds}, mean difference {mean}, {_limits(row, 'equal', '90 %')}{adjusted}"
+        within = round_up(row["equal_within"], row["margin"])
+        found = f"{seeds}, mean difference {mean}, {_limits(row, 'equal', '90 %')}"
+        shown = f", also when adjusted for {comparisons} comparisons" if comparisons > 1 else ""
         also = f" That there is a difference is shown, too ({p})." if row["p_holm"] < ALPHA else ""
         return (
-            f"{place}, {a} and {b} are equal within {round_up(row['equal_within'])} ({found}), which is less than the"
-            f" margin of {_margin(row)}.{_excluded(row)}{also}"
+            f"{place}, {a} and {b} are equal within {within} ({found}), which is less than the margin of"
+            f" {_margin(row)}{shown}.{_excluded(row)}{also}"
         )
     within = f"equal within {round_up(row['equal_within'])}"
     if row["verdict"] in (BETTER, WORSE):
         return f"{place}, {a} is {row['verdict']} than {b}: its mean accuracy is {by} {evidence[:-1]}, {within})."
     begun = f"{a} is not told apart from {b}: its mean accuracy is {by} {evidence}"
     begun = f"{too_few_seeds(n, comparisons)}. {place}, {begun}" if row["verdict"] == TOO_FEW else f"{place}, {begun}"
-    return f"{begun}. The two are {within}; the margin is {_margin(row)}.{_seeds_needed(needed)}"
+    both = "Taken singly, the two" if comparisons > 1 else "The two"
+    return f"{begun}. {both} are {within}; the margin is {_margin(row)}.{_seeds_needed(needed)}"
 
 
 def _limits(row: Mapping[Any, Any], ends: str = "ci", level: str = "95 %") -> str:
@@ -709,16 +712,19 @@ def skewed(comparisons: pd.DataFrame) -> str | None:
 
 
 def one_pair(images: pd.DataFrame) -> str | None:
-    """What the test images say of a single pair of runs; None where there are more."""
+    """What the test images say of activations with a single pair of runs; None where each has more."""
     found = images[images["mcnemar_p"].notna()]
     if found.empty:
         return None
-    row = found.iloc[0]
-    a, b = label(row["activation"]), label(row["baseline"])
+    each = []
+    for row in found.to_dict("records"):
+        (a, of_a), (b, of_b) = [(label(row[name]), int(row[f"only_{name}"])) for name in ("activation", "baseline")]
+        p = f"McNemar's exact p = {p_value(row['mcnemar_p'])}".replace("= <", "< ")
+        each.append(f"{a} alone is right on {of_a} image{'' if of_a == 1 else 's'} and {b} alone on {of_b}: {p}")
+    begun, not_adjusted = ("Of this one pair", "") if len(each) == 1 else ("Of one pair each,", " (not adjusted)")
     return (
-        f"Of this one pair {a} alone is right on {row['only_activation']:.0f} images and {b} alone on"
-        f" {row['only_baseline']:.0f}: McNemar's exact p = {p_value(row['mcnemar_p'])}. That is about these two"
-        " networks and other images, and says nothing of other seeds."
+        f"{begun} {'; '.join(each)}{not_adjusted}. That is about these very networks and other images, and says nothing"
+        " of other seeds."
     )
 
 

@@ -182,7 +182,23 @@ def test_comparison_cells() -> None:
 
 def test_margins_are_rounded_up() -> None:
     assert [tables.round_up(each) for each in (0.00051, 0.0005, 0.0, math.nan)] == ["0.0006", "0.0005", "0.0000", "–"]
-    assert tables.limits(math.nan, math.nan) == "–"
+    below = (0.00119, 0.001191, 0.0012, 0.0013, math.inf)
+    assert [tables.round_up(0.001185, each) for each in below] == ["0.001185", "0.00119", "0.00119", "0.0012", "0.0012"]
+    assert tables.round_up(0.0012, 0.001) == "0.0012"  # it is not smaller
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (-0.001, 0.00249, "−0.00100 to +0.00249"),
+        (math.nan, math.nan, "–"),
+        (-math.inf, math.inf, "without ends yet"),
+        (-math.inf, 0.5, "below +0.50000"),
+        (-0.5, math.inf, "above −0.50000"),
+    ],
+)
+def test_limits_of_an_interval_or_a_confidence_sequence(low: float, high: float, text: str) -> None:
+    assert tables.limits(low, high) == text
 
 
 def test_epochs_are_chosen_where_they_are_many() -> None:
@@ -201,6 +217,8 @@ def test_cells_of_images_and_of_spread() -> None:
     ratios = {"sd_ratio": 0.815, "sd_low": math.nan, "sd_high": math.nan, "error_ratio": math.nan}
     spread = pd.DataFrame([{**shares, **ratios, "error_low": math.nan, "error_high": math.nan}])
     assert tables.spread_cells(spread)[1] == [["FluidReLU", "50 % (20–80)", "0.81", "–", "−0.25"]]
+    known = spread.assign(sd_low=0.504, sd_high=1.5, error_ratio=0.98765, error_low=0.9, error_high=1.0835)
+    assert tables.spread_cells(known)[1][0][2:4] == ["0.81 (0.50–1.50)", "0.988 (0.900–1.083)"]
 
 
 def test_predictive_cells() -> None:

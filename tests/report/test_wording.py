@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from factories import make_declaration, make_run
 
+from fluidrelu_cli.analysis.inference import COMPARISON_COLUMNS
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report import wording
 from fluidrelu_cli.run import Provenance, Run
@@ -87,8 +88,16 @@ def comparison(activation: str = "fluid", n: int = 20, mean: float = -0.0005, **
     return {**row, **other}
 
 
+def test_a_row_of_comparisons_is_one() -> None:
+    """As far as sentences read it: they are tested with values that need not come from runs."""
+    assert {*comparison()} <= {*COMPARISON_COLUMNS}
+
+
 PLACE = "On MNIST with the paper's network after 2 epochs"
 DECLARED: dict[str, Any] = {"margin": 0.001, "margin_declared": True}
+BARELY: dict[str, Any] = {"equal_low": -0.0002, "equal_high": 0.001194, "equal_within": 0.001194}
+BARELY |= {"ci_low": -0.0004, "ci_high": 0.0014}
+"""Equal within less than 0.0012, which four digits would not show."""
 
 
 @pytest.mark.parametrize(
@@ -109,20 +118,27 @@ DECLARED: dict[str, Any] = {"margin": 0.001, "margin_declared": True}
             " +0.00070, p < 0.0001, adjusted for 8 comparisons, equal within 0.0007).",
         ),
         (
-            comparison(mean=0.0, verdict="undecided", p_holm=1.0),
+            comparison(mean=0.0, verdict="undecided", p_holm=1.0, margin=0.0001),
             1,
             45,
             "FluidReLU is not told apart from ReLU: its mean accuracy is the same (20 seeds, 95 % interval −0.00020 to"
-            " +0.00020, p = 1.0000). The two are equal within 0.0002; the margin is 0.0012 (5 % of ReLU's errors)."
+            " +0.00020, p = 1.0000). The two are equal within 0.0002; the margin is 0.0001 (5 % of ReLU's errors)."
             " About 45 seeds of each would decide it.",
         ),
         (
-            comparison(mean=0.0001, verdict="undecided", p_holm=0.5, **DECLARED),
-            1,
+            comparison(mean=0.0001, verdict="undecided", p_holm=0.5, **DECLARED),  # by adjusting the one-sided tests
+            3,
             MOST_SEEDS + 1,
             "FluidReLU is not told apart from ReLU: its mean accuracy is 0.00010 higher (20 seeds, 95 % interval"
-            " −0.00010 to +0.00030, p = 0.5000). The two are equal within 0.0003; the margin is 0.001 (declared). More"
-            " than 100,000 seeds of each would decide it.",
+            " −0.00010 to +0.00030, p = 0.5000, adjusted for 3 comparisons). Taken singly, the two are equal within"
+            " 0.0003; the margin is 0.001 (declared). More than 100,000 seeds of each would decide it.",
+        ),
+        (
+            comparison(mean=0.0005, verdict="equal", p_holm=0.2, **BARELY),
+            1,
+            None,
+            "FluidReLU and ReLU are equal within 0.001194 (20 seeds, mean difference +0.00050, 90 % interval −0.00020"
+            " to +0.00119), which is less than the margin of 0.0012 (5 % of ReLU's errors).",
         ),
         (
             comparison(verdict="equal", p_holm=0.06, ci_high=0.00001),
@@ -137,8 +153,8 @@ DECLARED: dict[str, Any] = {"margin": 0.001, "margin_declared": True}
             3,
             None,
             "FluidReLU and ReLU are equal within 0.0007 (20 seeds, mean difference +0.00050, 90 % interval +0.00035 to"
-            " +0.00065, adjusted for 3 comparisons), which is less than the margin of 0.001 (declared). That there is a"
-            " difference is shown, too (p = 0.0312, adjusted for 3 comparisons).",
+            " +0.00065), which is less than the margin of 0.001 (declared), also when adjusted for 3 comparisons. That"
+            " there is a difference is shown, too (p = 0.0312, adjusted for 3 comparisons).",
         ),
         (
             comparison(n=3, verdict="too few pairs", p_holm=0.25, ci_low=math.nan, ci_high=math.nan),
@@ -165,7 +181,7 @@ def test_verdict_of_what_cannot_be_told() -> None:
     assert wording.verdict(many, PLACE, 6, 9).startswith(
         f"6 seeds cannot establish anything with 6 comparisons; 8 can. {PLACE}, FluidReLU is not told apart from ReLU:"
         " its mean accuracy is 0.14800 lower (6 seeds, 95 % interval −0.24600 to −0.05000, p = 0.1875, adjusted for 6"
-        " comparisons)."
+        " comparisons). Taken singly, the two are equal within"
     )
     nothing = comparison(n=0, mean=math.nan, verdict="too few pairs")
     assert wording.verdict(nothing, PLACE) == "No seed has a run of both FluidReLU and ReLU, so nothing can be said."
@@ -224,9 +240,16 @@ def test_one_pair_is_told_by_its_images() -> None:
     row = {"activation": "fluid", "baseline": "relu", "only_activation": 9.0, "only_baseline": 1.0, "mcnemar_p": 0.0215}
     assert wording.one_pair(pd.DataFrame([row])) == (
         "Of this one pair FluidReLU alone is right on 9 images and ReLU alone on 1: McNemar's exact p = 0.0215. That is"
-        " about these two networks and other images, and says nothing of other seeds."
+        " about these very networks and other images, and says nothing of other seeds."
     )
-    assert wording.one_pair(pd.DataFrame([{**row, "mcnemar_p": math.nan}])) is None
+    other = {**row, "activation": "elu", "only_activation": 1.0, "only_baseline": 40.0, "mcnemar_p": 1e-9}
+    many = {**row, "activation": "prelu", "mcnemar_p": math.nan}
+    assert wording.one_pair(pd.DataFrame([row, many, other])) == (
+        "Of one pair each, FluidReLU alone is right on 9 images and ReLU alone on 1: McNemar's exact p = 0.0215; ELU"
+        " alone is right on 1 image and ReLU alone on 40: McNemar's exact p < 0.0001 (not adjusted). That is about"
+        " these very networks and other images, and says nothing of other seeds."
+    )
+    assert wording.one_pair(pd.DataFrame([many])) is None
 
 
 def test_tally_names_every_activation_once() -> None:
