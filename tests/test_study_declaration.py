@@ -134,6 +134,9 @@ def test_what_changed_is_named_key_by_key() -> None:
     assert now.changes_since(earlier) == ["vary.lr without 0.015, 0.016, 0.017, 0.018, 0.019, 0.02, with 0.5"]
     assert other.changes_since(earlier) == ["vary.lr in another order"]
     assert earlier.changes_since(replace(earlier, text="# a remark\n" + earlier.text)) == []
+    told = make_declaration(f'tuned = "the rate"\n{START}')
+    assert told.changes_since(make_declaration(START)) == []  # it says what was done before, and asks for nothing else
+    assert make_declaration(f'tuned = "nothing"\nmargin = 0.1\n{START}').changes_since(told) == ["margin nothing → 0.1"]
 
 
 @pytest.mark.parametrize(

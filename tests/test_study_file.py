@@ -128,6 +128,12 @@ def test_tables_of_an_array_are_cells_with_names() -> None:
     assert [read.study_name(cell) for cell in read.cells] == ["mine/slow", "mine/lr=0.01"]
 
 
+def test_what_was_tuned_elsewhere_is_told_in_words() -> None:
+    said = "the rate, on ReLU alone"
+    assert parse(f'tuned = "{said}"\n{START}').tuned == said
+    assert parse(START).tuned is None
+
+
 def test_what_is_tuned_and_published() -> None:
     rows = "best = { ReLU = 1, fluid = 0.9 }\nworst = { relu = 0, fluid = 0.8 }\n"
     read = parse(START + TUNE + "lr = [0.001, 1]\n" + PUBLISHED + rows)
@@ -324,6 +330,13 @@ WRONG = [
         START + "xyz = 3",
         'there is no key "xyz": use question, activations, compare, seeds, margin, stop, tuned, protocol, vary, tune or'
         " published.",
+    ),
+    *(
+        (
+            f"tuned = {said}\n{START}",
+            "tuned must be text on one line, of at most 1,000 characters: what was tuned, and on what.",
+        )
+        for said in ("true", '"two\\nlines"', f'"{"x" * 1001}"', "{ lr = 0.1 }")
     ),
     (START + "[protocol]\nxyz = 3", f'[protocol] there is no key "xyz": use {FIELDS}'),
     (START + "[protocol]\nepoch = 3", '[protocol] there is no key "epoch": did you mean epochs?'),
