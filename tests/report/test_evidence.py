@@ -111,6 +111,24 @@ def test_what_is_left_out_is_noted_and_counted(tmp_path: Path) -> None:
     assert Evidence(mine, beside=[evidence]).notes == Evidence(mine, against=evidence).notes == [note]
 
 
+def test_differences_are_counted_in_images_pair_by_pair(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {**BOTH, "elu": RELU[:1]})
+    damage(study, "relu-seed1")
+    evidence = Evidence(study)
+    assert evidence.list_pairs("fluid").to_dict("list") == {"seed": [0, 2], "images": [15, -85]}
+    assert evidence.list_pairs("tanh").to_dict("list") == {"seed": [], "images": []}
+    assert evidence.growing["n"].tolist() == [2]
+    assert evidence.growing["mean_difference"].tolist() == pytest.approx([-0.0035])  # of the first comparison
+    assert evidence.spread[["activation", "n"]].values.tolist() == [["fluid", 2]]
+    assert {name: table["n"].tolist() for name, table in evidence.by_epoch.items()} == {"fluid": [2, 2], "elu": [1, 1]}
+    assert evidence.by_epoch["fluid"]["mean_difference"].tolist() == pytest.approx([0, -0.0035])
+    assert evidence.images.empty  # these runs say which images they have right:
+    with_bits = make_study(tmp_path / "bits", BOTH, bits=True)
+    assert Evidence(with_bits).images[["activation", "n"]].values.tolist() == [["fluid", 3]]
+    alone = Evidence(make_study(tmp_path / "alone", {"relu": [(0.9,)]}))
+    assert (alone.by_epoch, [alone.growing.empty, alone.images.empty, alone.spread.empty]) == ({}, [True] * 3)
+
+
 def test_mixed_conditions_are_noted(tmp_path: Path) -> None:
     runs = (make_run("relu", 0), replace(make_run("relu", 1), provenance=Provenance(device="cuda")))
     [note] = Evidence(Study(tmp_path, Protocol()), Contents(runs, {})).notes

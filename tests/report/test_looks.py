@@ -91,6 +91,14 @@ def test_pairs_after_the_verdict_do_not_change_it(tmp_path: Path) -> None:
     assert "confidence-sequence" in [picture.name for picture in document.pictures]
 
 
+def test_nothing_else_of_the_comparison_is_told_by_a_fixed_number_of_pairs(tmp_path: Path) -> None:
+    runs = {"relu": [(0.5, 0.98)] * 8, "fluid": [(0.5, 0.981)] * 8}
+    study = make_study(tmp_path, runs, bits=True)
+    document = build_document(Evidence(study, declaration=replace(FILE, protocol=study.protocol)))
+    assert [section.name for section in document.sections] == ["summary", "comparisons", "looks", "spread"]
+    assert "growth" not in [picture.name for picture in document.pictures]
+
+
 def test_a_gap_ends_the_pairs(tmp_path: Path) -> None:
     """Another seed may yet come between, so what follows does not count."""
     study = make(tmp_path, BETTER)
