@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -185,6 +186,25 @@ def test_verdict_of_what_cannot_be_told() -> None:
     )
     nothing = comparison(n=0, mean=math.nan, verdict="too few pairs")
     assert wording.verdict(nothing, PLACE) == "No seed has a run of both FluidReLU and ReLU, so nothing can be said."
+
+
+def test_what_has_no_verdict_has_an_estimate() -> None:
+    estimate = "FluidReLU's mean accuracy is 0.00050 lower than ReLU's (95 % interval −0.00070 to −0.00030)."
+    assert wording.interim(comparison(), 60) == f"Interim: 20 of 60 seeds, no verdict yet. So far {estimate}"
+    assert wording.interim(comparison(n=0, mean=math.nan), 60) == "Interim: 0 of 60 seeds, no verdict yet."
+    few = comparison(n=2, mean=0.0, ci_low=math.nan, ci_high=math.nan)
+    assert wording.interim(few, 60).endswith(" So far FluidReLU's mean accuracy is the same as ReLU's.")
+    grid = make_declaration(
+        'activations = ["relu", "fluid"]\nseeds = 20\n[vary]\nlr = [0.1, 0.2]\n', Path("a b/c.toml")
+    )
+    assert wording.one_of(grid, comparison()) == (
+        "This is one of the 2 cells of a b/c.toml, and has no verdict of its own: see `fluidrelu report 'a b/c.toml'`."
+        f" {estimate}"
+    )
+    unjudged = wording.verdict(comparison(verdict="not judged"))
+    assert (
+        unjudged == f"FluidReLU is not judged, because another comparison decides when training ends. So far {estimate}"
+    )
 
 
 @pytest.mark.parametrize(
