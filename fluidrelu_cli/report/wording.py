@@ -53,7 +53,8 @@ INTERVALS_EXPLAINED = (
 COMPARISONS_EXPLAINED = (
     f"{INTERVALS_EXPLAINED} p: exact, two-sided, by flipping the signs of the paired differences. That of the primary"
     " comparison is not adjusted; those of the others are adjusted among themselves (Holm), their intervals are not."
-    " Equal: smaller than the margin. Better and worse: p is below 5 %."
+    " Equal: smaller than the margin. Better and worse: p is below 5 %. Where both hold, it is equal by a margin that"
+    " was declared, and better or worse by the default one."
 )
 CELLS_EXPLAINED = (
     f"{INTERVALS_EXPLAINED} p: exact, two-sided, by flipping the signs of the paired differences in a cell,"

@@ -205,6 +205,8 @@ def test_many_runs_have_predictions_and_rankings(tmp_path: Path) -> None:
     assert len(document.tables["rankings"]) == 2
     [table2] = (section for section in document.sections if section.name == "table2")
     assert len(table2.remarks) == 1  # how often three runs each would say what the paper's do
+    [compared] = (section for section in document.sections if section.name == "comparisons")
+    assert "Where both hold, it is equal by a margin that was declared" in compared.explanations[0]
     assert names(documented(tmp_path / "other", lr=0.1))[0] == [*TABLES[1:], "table2"]
 
 
