@@ -1,4 +1,4 @@
-"""The paper's activation and its two rival reconstructions, as functions and as modules.
+"""The paper's activation and other readings of its lost formula, as functions and as modules.
 
 Equation numbers are those of docs/paper.md. Throughout, ``v`` is the input of an activation, ``a``
 its learned parameter, and gamma = v / (2 exp(a)).
@@ -7,6 +7,7 @@ its learned parameter, and gamma = v / (2 exp(a)).
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -118,6 +119,27 @@ def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
     return (wide * factor).to(v.dtype)
 
 
+def fluid_critical(v: Tensor, a: Tensor) -> Tensor:
+    """Another reading: ``max(v, -2 exp(a))``, from the critical approximation of (2) (docs/paper.md, "Other readings").
+
+    Where v <= -2 exp(a), df/dv = 0 and df/da = -2 exp(a); elsewhere df/dv = 1 and df/da = 0. The bend has the
+    flat side's derivatives, as ReLU's has in torch, so that pooling first gives the same gradients.
+    Shapes, types and errors as in :func:`fluid`.
+    """
+    wide, a = _widen(v, a)
+    floor = -2 * a.clamp(-A_LIMIT, A_LIMIT).exp()
+    # torch.maximum and clamp would halve the gradient where both are equal; NaN has to stay visible.
+    return torch.where((wide > floor) | wide.isnan(), wide, floor).to(v.dtype)
+
+
+def fluid_third(v: Tensor, a: Tensor) -> Tensor:
+    """Another reading: ``v`` for v >= 0, ``v / (1 - gamma / 3)`` for v < 0, which is fluid(v, a + ln 3).
+
+    It differs from :func:`fluid` in nothing but where ``a`` starts. Shapes, types and errors as there.
+    """
+    return fluid(v, _widen(v, a)[1] + math.log(3))
+
+
 def _widen(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
     """Both in their common type, float32 at least; TypeError as in :func:`fluid`."""
     if not (v.is_floating_point() and a.is_floating_point()):
@@ -192,4 +214,18 @@ class FluidCoth(ParametricActivation):
     """The rival :func:`fluid_coth` as a module."""
 
     function = staticmethod(fluid_coth)
+    beta: float | None = None
+
+
+class FluidCritical(ParametricActivation):
+    """The reading :func:`fluid_critical` as a module."""
+
+    function = staticmethod(fluid_critical)
+    beta: float | None = None
+
+
+class FluidThird(ParametricActivation):
+    """The reading :func:`fluid_third` as a module."""
+
+    function = staticmethod(fluid_third)
     beta: float | None = None
