@@ -89,7 +89,7 @@ def fluid(v: Tensor, a: Tensor) -> Tensor:
 
 
 def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
-    """Rival reconstruction: ``v`` for v >= 0, ``v exp(gamma)`` for v < 0 (docs/paper.md, "Rivals").
+    """Rival reconstruction: ``v`` for v >= 0, ``v exp(gamma)`` for v < 0 (docs/paper.md, "Other readings").
 
     Same limits as :func:`fluid`, but not monotone: it has a minimum at v = -2 exp(a).
     Shapes, types and errors as in :func:`fluid`.
@@ -101,7 +101,7 @@ def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
 def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
     """Rival reconstruction: ``v`` for v >= 0, ``v (1 + coth gamma - 1/gamma)`` for v < 0.
 
-    This is equation (2) with the un-approximated characteristic function (docs/paper.md, "Rivals").
+    This is equation (2) with the un-approximated characteristic function (docs/paper.md, "Other readings").
     Near gamma = 0 the difference of two poles is replaced by its Taylor series. Shapes, types and errors
     as in :func:`fluid`; gradients are finite for abs(v) <= 1e37.
     """

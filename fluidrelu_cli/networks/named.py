@@ -105,7 +105,7 @@ _ACTIVATIONS = (
         *("fluidrelu_cli.networks.activations:FluidCoth", True),
     ),
     Activation(
-        *("fluid-critical", "max(v, -2 exp(a))", "another reconstruction"),
+        *("fluid-critical", "max(v, -2 exp(a))", "rival reconstruction"),
         *("fluidrelu_cli.networks.activations:FluidCritical", True),
     ),
     Activation(
