@@ -1,6 +1,6 @@
 """What each reading of the paper's lost formula computes: the table of docs/paper.md, by `make docs`.
 
-Nothing in it is typed but the formulas, and how equation (2) treats negative input. The rest is evaluated.
+Nothing in it is typed but how equation (2) treats negative input. The rest is evaluated.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class Reading:
     """One reading of the negative half."""
 
     name: str
-    formula: str
     pieces: str
     """Whether equation (2) has an expression of its own for negative input, as the text says."""
     curve: Curve
@@ -47,7 +46,7 @@ class Reading:
         lowest = int(values.argmin())
         rises = bool((np.diff(values) >= 0).all())
         return [
-            f"{self.name}: `{self.formula}`",
+            self.name,
             _number(self.curve(-1.0, 0.0)),
             _number(self.curve(-1 / FAR, 0.0) * -FAR),
             _number(self.curve(-FAR, 0.0)),
@@ -59,18 +58,18 @@ class Reading:
 
 
 READINGS = (
-    Reading("`fluid`", "v / (1 − γ)", "yes", CURVES["fluid"]),
-    Reading("`fluid-exp`", "v exp(γ)", "yes", CURVES["fluid-exp"]),
-    Reading("`fluid-coth`", "v (1 + coth γ − 1/γ)", "no, one for all", CURVES["fluid-coth"]),
-    Reading("`fluid-critical`", "max(v, −2k)", "pieces that meet at ±2k", CURVES["fluid-critical"]),
-    Reading("doubly asymptotic", "v (1 + γ/3), 0 below −6k", "pieces that meet at ±6k", doubly_asymptotic),
-    Reading("from tanh", "2 v σ(v/k)", "no, one for all", from_tanh),
-    Reading("`fluid-third`", "v / (1 − γ/3)", "yes", CURVES["fluid-third"]),
+    Reading("`fluid`", "yes", CURVES["fluid"]),
+    Reading("`fluid-exp`", "yes", CURVES["fluid-exp"]),
+    Reading("`fluid-coth`", "no, one for all", CURVES["fluid-coth"]),
+    Reading("`fluid-critical`", "pieces that meet at ±2k", CURVES["fluid-critical"]),
+    Reading("doubly asymptotic", "pieces that meet at ±6k", doubly_asymptotic),
+    Reading("from tanh", "no, one for all", from_tanh),
+    Reading("`fluid-third`", "yes", CURVES["fluid-third"]),
 )
 """Those that are built in by the names by which they can be trained."""
 
 HEAD = (
-    *("negative half", "f(−1)", "slope at 0−", "v → −∞", "a → −∞", "a → +∞", "never decreasing"),
+    *("reading", "f(−1)", "slope at 0−", "v → −∞", "a → −∞", "a → +∞", "never decreasing"),
     "own expression of (2) below 0",
 )
 
