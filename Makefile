@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # what cog writes parts of
 GENERATED := README.md docs/cli.md docs/findings.md docs/paper.md
-COG := $(BIN)/cog -I docs -p 'import findings' --verbosity 1
+COG := $(BIN)/cog -I docs -p 'import findings, readings' --verbosity 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce test check lint format docs site results calibration studies gpu-studies benchmarks clean

@@ -162,9 +162,7 @@ def _refuse_useless_beta(
     ):
         arms = (join_arm(function, {**settings, "beta": protocol.beta}) for function, settings in map(split_arm, meant))
         named = " ".join(f"--act {shlex.quote(arm)}" for arm in arms)
-        raise UsageError(
-            f"--beta {protocol.beta:g} is the factor of fluid, fluid-exp and fluid-coth alone: write {named}."
-        )
+        raise UsageError(f"--beta {protocol.beta:g} is the factor of fluid and fluid-* alone: write {named}.")
 
 
 def _describe_betas(activations: Sequence[Activation], betas: Mapping[str, Mapping[str, float]]) -> list[str]:

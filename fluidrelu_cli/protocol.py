@@ -101,7 +101,7 @@ class Protocol:
     """The paper's mu."""
     beta: float = setting(
         10000.0,
-        "Factor on the gradient of what fluid, fluid-exp and fluid-coth learn; others: --act NAME@beta=10",
+        "Factor on the gradient of what fluid and fluid-* learn; others: --act NAME@beta=10",
         _real(lambda beta: beta >= 0, "a number from 0"),
         of_arm=True,
     )

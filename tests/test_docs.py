@@ -6,6 +6,7 @@ That generated text is what would be generated now, `cog --check` holds in `make
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ import findings
 import matplotlib as mpl
 import numpy as np
 import pytest
+import readings
 import torch
 import typer.main
 from command_line import fluidrelu, words
@@ -32,7 +34,7 @@ from fluidrelu_cli.analysis.inference import COMPARISON_COLUMNS
 from fluidrelu_cli.analysis.regression import REGRESSION_COLUMNS
 from fluidrelu_cli.cli.app import app
 from fluidrelu_cli.data.load import load_dataset
-from fluidrelu_cli.networks.named import resolve
+from fluidrelu_cli.networks.named import ACTIVATIONS, resolve
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import PARAMETER_COLUMNS, RUN_COLUMNS, Provenance
 from fluidrelu_cli.seeding import generator
@@ -206,6 +208,31 @@ def test_the_default_protocol_is_the_calibrated_one_and_that_of_the_committed_st
     paper = findings.evidence("paper")
     assert paper.protocol == Protocol()
     assert f"{paper.summary['mean'][0]:.5f}, that of\nall ten {chosen['mean']:.5f}" in TEXTS["docs/paper.md"]
+
+
+def test_the_readings_of_the_lost_formula_by_hand() -> None:
+    """At v = -1 and k = 1, where gamma = -1/2; and the least value of those that have a minimum."""
+    shown = {
+        "fluid": (-2 / 3, None),
+        "fluid-exp": (-math.exp(-1 / 2), (-2 / math.e, -2)),
+        "fluid-coth": (-(3 - (math.e + 1) / (math.e - 1)), None),
+        "fluid-critical": (-1, None),
+        "doubly asymptotic": (-5 / 6, (-3 / 2, -3)),
+        "from tanh": (-2 / (math.e + 1), (-0.55693, -1.27846)),  # where exp(v) = -1 - v
+        "fluid-third": (-6 / 7, None),
+    }
+    assert [reading.name.strip("`") for reading in readings.READINGS] == list(shown)
+    assert [name for name in shown if name in ACTIVATIONS] == [name for name in ACTIVATIONS if "fluid" in name]
+    for reading, (value, lowest) in zip(readings.READINGS, shown.values(), strict=True):
+        _, at_minus_one, slope, _, smallest_a, largest_a, rises, _ = reading.cells()
+        assert float(at_minus_one.replace("−", "-")) == pytest.approx(value, abs=0.0005)
+        assert (slope, smallest_a, largest_a) == ("1.000", "ReLU", "identity")
+        numbers = [float(number.replace("−", "-")) for number in re.findall(r"−[\d.]+", rises)]
+        assert numbers == pytest.approx(lowest or (), abs=0.001)
+        assert reading.curve([0.5, 3.0], 1.0).tolist() == [0.5, 3.0]
+    tails = [reading.cells()[3] for reading in readings.READINGS]
+    assert tails == ["−2.000", "0.000", "−2.000", "−2.000", "0.000", "0.000", "−6.000"]
+    assert readings._limit(np.array([-0.5]), np.array([-1.0])) == "neither"
 
 
 def test_cifar10_was_trained_at_the_rate_that_the_rule_chooses() -> None:

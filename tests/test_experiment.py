@@ -396,7 +396,7 @@ def test_code_that_was_changed_is_not_mixed_with_what_it_was(
     with pytest.raises(UsageError) as caught:
         prepare(study, [resolve("relu"), resolve("own_soft:Soft")], data_dir=data_dir, device="cpu")
     assert str(caught.value) == (
-        "--beta 100 is the factor of fluid, fluid-exp and fluid-coth alone: write --act own_soft:Soft@beta=100."
+        "--beta 100 is the factor of fluid and fluid-* alone: write --act own_soft:Soft@beta=100."
     )
     assert prepare(study, [resolve("fluid"), resolve("own_soft:Soft")], data_dir=data_dir, device="cpu").notes == (
         "Factor on the gradient of what is learned: fluid beta 100, own_soft:Soft beta 1."

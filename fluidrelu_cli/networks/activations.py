@@ -1,4 +1,4 @@
-"""The paper's activation and its two rival reconstructions, as functions and as modules.
+"""The paper's activation and other readings of its lost formula, as functions and as modules.
 
 Equation numbers are those of docs/paper.md. Throughout, ``v`` is the input of an activation, ``a``
 its learned parameter, and gamma = v / (2 exp(a)).
@@ -7,6 +7,7 @@ its learned parameter, and gamma = v / (2 exp(a)).
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -88,7 +89,7 @@ def fluid(v: Tensor, a: Tensor) -> Tensor:
 
 
 def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
-    """Rival reconstruction: ``v`` for v >= 0, ``v exp(gamma)`` for v < 0 (docs/paper.md, "Rivals").
+    """Rival reconstruction: ``v`` for v >= 0, ``v exp(gamma)`` for v < 0 (docs/paper.md, "Other readings").
 
     Same limits as :func:`fluid`, but not monotone: it has a minimum at v = -2 exp(a).
     Shapes, types and errors as in :func:`fluid`.
@@ -100,7 +101,7 @@ def fluid_exp(v: Tensor, a: Tensor) -> Tensor:
 def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
     """Rival reconstruction: ``v`` for v >= 0, ``v (1 + coth gamma - 1/gamma)`` for v < 0.
 
-    This is equation (2) with the un-approximated characteristic function (docs/paper.md, "Rivals").
+    This is equation (2) with the un-approximated characteristic function (docs/paper.md, "Other readings").
     Near gamma = 0 the difference of two poles is replaced by its Taylor series. Shapes, types and errors
     as in :func:`fluid`; gradients are finite for abs(v) <= 1e37.
     """
@@ -116,6 +117,27 @@ def fluid_coth(v: Tensor, a: Tensor) -> Tensor:
     decay = torch.exp(-2 * large)
     factor = near * (1 - small * series) + (1 - near) * (1 / large - 2 * decay / (1 - decay))
     return (wide * factor).to(v.dtype)
+
+
+def fluid_critical(v: Tensor, a: Tensor) -> Tensor:
+    """Another reading: ``max(v, -2 exp(a))``, from the critical approximation of (2) (docs/paper.md, "Other readings").
+
+    Where v <= -2 exp(a), df/dv = 0 and df/da = -2 exp(a); elsewhere df/dv = 1 and df/da = 0. The bend has the
+    flat side's derivatives, as ReLU's has in torch, so that pooling first gives the same gradients.
+    Shapes, types and errors as in :func:`fluid`.
+    """
+    wide, a = _widen(v, a)
+    floor = -2 * a.clamp(-A_LIMIT, A_LIMIT).exp()
+    # torch.maximum and clamp would halve the gradient where both are equal; NaN has to stay visible.
+    return torch.where((wide > floor) | wide.isnan(), wide, floor).to(v.dtype)
+
+
+def fluid_third(v: Tensor, a: Tensor) -> Tensor:
+    """Another reading: ``v`` for v >= 0, ``v / (1 - gamma / 3)`` for v < 0, which is fluid(v, a + ln 3).
+
+    It differs from :func:`fluid` in nothing but where ``a`` starts. Shapes, types and errors as there.
+    """
+    return fluid(v, _widen(v, a)[1] + math.log(3))
 
 
 def _widen(v: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,4 +214,18 @@ class FluidCoth(ParametricActivation):
     """The rival :func:`fluid_coth` as a module."""
 
     function = staticmethod(fluid_coth)
+    beta: float | None = None
+
+
+class FluidCritical(ParametricActivation):
+    """The reading :func:`fluid_critical` as a module."""
+
+    function = staticmethod(fluid_critical)
+    beta: float | None = None
+
+
+class FluidThird(ParametricActivation):
+    """The reading :func:`fluid_third` as a module."""
+
+    function = staticmethod(fluid_third)
     beta: float | None = None

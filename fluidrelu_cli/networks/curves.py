@@ -48,6 +48,18 @@ def fluid_coth(v: ArrayLike, a: ArrayLike) -> Array:
     return values
 
 
+def fluid_critical(v: ArrayLike, a: ArrayLike) -> Array:
+    """Another reading: ``max(v, -2 exp(a))``."""
+    a = np.clip(np.asarray(a, np.float64), -A_LIMIT, A_LIMIT)
+    values: Array = np.maximum(np.asarray(v, np.float64), -2 * np.exp(a))
+    return values
+
+
+def fluid_third(v: ArrayLike, a: ArrayLike) -> Array:
+    """Another reading: ``v`` for v >= 0, ``v / (1 - gamma / 3)`` for v < 0."""
+    return fluid(v, np.asarray(a, np.float64) + np.log(3))
+
+
 def prelu(v: ArrayLike, slope: ArrayLike) -> Array:
     """He et al. 2015: ``v`` for v >= 0, ``slope v`` for v < 0."""
     v = np.asarray(v, np.float64)
@@ -98,5 +110,7 @@ CURVES: Mapping[str, Curve] = {
     "tanh": tanh,
     "fluid-exp": fluid_exp,
     "fluid-coth": fluid_coth,
+    "fluid-critical": fluid_critical,
+    "fluid-third": fluid_third,
 }
 """By the activation's name."""

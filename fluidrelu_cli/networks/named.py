@@ -104,6 +104,14 @@ _ACTIVATIONS = (
         *("fluid-coth", "v | v (1 + coth γ - 1/γ)", "rival reconstruction"),
         *("fluidrelu_cli.networks.activations:FluidCoth", True),
     ),
+    Activation(
+        *("fluid-critical", "max(v, -2 exp(a))", "rival reconstruction"),
+        *("fluidrelu_cli.networks.activations:FluidCritical", True),
+    ),
+    Activation(
+        *("fluid-third", "v | v / (1 - γ/3)", "fluid with another start of a"),
+        *("fluidrelu_cli.networks.activations:FluidThird", True),
+    ),
 )
 
 ACTIVATIONS = {activation.name: activation for activation in _ACTIVATIONS}

@@ -39,6 +39,8 @@ COLOURS: Mapping[str, str] = {
     "tanh": "#777777",
     "fluid-exp": "#8A3D00",
     "fluid-coth": "#EAA36B",
+    "fluid-critical": "#AA4499",
+    "fluid-third": "#DDCC77",
 }
 """The built-in activations', the same in every study: of the colours that colour-blind readers can tell apart by Okabe
 and Ito (2008) and by Tol (2021)."""

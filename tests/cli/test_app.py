@@ -194,7 +194,7 @@ def test_what_may_be_repeated_is_no_error() -> None:
 
 def test_acts_lists_every_built_in_activation() -> None:
     output = fluidrelu("acts")
-    for name in ("relu", "fluid", "prelu", "elu", "leaky-relu", "sigmoid", "tanh", "fluid-exp", "fluid-coth"):
+    for name in ACTIVATIONS:
         assert f"\n {name} " in output
     listed = {one["name"]: one for one in fluidrelu_json("acts")}
     assert list(listed) == list(ACTIVATIONS)
@@ -204,6 +204,7 @@ def test_acts_lists_every_built_in_activation() -> None:
         "formula": "v for v ≥ 0, v / (1 - γ) for v < 0, γ = v / (2 exp(a))",
         "origin": "the paper, eq. (4), as reconstructed here",
     }
+    assert listed["fluid-critical"]["formula"] == "max(v, -2 exp(a))"
     assert listed["prelu"]["formula"] == "v for v ≥ 0, a v for v < 0, a learned from 0.25"
 
 

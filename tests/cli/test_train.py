@@ -128,7 +128,8 @@ def test_repeat_says_how_to_compare_a_study_elsewhere(small: tuple[object, ...])
 
 
 def test_train_says_that_the_run_diverged(small: tuple[object, ...]) -> None:
-    assert "diverged" not in fluidrelu("train", "--act", "relu", *small)
+    assert "diverged" not in fluidrelu("train", "--act", "fluid-critical", *small)
+    assert Path("results/local/runs/fluid-critical-seed0.parameters.csv").exists()
     for _ in ("trained", "read"):
         output = words(fluidrelu("train", "--act", "relu", "--lr", 1e9, "--study", "wild", *small))
         assert re.search(r"relu seed 0: test accuracy .* it diverged \(its training loss is \S+\)", output)

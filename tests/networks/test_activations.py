@@ -1,4 +1,4 @@
-"""The paper's activation against hand-worked numbers and a 60-digit reference, and its rivals."""
+"""The paper's activation against hand-worked numbers and a 60-digit reference, and the other readings."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ from torch import Tensor, nn
 
 from fluidrelu_cli.networks.activations import (
     FluidCoth,
+    FluidCritical,
     FluidExp,
     FluidReLU,
+    FluidThird,
     ParametricActivation,
     fluid,
     fluid_coth,
+    fluid_critical,
     fluid_exp,
+    fluid_third,
 )
 from fluidrelu_cli.networks.curves import A_LIMIT
 
 F16, BF16, F32, F64 = torch.float16, torch.bfloat16, torch.float32, torch.float64
-RIVALS = (fluid_exp, fluid_coth)
+OTHERS = (fluid_exp, fluid_coth, fluid_critical, fluid_third)
 # The drawn width of each type; bfloat16 numbers are rounded float32 ones.
 WIDTHS: dict[torch.dtype, Literal[16, 32, 64]] = {F16: 16, BF16: 32, F32: 32, F64: 64}
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -162,9 +166,10 @@ def test_beyond_its_limit_a_acts_as_the_limit(sign: int, a: float) -> None:
         assert torch.equal(found, expected)
 
 
-def test_nan_stays_visible() -> None:
-    assert torch.isnan(fluid(torch.tensor([math.nan]), torch.tensor(0.0))).all()
-    assert torch.isnan(fluid(torch.tensor([-1.0]), torch.tensor(math.nan))).all()
+@pytest.mark.parametrize("function", [fluid, *OTHERS])
+def test_nan_stays_visible(function: Function) -> None:
+    assert torch.isnan(function(torch.tensor([math.nan]), torch.tensor(0.0))).all()
+    assert torch.isnan(function(torch.tensor([-1.0]), torch.tensor(math.nan))).all()
 
 
 @settings(max_examples=300, deadline=None)
@@ -287,7 +292,7 @@ def test_compiled_equals_eager() -> None:
 # The module ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [FluidReLU, FluidExp, FluidCoth])
+@pytest.mark.parametrize("kind", [FluidReLU, FluidExp, FluidCoth, FluidCritical, FluidThird])
 @pytest.mark.parametrize("shape", [(4, 3), (4, 3, 5), (4, 3, 5, 2)])
 def test_one_parameter_per_channel(kind: type[ParametricActivation], shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
@@ -343,7 +348,7 @@ def test_dtype_and_device_of_the_parameter() -> None:
     assert (parameter.dtype, parameter.device.type) == (F64, "meta")
 
 
-# The rivals ------------------------------------------------------------------------------------------------
+# The other readings ----------------------------------------------------------------------------------------------
 
 
 def test_fluid_exp_by_hand() -> None:
@@ -380,8 +385,49 @@ def test_fluid_coth_is_continuous_where_the_series_takes_over() -> None:
         assert pair[0].item() == pytest.approx(pair[1].item(), rel=rel)
 
 
-@pytest.mark.parametrize("function", RIVALS)
-def test_gradcheck_of_the_rivals(function: Function) -> None:
+@pytest.mark.parametrize(
+    ("v", "a", "f", "df_dv", "df_da"),
+    [
+        (-3.0, 0.0, -2.0, 0.0, -2.0),
+        (-2.0, 0.0, -2.0, 0.0, -2.0),  # the bend
+        (-1.0, 0.0, -1.0, 1.0, 0.0),
+        (-1.0, -math.log(4), -1 / 2, 0.0, -1 / 2),
+        (-5.0, math.log(3), -5.0, 1.0, 0.0),
+        (4.0, -7.0, 4.0, 1.0, 0.0),
+    ],
+)
+def test_fluid_critical_by_hand(v: float, a: float, f: float, df_dv: float, df_da: float) -> None:
+    found = value_and_gradients(fluid_critical, torch.tensor(v, dtype=F64), torch.tensor(a, dtype=F64))
+    assert [x.item() for x in found] == pytest.approx([f, df_dv, df_da], rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("v", "a", "f", "df_dv", "df_da"),
+    [
+        (-6.0, 0.0, -3.0, 1 / 4, -3 / 2),  # gamma = -3
+        (-2.0, 0.0, -3 / 2, 9 / 16, -3 / 8),  # gamma = -1
+        (-2.0, -math.log(3), -1.0, 1 / 4, -1 / 2),  # gamma = -3: what fluid is at a = 0
+        (4.0, -7.0, 4.0, 1.0, 0.0),
+    ],
+)
+def test_fluid_third_by_hand(v: float, a: float, f: float, df_dv: float, df_da: float) -> None:
+    found = value_and_gradients(fluid_third, torch.tensor(v, dtype=F64), torch.tensor(a, dtype=F64))
+    assert [x.item() for x in found] == pytest.approx([f, df_dv, df_da], rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("function", [fluid_critical, fluid_third])
+@settings(max_examples=150, deadline=None)
+@given(
+    v=st.floats(-torch.finfo(F32).max, torch.finfo(F32).max, width=32),
+    a=st.floats(-torch.finfo(F32).max, torch.finfo(F32).max, width=32),
+)
+def test_later_readings_are_finite_wherever_v_and_a_are(function: Function, v: float, a: float) -> None:
+    for found in value_and_gradients(function, torch.tensor([v]), torch.tensor([a])):
+        assert torch.isfinite(found).all(), found
+
+
+@pytest.mark.parametrize("function", OTHERS)
+def test_gradcheck_of_the_other_readings(function: Function) -> None:
     # gamma = v / 2 lies on both sides of the series' end at -0.5, and v on both sides of 0.
     v = torch.tensor([-7.0, -3.0, -1.2, -0.8, -0.3, -0.01, 0.5, 2.0], dtype=F64, requires_grad=True)
     a = torch.zeros(8, dtype=F64, requires_grad=True)
@@ -389,17 +435,17 @@ def test_gradcheck_of_the_rivals(function: Function) -> None:
     assert torch.autograd.gradgradcheck(function, (v, a))
 
 
-@pytest.mark.parametrize("function", RIVALS)
+@pytest.mark.parametrize("function", OTHERS)
 @pytest.mark.parametrize("a", [-100.0, -90.0, -3.0, 0.0, 3.0, 100.0])
-def test_rivals_are_the_identity_from_zero_up(function: Function, a: float) -> None:
+def test_other_readings_are_the_identity_from_zero_up(function: Function, a: float) -> None:
     v = torch.tensor([0.0, 1e-30, 0.5, 1000.0])
     f, df_dv, df_da = value_and_gradients(function, v, torch.full_like(v, a))
     torch.testing.assert_close((f, df_dv, df_da), (v, torch.ones_like(v), torch.zeros_like(v)), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("function", RIVALS)
+@pytest.mark.parametrize("function", OTHERS)
 @pytest.mark.parametrize("dtype", [F32, F64])
-def test_limits_of_the_rivals_are_relu_and_the_identity(function: Function, dtype: torch.dtype) -> None:
+def test_limits_of_the_other_readings_are_relu_and_the_identity(function: Function, dtype: torch.dtype) -> None:
     v = torch.cat([-torch.logspace(-3, 3, 50, dtype=dtype), torch.linspace(0, 100, 50, dtype=dtype)])
     eps = torch.finfo(dtype).eps
     torch.testing.assert_close(function(v, torch.full_like(v, -80)), v.relu(), rtol=eps, atol=1e-33)
@@ -408,23 +454,23 @@ def test_limits_of_the_rivals_are_relu_and_the_identity(function: Function, dtyp
     torch.testing.assert_close(function(v, torch.full_like(v, 1000)), v, rtol=eps, atol=0)
 
 
-@pytest.mark.parametrize("function", RIVALS)
+@pytest.mark.parametrize("function", OTHERS)
 @pytest.mark.parametrize("dtype", [F32, F64])
 @pytest.mark.parametrize("a", [-100.0, -90.0, -20.0, -8.0, 0.0, 8.0, 100.0])
-def test_rivals_stay_finite_with_finite_gradients(function: Function, dtype: torch.dtype, a: float) -> None:
+def test_other_readings_stay_finite_with_finite_gradients(function: Function, dtype: torch.dtype, a: float) -> None:
     """A run drives a to -8 with beta = 10000, and then gamma is large for every v."""
     v = torch.tensor([-1000.0, -100.0, -3.0, -1e-3, 0.0, 3.0], dtype=dtype)
     for found in value_and_gradients(function, v, torch.full_like(v, a)):
         assert torch.isfinite(found).all(), found
 
 
-@pytest.mark.parametrize("function", RIVALS)
+@pytest.mark.parametrize("function", OTHERS)
 @pytest.mark.parametrize("dtype", [BF16, F16])
-def test_rivals_keep_the_type_of_v(function: Function, dtype: torch.dtype) -> None:
+def test_other_readings_keep_the_type_of_v(function: Function, dtype: torch.dtype) -> None:
     assert function(torch.ones(2, 3, 4, dtype=dtype), torch.zeros(3, 1)).dtype == dtype
 
 
-@pytest.mark.parametrize("function", RIVALS)
-def test_rivals_refuse_integers(function: Function) -> None:
+@pytest.mark.parametrize("function", OTHERS)
+def test_other_readings_refuse_integers(function: Function) -> None:
     with pytest.raises(TypeError, match="floating-point"):
         function(torch.ones(2, dtype=torch.int64), torch.zeros(()))

@@ -48,3 +48,8 @@ def test_fluid_by_hand() -> None:
     """Gamma = -1, -1/2 and 0: v / (1 - gamma)."""
     v, a = [-2.0, -2.0, 3.0], [0.0, np.log(2), 5.0]
     np.testing.assert_allclose(CURVES["fluid"](v, a), [-1.0, -4 / 3, 3.0], rtol=1e-14)
+
+
+def test_later_readings_by_hand() -> None:
+    np.testing.assert_allclose(CURVES["fluid-critical"]([-3.0, -3.0, -1.0], [0.0, np.log(2), 0.0]), [-2.0, -3.0, -1.0])
+    np.testing.assert_allclose(CURVES["fluid-third"]([-6.0, 3.0], 0.0), [-3.0, 3.0], rtol=1e-14)

@@ -50,6 +50,19 @@ def test_activations_that_claim_so_commute_with_max_pooling(name: str) -> None:
     torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-12)
 
 
+def test_fluid_critical_commutes_with_max_pooling_on_its_plateau_and_at_the_bend() -> None:
+    """Every window of four from below the bend, the bend itself and above it: v = -3, -2, -1 at a = 0."""
+    values = torch.tensor([-3.0, -2.5, -2.0, -1.0], dtype=F64)
+    v = torch.cartesian_prod(*[values] * 4).view(-1, 1, 2, 2).requires_grad_()
+    activation = resolve("fluid-critical").make(1).double()
+    weights = torch.arange(1, len(v) + 1, dtype=F64).view(-1, 1, 1, 1)
+    leaves = [v, *activation.parameters()]
+    pooled = F.max_pool2d(activation(v), 2), activation(F.max_pool2d(v, 2))
+    results = [(f, *torch.autograd.grad((f * weights).sum(), leaves)) for f in pooled]
+    for first, then in zip(*results, strict=True):
+        assert torch.equal(first, then)
+
+
 @pytest.mark.parametrize(("name", "parameter"), [("fluid-exp", 0.0), ("prelu", -1.0)])
 def test_activations_that_do_not_commute_with_max_pooling(name: str, parameter: float) -> None:
     activation = resolve(name).make(1)
@@ -85,6 +98,7 @@ def test_a_class_of_torch_nn() -> None:
         ("leaky_relu", "leaky-relu"),
         ("FluidReLU", "fluid"),
         ("fluidexp", "fluid-exp"),
+        ("FluidCritical", "fluid-critical"),
         ("FluidReLU@lr=1e-2@beta=1000.0", "fluid@beta=1000@lr=0.01"),
     ],
 )

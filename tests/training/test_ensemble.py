@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 STEPS = 5
 PROTOCOL = Protocol(epochs=2, batch_size=32, lr=0.01, beta=300.0, train_images=100, test_images=100)
 # 100 is no multiple of 32: the last batch is smaller.
-ACTIVATIONS = ("relu", "fluid", "prelu", "fluid-coth", "elu", "Softplus")
+ACTIVATIONS = ("relu", "fluid", "prelu", "fluid-coth", "fluid-critical", "elu", "Softplus")
 LEARNING = {"fluid": "a", "prelu": "weight", "fluid-coth": "a"}
 
 both_forms = pytest.mark.parametrize("matmul", [False, True], ids=["grouped", "matmul"])
