@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from fluidrelu_cli.errors import printable
-from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES
+from fluidrelu_cli.networks.named import ACTIVATIONS, find_model
 from fluidrelu_cli.networks.source import cut_code
 from fluidrelu_cli.protocol import is_own, split_arm
 from fluidrelu_cli.report import tables
@@ -43,7 +43,7 @@ def _define_activation(evidence: Evidence, name: str) -> Definition:
 def define_network(evidence: Evidence) -> Definition:
     """The network that all runs of a study have in common."""
     name = evidence.protocol.model
-    built_in = ARCHITECTURES.get(name)
+    built_in = find_model(name)
     return Definition(
         name=name,
         title=tables.label(name),
