@@ -33,7 +33,7 @@ def _define_activation(evidence: Evidence, name: str) -> Definition:
         name=name,
         title=tables.label(name),
         formula=built_in.spelled_formula if built_in else None,
-        origin=built_in.source if built_in else _find_origin(function),
+        origin=built_in.source if built_in else "own code" if is_own(function) else f"torch.nn.{function}",
         sources=_read_sources(evidence, function, (run.provenance.activation_sha256 for run in runs)),
         learned=dict(learned),
         betas=next((run.provenance.betas for run in runs if run.provenance.betas is not None), {}),
@@ -48,13 +48,9 @@ def define_network(evidence: Evidence) -> Definition:
         name=name,
         title=tables.label(name),
         formula=built_in.layers if built_in else None,
-        origin=built_in.source if built_in else _find_origin(name),
+        origin=built_in.source if built_in else "own code" if is_own(name) else "not built in",
         sources=_read_sources(evidence, name, (run.provenance.model_sha256 for run in evidence.runs)),
     )
-
-
-def _find_origin(name: str) -> str:
-    return "own code" if is_own(name) else f"torch.nn.{name}"
 
 
 def _read_sources(evidence: Evidence, name: str, digests: Iterable[str | None]) -> dict[str, str | None]:
