@@ -337,12 +337,16 @@ class Architecture:
     """What a user's own network is known by."""
 
     @property
+    def settings(self) -> dict[str, str | int]:
+        """The value of every option, chosen or as usual."""
+        return {option.name: self.chosen.get(option.name, option.default) for option in self.options}
+
+    @property
     def layers(self) -> str:
         """What it consists of, in order."""
         if is_own(self.name):
             return self.first_layers
-        values = {option: self.chosen.get(option.name, option.default) for option in self.options}
-        said = [option.describe(value) for option, value in values.items() if self._matters(option)]
+        said = [option.describe(self.settings[option.name]) for option in self.options if self._matters(option)]
         return ", ".join(filter(None, (self.first_layers, *said, "linear")))
 
     def _matters(self, option: Option) -> bool:
