@@ -102,11 +102,13 @@ def _check_counts(seeds: int, workers: int | None) -> None:
 
 def _check_fields(protocol: dict[str, Any]) -> dict[str, Any]:
     from fluidrelu_cli.data.catalogue import canonical
+    from fluidrelu_cli.networks.named import spell_model
 
+    spell = {"dataset": canonical, "model": spell_model}
     unknown = sorted(protocol.keys() - SETTINGS.keys())
     if unknown:
         raise UsageError(f"A protocol has no {', '.join(unknown)}: its fields are {', '.join(SETTINGS)}.")
-    return {name: canonical(str(value)) if name == "dataset" else value for name, value in protocol.items()}
+    return {name: spell[name](str(value)) if name in spell else value for name, value in protocol.items()}
 
 
 def _resolve(activations: Sequence[str | type[nn.Module]]) -> list[Activation]:

@@ -85,7 +85,9 @@ class Protocol:
     """
 
     dataset: str = setting("mnist", "Data set: its name, or the path of an .npz file", _name(), part=WHAT)
-    model: str = setting("paper", "Network: its name, or module:Class", _name(), part=WHAT)
+    model: str = setting(
+        "paper", "Network: its name, with options as in paper:pooling=average, or module:Class", _name(), part=WHAT
+    )
     epochs: int = setting(2, "Passes over the training images", _whole_from_1())
     """Not stated by the paper: calibrated on ReLU alone (docs/paper.md, "Calibration")."""
     batch_size: int = setting(20, "Images per step", _whole_from_1())
@@ -319,8 +321,29 @@ def is_name(value: object, longest: int = LONGEST_NAME) -> bool:
 
 
 def is_own(name: str) -> bool:
-    """Whether a name is of the form ``module:attribute``: a user's own code, not what comes with the program."""
-    return ":" in name
+    """Whether a name is of the form ``module:attribute``: a user's own code, not what comes with the program.
+
+    ``paper:pooling=average`` is a built-in network with an option of its own: no attribute has a "=" behind it.
+    """
+    return ":" in name and not _WITH_OPTIONS.match(name)
+
+
+_WITH_OPTIONS = re.compile(r"([^:]*):(?=[\w-]*=)")
+"""The beginning of a network's name that goes on with options."""
+
+
+def split_model(model: str) -> tuple[str, list[tuple[str, str]]]:
+    """A network's name and its options as they are written: ``paper:pooling=average,hidden=128``. None is checked."""
+    found = _WITH_OPTIONS.match(model)
+    if not found:
+        return model, []
+    pairs = (text.partition("=") for text in model[found.end() :].split(","))
+    return found[1], [(name, value) for name, _, value in pairs]
+
+
+def join_model(network: str, options: Mapping[str, object]) -> str:
+    """The name of a network with options, as it is recorded: ``paper:hidden=128,pooling=average``."""
+    return ":".join(filter(None, (network, ",".join(f"{name}={value}" for name, value in sorted(options.items())))))
 
 
 def _show(value: object) -> str:

@@ -20,7 +20,7 @@ from fluidrelu_cli.data.catalogue import canonical
 from fluidrelu_cli.declaration import BUILT_IN, ENDING, TUNING, Cell, Declaration, Tuning, shown
 from fluidrelu_cli.errors import StorageError, UsageError, printable
 from fluidrelu_cli.files import read_bytes
-from fluidrelu_cli.networks.named import find_among, key_of_name
+from fluidrelu_cli.networks.named import ARCHITECTURES, find_among, key_of_name, spell_model
 from fluidrelu_cli.protocol import OF_ARM, SETTINGS, Protocol, is_name, join_arm, parse_arm, spell_number, split_arm
 from fluidrelu_cli.study import MOST_SEEDS, new_name
 
@@ -297,12 +297,26 @@ class _Reader:
 
     def value(self, where: str, name: str, value: Any) -> Any:
         """A value that a field of a protocol can have."""
+        options: list[tuple[str, str]] = []
+        if name == "model" and isinstance(value, dict):
+            value, options = self.read_network(f"{where}model: ", value)
         if not SETTINGS[name].holds(value):
             raise self.wrong(f"{where}{name} must be {SETTINGS[name].wanted}, not {shown(value)}.")
         try:
-            return float(value) if _HINTS[name] is float else canonical(value) if name == "dataset" else value
+            if name == "dataset":
+                return canonical(value)
+            if name == "model":
+                return spell_model(value, options)
         except UsageError as error:
-            raise self.wrong(f"{where}dataset: {error}") from error
+            raise self.wrong(f"{where}{name}: {name_keys(str(error))}") from error
+        return float(value) if _HINTS[name] is float else value
+
+    def read_network(self, where: str, table: Mapping[str, Any]) -> tuple[Any, list[tuple[str, str]]]:
+        """The name of a network that a table has, and its options."""
+        if "name" not in table:
+            raise self.wrong(f"{where}name is missing: add it, such as name = {shown(next(iter(ARCHITECTURES)))}.")
+        options = {name: value for name, value in table.items() if name != "name"}
+        return table["name"], [(name, _text(value)) for name, value in options.items()]
 
     def make_protocol(self, settings: Mapping[str, Any]) -> Protocol:
         try:
@@ -486,6 +500,11 @@ def _find_fault(name: str) -> str | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    """A value as the command line has it."""
+    return value if isinstance(value, str) else shown(value)
 
 
 def _plain(value: Any) -> str:

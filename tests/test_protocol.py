@@ -19,10 +19,13 @@ from fluidrelu_cli.protocol import (
     Trial,
     file_stem,
     is_name,
+    is_own,
     join_arm,
+    join_model,
     option,
     parse_arm,
     split_arm,
+    split_model,
     trial_names,
 )
 from fluidrelu_cli.run import RunFiles
@@ -367,3 +370,22 @@ def test_a_name_with_many_long_settings_fits_into_the_name_of_a_file() -> None:
     one, other = (join_arm(function, settings) for function in ("m" * 60 + ":A", "m" * 60 + ":B"))
     assert file_stem(one) != file_stem(other)
     assert max(len(file_stem(one)), len(file_stem(other))) <= 185
+
+
+NETWORKS = st.text(st.characters(exclude_characters=":"), min_size=1)
+OPTIONS = st.dictionaries(st.from_regex(r"[\w-]+", fullmatch=True), st.text(st.characters(exclude_characters=",")))
+
+
+@given(NETWORKS, OPTIONS)
+def test_a_network_and_its_options_are_joined_and_split(network: str, options: dict[str, str]) -> None:
+    joined = join_model(network, options)
+    assert split_model(joined) == (network, sorted(options.items()))
+    assert not is_own(joined)
+
+
+@given(st.text("ab:=,@-. "))
+def test_any_name_is_split(name: str) -> None:
+    network, options = split_model(name)
+    assert (network == name) == (not options)
+    if is_own(name):
+        assert network == name

@@ -123,6 +123,19 @@ def test_a_table_varies_by_every_combination() -> None:
     assert (read.is_grid, read.varied) == (True, ("lr", "batch_size"))
 
 
+def test_a_network_is_a_name_or_a_table_with_its_options() -> None:
+    read = parse(START + '[protocol]\nmodel = { name = "paper", pooling = "average", hidden = 128 }\n')
+    assert read.protocol.model == "paper:hidden=128,pooling=average"
+    assert read.protocol == parse(START + '[protocol]\nmodel = "paper:pooling=average,hidden=128"\n').protocol
+    usual = parse(START + '[protocol]\nmodel = { name = "paper", pooling = "max", hidden = 0 }\n').protocol
+    assert usual == parse(START + '[protocol]\nmodel = "paper:padding=none"\n').protocol == Protocol()
+    mine = parse(START + '[protocol]\nmodel = { name = "mine:Net" }\n')
+    assert mine.protocol.model == "mine:Net"
+    varied = parse(START + '[vary]\nmodel = ["cnn3", { name = "paper", padding = "same" }, "paper:pooling=max"]\n')
+    assert [cell.protocol.model for cell in varied.cells] == ["cnn3", "paper:padding=same", "paper"]
+    assert [cell.name for cell in varied.cells] == ["model=cnn3", "model=paper-padding-same", "model=paper"]
+
+
 def test_tables_of_an_array_are_cells_with_names() -> None:
     read = parse(START + '[[vary]]\nname = "slow"\nlr = 0.0001\n[[vary]]\nlr = 0.01\n')
     assert [read.study_name(cell) for cell in read.cells] == ["mine/slow", "mine/lr=0.01"]
@@ -232,6 +245,41 @@ WRONG = [
         START + "[protocol]\nlr = 0.1\n[vary]\nlr = [0.1]",
         "lr is both below [protocol] and below [vary]: leave one out.",
     ),
+    (
+        START + "[protocol]\nmodel = { pooling = 'max' }",
+        '[protocol] model: name is missing: add it, such as name = "paper".',
+    ),
+    (
+        START + "[protocol]\nmodel = { name = 3 }",
+        "[protocol] model must be a name of printable characters on one line, not 3.",
+    ),
+    (
+        START + '[protocol]\nmodel = { name = "paper", poolin = "max" }',
+        "[protocol] model: The network paper has no option 'poolin'. Did you mean pooling? Its options are padding,"
+        " pooling, hidden, hidden_activation; `fluidrelu models` shows them.",
+    ),
+    (
+        START + '[protocol]\nmodel = { name = "paper", hidden = 1.5 }',
+        "[protocol] model: The network's hidden must be a whole number from 0 to 100,000, not '1.5'.",
+    ),
+    (
+        START + '[protocol]\nmodel = { name = "paper", hidden = [8] }',
+        "[protocol] model: The network's hidden must be a whole number from 0 to 100,000, not '[8]'.",
+    ),
+    (
+        START + '[protocol]\nmodel = { name = "paper:hidden=8", hidden = 8 }',
+        "[protocol] model: The network's hidden is set twice: leave one out.",
+    ),
+    (
+        START + '[protocol]\nmodel = { name = "lenet", hidden = 8 }',
+        "[protocol] model: There is no model 'lenet'. Use model paper, cnn3, resnet20, or module:Class for one of your"
+        " own.",
+    ),
+    (
+        START + '[protocol]\nmodel = { name = "mine:Net", hidden = 8 }',
+        "[protocol] model: Only a built-in network has options, not 'mine:Net': leave hidden out.",
+    ),
+    (START + '[vary]\nmodel = ["paper", "paper:hidden=0"]', '[vary] model has "paper" twice: leave one out.'),
     (START + "[vary]\nlr = 3", "[vary] lr must be a list of values, not 3: write lr = [..., ...]."),
     (START + "[vary]\nlr = [0.1, 0.1]", "[vary] lr has 0.1 twice: leave one out."),
     (
@@ -486,13 +534,26 @@ def test_a_file_that_is_none_is_refused(folder: Path) -> None:
         parse_declaration(b"seeds = ", PATH)
 
 
-KEYS = (*TOP, "lr", "name", "seeds", "validation_images", "source", "runs", "best", "worst", "batch_size", "dataset")
+KEYS = (
+    *TOP,
+    "lr",
+    "name",
+    "seeds",
+    "validation_images",
+    "source",
+    "runs",
+    "best",
+    "worst",
+    "batch_size",
+    "dataset",
+    "model",
+)
 LEAVES = st.one_of(
     st.booleans(),
     st.integers(),
     st.floats(),
     st.text("aé\n\x1b/.:@=", max_size=8),
-    st.sampled_from(["relu", "fluid", "relu@lr=0.01", "mnist", "decided", "paper"]),
+    st.sampled_from(["relu", "fluid", "relu@lr=0.01", "mnist", "decided", "paper", "paper:hidden=3"]),
 )
 VALUES = st.recursive(
     LEAVES,

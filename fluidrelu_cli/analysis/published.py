@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import Protocol, split_model
 
 Array = NDArray[np.float64]
 
@@ -77,8 +77,12 @@ class Published:
         return (RANGE, self.best[activation] - self.worst[activation]) if self.ranges else None
 
     def is_of(self, protocol: Protocol) -> bool:
-        """Whether a study's numbers may stand beside these at all: it has the same data set and network."""
-        return (protocol.dataset, protocol.model) == (self.protocol.dataset, self.protocol.model)
+        """Whether a study's numbers may stand beside these at all: it has the same data set and network.
+
+        A network's options are choices like the batch size: a text leaves them open, and a study may try them.
+        """
+        (network, _), (mine, _) = split_model(protocol.model), split_model(self.protocol.model)
+        return (protocol.dataset, network) == (self.protocol.dataset, mine)
 
 
 PAPER = Published(

@@ -70,8 +70,8 @@ def acts(as_json: JsonOption = False) -> None:
 
 @app.command(epilog="Example: fluidrelu models")
 def models(as_json: JsonOption = False) -> None:
-    """List the built-in networks, with their layers and source."""
-    from fluidrelu_cli.networks.named import ARCHITECTURES
+    """List the built-in networks, with their layers, source and options."""
+    from fluidrelu_cli.networks.named import ARCHITECTURES, MOST_UNITS
     from fluidrelu_cli.report.tables import label, rich_table
 
     if as_json:
@@ -83,6 +83,16 @@ def models(as_json: JsonOption = False) -> None:
                     "formula": one.layers,
                     "origin": one.source,
                     "least_side": one.smallest,
+                    "options": [
+                        {
+                            "name": option.name,
+                            "default": option.default,
+                            "values": list(option.layers) or None,  # None: a whole number from 0
+                            "help": option.help,
+                            "least_side": dict(option.smallest),
+                        }
+                        for option in one.options
+                    ],
                 }
                 for one in ARCHITECTURES.values()
             ]
@@ -90,8 +100,19 @@ def models(as_json: JsonOption = False) -> None:
         return
     rows = [[model.name, model.layers, str(model.smallest), model.source] for model in ARCHITECTURES.values()]
     show(rich_table("Networks", ["name", "layers", "least\nside", "source"], rows, left=(0, 1, 3)))
+    owners: dict[tuple[tuple[str, str, str], ...], list[str]] = {}
+    for model in ARCHITECTURES.values():
+        options = tuple(
+            (each.name, ", ".join(each.layers) or f"0 to {MOST_UNITS:,}", each.help) for each in model.options
+        )
+        owners.setdefault(options, []).append(model.name)
+    for options, names in owners.items():
+        if options:
+            head = ["option", "values, the usual one first", "meaning"]
+            show(rich_table(f"Options of {' and '.join(names)}", head, options, left=range(3)))
     show(
-        "Each adapts to channels, size (from the least side on) and classes of the images. Your own works too:"
+        "Options follow a network's name: --model paper:pooling=average,hidden=128. Each network adapts to channels,"
+        " size (from the least side on) and classes of the images. Your own works too:"
         " --model mymodule:Net is called with (activation, shape, classes) and makes a torch.nn.Module."
     )
 

@@ -40,11 +40,17 @@ def complete_activation(incomplete: str) -> Iterable[str]:
 
 
 def complete_model(incomplete: str) -> Iterable[str]:
-    """The built-in networks, and the classes and functions of the current folder's modules."""
+    """The built-in networks, and the classes and functions of the current folder's modules; after a ``:``, the options
+    that a network has.
+    """
     from fluidrelu_cli.networks.named import ARCHITECTURES
     from fluidrelu_cli.networks.own import list_own
 
-    return _begin(incomplete, (*ARCHITECTURES, *list_own(incomplete, "network")))
+    network, colon, typed = incomplete.partition(":")
+    before = incomplete.removesuffix(typed.rpartition(",")[2])
+    options = ARCHITECTURES[network].options if colon and network in ARCHITECTURES else ()
+    chosen = [f"{before}{each.name}={value}" for each in options for value in each.layers or ("",)]
+    return _begin(incomplete, (*ARCHITECTURES, *chosen, *list_own(incomplete, "network")))
 
 
 def complete_dataset(incomplete: str) -> Iterable[str]:

@@ -336,11 +336,12 @@ def _prepare(
     from fluidrelu_cli.cli.data import show_downloads
     from fluidrelu_cli.data.catalogue import canonical
     from fluidrelu_cli.experiment import prepare
-    from fluidrelu_cli.networks.named import resolve
+    from fluidrelu_cli.networks.named import resolve, spell_model
     from fluidrelu_cli.workers.local import start_fork_server
 
-    if "dataset" in requested:
-        requested = {**requested, "dataset": canonical(requested["dataset"])}
+    for field, spell in (("dataset", canonical), ("model", spell_model)):
+        if field in requested:
+            requested = {**requested, field: spell(requested[field])}
     study = open_study(results, name, requested)
     if in_workers:
         start_fork_server()  # it imports torch while this process checks what is to be trained

@@ -59,35 +59,82 @@ class PaperCNN(nn.Module):
     ======================  ==============
 
     An activation that commutes with max-pooling is applied to the pooled values, a quarter of them: the
-    same values and gradients for less work.
+    same values and gradients for less work. That holds for overlapping squares, too: a value that is the largest of two
+    gets the gradients of both in either order.
+
+    Args:
+        activation: makes the activations.
+        shape: of the images.
+        classes: the number of logits.
+        pooling: "max" or "average" of squares of 2x2; "max-3" of squares of 3x3 with stride 2; "max-average-3" the same
+            after the first convolution, and their average after any other. A square of 3x3 at the edge may lack a row
+            or a column, as in Caffe, so that the layers are as large as those of squares of 2x2.
+        padding: "none", or "same": as many zeros around what a convolution takes that what it gives is as large.
+        hidden: the units of a layer before the last one; 0: there is none.
+        hidden_activation: theirs: "relu", "none", or "tested", which takes each unit as a channel.
     """
 
     channels: tuple[int, ...] = (16, 32)
     kernel_size = 5
 
-    def __init__(self, activation: ActivationFactory, shape: Shape, classes: int) -> None:
+    def __init__(
+        self,
+        activation: ActivationFactory,
+        shape: Shape,
+        classes: int,
+        *,
+        pooling: str = "max",
+        padding: str = "none",
+        hidden: int = 0,
+        hidden_activation: str = "relu",
+    ) -> None:
         super().__init__()
         channels, *size = shape
         self.convolutions = len(self.channels)
+        margin = self.kernel_size // 2 if padding == "same" else 0
         for layer, kernels in enumerate(self.channels, start=1):
-            setattr(self, f"conv{layer}", nn.Conv2d(channels, kernels, self.kernel_size))
-            channels, size = kernels, [(side - self.kernel_size + 1) // 2 for side in size]
-        self.fc = nn.Linear(channels * size[0] * size[1], classes)
+            setattr(self, f"conv{layer}", nn.Conv2d(channels, kernels, self.kernel_size, padding=margin))
+            channels, size = kernels, [(side + 2 * margin - self.kernel_size + 1) // 2 for side in size]
+        self.hidden = nn.Linear(channels * size[0] * size[1], hidden) if hidden else None
+        self.fc = nn.Linear(hidden or channels * size[0] * size[1], classes)
         for layer, kernels in enumerate(self.channels, start=1):
             setattr(self, f"activation{layer}", activation(kernels))
-        self.pool = nn.MaxPool2d(2)
+            setattr(self, f"pool{layer}", _make_pool(pooling, first=layer == 1))
+        if hidden:
+            others = {"relu": nn.ReLU, "none": nn.Identity}
+            made = others[hidden_activation]() if hidden_activation in others else activation(hidden)
+            setattr(self, f"activation{self.convolutions + 1}", made)
         self.pool_first = activation.commutes_with_max_pool
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of shape (N, classes) of images of shape (N, C, H, W)."""
-        hidden = images
+        values = images
         for layer in range(1, self.convolutions + 1):
-            v, activation = getattr(self, f"conv{layer}")(hidden), getattr(self, f"activation{layer}")
-            hidden = activation(self.pool(v)) if self.pool_first else self.pool(activation(v))
-        # The linear layer takes the pixels in the order that a channels-last tensor has in memory: flattened channels
-        # first, hidden would be copied, and its gradient would come back in another order than the activation's values.
-        weight = self.fc.weight.view(-1, *hidden.shape[1:]).permute(0, 2, 3, 1).flatten(1)
-        return functional.linear(hidden.permute(0, 2, 3, 1).flatten(1), weight, self.fc.bias)
+            conv, activation, pool = (getattr(self, f"{part}{layer}") for part in ("conv", "activation", "pool"))
+            v = conv(values)
+            pool_first = self.pool_first and isinstance(pool, nn.MaxPool2d)
+            values = activation(pool(v)) if pool_first else pool(activation(v))
+        if self.hidden is None:
+            return _take_pixels(values, self.fc)
+        v = _take_pixels(values, self.hidden)[:, :, None, None]  # as every activation is known to take it
+        logits: Tensor = self.fc(getattr(self, f"activation{self.convolutions + 1}")(v).flatten(1))
+        return logits
+
+
+def _make_pool(pooling: str, *, first: bool) -> nn.Module:
+    kinds = pooling.removesuffix("-3").split("-")
+    pool = nn.MaxPool2d if (kinds[0] if first else kinds[-1]) == "max" else nn.AvgPool2d
+    return pool(3, 2, ceil_mode=True) if pooling.endswith("-3") else pool(2)
+
+
+def _take_pixels(values: Tensor, linear: nn.Linear) -> Tensor:
+    """A linear layer of values of shape (N, C, H, W), whose weights are for flattened ones.
+
+    It takes the pixels in the order that a channels-last tensor has in memory: flattened channels first, the values
+    would be copied, and their gradient would come back in another order than the activation's values.
+    """
+    weight = linear.weight.view(-1, *values.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+    return functional.linear(values.permute(0, 2, 3, 1).flatten(1), weight, linear.bias)
 
 
 class CNN3(PaperCNN):
@@ -104,7 +151,7 @@ class CNN3(PaperCNN):
     fc                      10 (logits)
     ======================  ==============
 
-    Like the paper's network it has no padding.
+    Like the paper's network it has no padding, and the same options.
     """
 
     channels = (32, 64, 128)

@@ -52,7 +52,7 @@ def build_model(protocol: Protocol, activation: Activation, seed: int, shape: Sh
         if is_own(protocol.model):
             module = _build_own(architecture, factory, shape, classes)
         else:
-            module = architecture.load()(factory, shape, classes)
+            module = architecture.load()(factory, shape, classes, **architecture.chosen)
     names = {id(part): layer for layer, part in module.named_modules()}
     return Network(module, tuple(names[id(made)] for made in factory.made), activation.beta)
 

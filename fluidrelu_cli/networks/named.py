@@ -11,14 +11,14 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fluidrelu_cli.errors import UsageError, one_line
+from fluidrelu_cli.errors import UsageError, one_line, printable
 from fluidrelu_cli.networks.own import did_you_mean, find_line, import_own, suggest_own
 from fluidrelu_cli.networks.source import Source, find_source
-from fluidrelu_cli.protocol import is_own, join_arm, parse_arm, split_arm
+from fluidrelu_cli.protocol import is_own, join_arm, join_model, parse_arm, split_arm, split_model
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -286,36 +286,164 @@ def _compare(v: Tensor, result: object) -> str | None:
     return None
 
 
+MOST_UNITS = 100_000
+"""How many units a hidden layer may have."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What may be chosen of a built-in network: ``paper:pooling=average``."""
+
+    name: str
+    help: str
+    default: str | int
+    layers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """By value, what the list of layers says of it; empty for a number."""
+    layer: str = ""
+    """What it says of a number, where that is not 0."""
+    smallest: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """By value, the least height and width of an image, where it is another one."""
+    needs: str = ""
+    """The option without which it changes nothing, and with a value of which it does: ``hidden=128``."""
+
+    @property
+    def values(self) -> str:
+        """What it can be, in words."""
+        *others, last = self.layers or (f"a whole number from 0 to {MOST_UNITS:,}",)
+        return f"{', '.join(others)} or {last}" if others else last
+
+    def read(self, text: str) -> str | int:
+        """The value that a text stands for; UsageError if there is no such value."""
+        if self.layers and text in self.layers:
+            return text
+        if not self.layers and re.fullmatch("[0-9]{1,9}", text) and int(text) <= MOST_UNITS:
+            return int(text)
+        raise UsageError(f"The network's {self.name} must be {self.values}, not '{printable(text)}'.")
+
+    def describe(self, value: str | int) -> str:
+        """The layers that a value stands for; empty if none."""
+        return self.layers[value] if isinstance(value, str) else self.layer.format(value) if value else ""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A named network: what `fluidrelu models` shows, and what makes one."""
 
     name: str
-    layers: str
+    first_layers: str
+    """Its layers but for those that options are about and the last one, which is linear; a user's own: its name."""
     source: str
     path: str
-    """``module:Class``; called with (activation, shape, classes)."""
+    """``module:Class``; called with (activation, shape, classes), and what is chosen of its options by name."""
     smallest: int = 1
     """The least height and width of an image that it can take."""
+    options: tuple[Option, ...] = ()
+    """In the order in which the layers have them."""
+    chosen: Mapping[str, str | int] = field(default_factory=dict, hash=False)
+    """The options that are not as usual."""
     code: Source | None = None
     """What a user's own network is known by."""
+
+    @property
+    def settings(self) -> dict[str, str | int]:
+        """The value of every option, chosen or as usual."""
+        return {option.name: self.chosen.get(option.name, option.default) for option in self.options}
+
+    @property
+    def layers(self) -> str:
+        """What it consists of, in order."""
+        if is_own(self.name):
+            return self.first_layers
+        said = [option.describe(self.settings[option.name]) for option in self.options if self._matters(option)]
+        return ", ".join(filter(None, (self.first_layers, *said, "linear")))
+
+    def _matters(self, option: Option) -> bool:
+        return not option.needs or option.needs.partition("=")[0] in self.chosen
+
+    def choose(self, options: Iterable[tuple[str, str]]) -> Architecture:
+        """The network with these options, called by those that are not as usual.
+
+        Raises:
+            UsageError: if it has no such option or value, one is there twice, or one changes nothing without another.
+        """
+        known = {option.name: option for option in self.options}
+        read: dict[str, str | int] = {}
+        for text, value in options:
+            name = text.replace("-", "_")  # as an option of the command line is written
+            if not known:
+                raise UsageError(f"The network {self.name} has no options: leave {printable(text)} out.")
+            if name not in known:
+                near = did_you_mean(difflib.get_close_matches(name, known, n=1))
+                raise UsageError(
+                    f"The network {self.name} has no option '{printable(text)}'.{near} Its options are"
+                    f" {', '.join(known)}; `fluidrelu models` shows them."
+                )
+            if name in read:
+                raise UsageError(f"The network's {name} is set twice: leave one out.")
+            read[name] = known[name].read(value)
+        chosen = {name: value for name, value in read.items() if value != known[name].default}
+        if not chosen:
+            return self
+        smallest = [known[name].smallest.get(str(value)) for name, value in chosen.items()]
+        name = join_model(self.name, chosen)
+        made = replace(self, name=name, chosen=chosen, smallest=min(filter(None, smallest), default=self.smallest))
+        for each in chosen:
+            if not made._matters(known[each]):
+                raise UsageError(
+                    f"{each}={chosen[each]} changes nothing by itself: add {known[each].needs}, or leave it out."
+                )
+        return made
 
     def load(self) -> Callable[..., Any]:
         """Import what makes it; UsageError if a user's own cannot be imported."""
         return _load(self.path, self.name, "network")
 
 
+def _choices(padded: int) -> tuple[Option, ...]:
+    """The options of convolutions that are each pooled.
+
+    Args:
+        padded: the least height and width of an image if they are padded.
+    """
+    return (
+        Option(
+            *("padding", "zeros around a convolution's input: none, or as many as keep its size", "none"),
+            {"none": "", "same": "padded"},
+            smallest={"same": padded},
+        ),
+        Option(
+            *(
+                "pooling",
+                "of 2x2 values after each convolution; 3: of 3x3 with stride 2, fewer at an edge",
+                "max",
+            ),
+            {
+                "max": "max-pooling",
+                "average": "average pooling",
+                "max-3": "max-pooling 3x3",
+                "max-average-3": "max-pooling 3x3 once, then average pooling 3x3",
+            },
+        ),
+        Option("hidden", "units of a hidden layer before the last layer; 0: no such layer", 0, layer="{} hidden units"),
+        Option(
+            *("hidden_activation", "after the hidden layer: ReLU, the activation that is tested, or nothing", "relu"),
+            {"relu": "ReLU", "tested": "activation", "none": ""},
+            needs="hidden=128",
+        ),
+    )
+
+
 _ARCHITECTURES = (
     Architecture(
-        *("paper", "2 convolutions 5x5 (16, 32), max-pooling, linear", "the paper, Table 1"),
-        *("fluidrelu_cli.networks.architectures:PaperCNN", 16),
+        *("paper", "2 convolutions 5x5 (16, 32)", "the paper, Table 1"),
+        *("fluidrelu_cli.networks.architectures:PaperCNN", 16, _choices(4)),
     ),
     Architecture(
-        *("cnn3", "3 convolutions 3x3 (32, 64, 128), max-pooling, linear", "after CMES 118(1), 2019"),
-        *("fluidrelu_cli.networks.architectures:CNN3", 22),
+        *("cnn3", "3 convolutions 3x3 (32, 64, 128)", "after CMES 118(1), 2019"),
+        *("fluidrelu_cli.networks.architectures:CNN3", 22, _choices(8)),
     ),
     Architecture(
-        *("resnet20", "19 convolutions 3x3, shortcuts, linear", "He et al. 2016, CIFAR form"),
+        *("resnet20", "19 convolutions 3x3, shortcuts", "He et al. 2016, CIFAR form"),
         *("fluidrelu_cli.networks.architectures:ResNet20", 8),
     ),
 )
@@ -325,19 +453,58 @@ ARCHITECTURES = {architecture.name: architecture for architecture in _ARCHITECTU
 
 
 def resolve_model(name: str) -> Architecture:
-    """Find the network called ``name``: a built-in one, or a user's own, `module:factory`.
+    """Find the network called ``name``: a built-in one, perhaps with options, or a user's own, `module:factory`.
 
     Raises:
-        UsageError: if there is no such network.
+        UsageError: if there is no such network or option.
     """
     if is_own(name):
-        constructor = import_own(name, "network")
+        constructor = _import_network(name)
         if not callable(constructor):
             raise UsageError(f"The network '{name}' cannot be called. Name a class or a function.")
         return Architecture(name, name, "your own", name, code=find_source(constructor))
-    if name not in ARCHITECTURES:
+    network, options = split_model(name)
+    if network not in ARCHITECTURES:
         raise UsageError(
-            f"There is no model '{name}'.{did_you_mean(suggest_own(name, 'network'))}"
+            f"There is no model '{network}'.{did_you_mean(suggest_own(network, 'network'))}"
             f" Use --model {', '.join(ARCHITECTURES)}, or module:Class for one of your own."
         )
-    return ARCHITECTURES[name]
+    return ARCHITECTURES[network].choose(options)
+
+
+def _import_network(name: str) -> Any:
+    try:
+        return import_own(name, "network")
+    except UsageError as error:
+        network = name.partition(":")[0]
+        if network not in ARCHITECTURES:
+            raise
+        raise UsageError(
+            f"{error} Or did you mean an option of {network}? Write it as in {network}:pooling=average."
+        ) from error
+
+
+def find_model(name: str) -> Architecture | None:
+    """The built-in network of a name that a file gave; None if there is none. Nothing is imported."""
+    with contextlib.suppress(UsageError):
+        return None if is_own(name) else resolve_model(name)
+    return None
+
+
+def spell_model(name: str, options: Iterable[tuple[str, str]] = ()) -> str:
+    """The name by which a network is recorded: its options in order, without those that are as usual.
+
+    Nothing is imported: any name without options stays as it is.
+
+    Args:
+        name: perhaps with options.
+        options: more of them.
+
+    Raises:
+        UsageError: as :func:`resolve_model`, if there are options.
+    """
+    network, mine = split_model(name)
+    each = [*mine, *options]
+    if each and is_own(network):
+        raise UsageError(f"Only a built-in network has options, not '{network}': leave {printable(each[0][0])} out.")
+    return resolve_model(network).choose(each).name if each else name

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from fluidrelu_cli.errors import printable
-from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES
+from fluidrelu_cli.networks.named import ACTIVATIONS, find_model
 from fluidrelu_cli.networks.source import cut_code
 from fluidrelu_cli.protocol import is_own, split_arm
 from fluidrelu_cli.report import tables
@@ -33,7 +33,7 @@ def _define_activation(evidence: Evidence, name: str) -> Definition:
         name=name,
         title=tables.label(name),
         formula=built_in.spelled_formula if built_in else None,
-        origin=built_in.source if built_in else _find_origin(function),
+        origin=built_in.source if built_in else "own code" if is_own(function) else f"torch.nn.{function}",
         sources=_read_sources(evidence, function, (run.provenance.activation_sha256 for run in runs)),
         learned=dict(learned),
         betas=next((run.provenance.betas for run in runs if run.provenance.betas is not None), {}),
@@ -43,18 +43,14 @@ def _define_activation(evidence: Evidence, name: str) -> Definition:
 def define_network(evidence: Evidence) -> Definition:
     """The network that all runs of a study have in common."""
     name = evidence.protocol.model
-    built_in = ARCHITECTURES.get(name)
+    built_in = find_model(name)
     return Definition(
         name=name,
         title=tables.label(name),
         formula=built_in.layers if built_in else None,
-        origin=built_in.source if built_in else _find_origin(name),
+        origin=built_in.source if built_in else "own code" if is_own(name) else "not built in",
         sources=_read_sources(evidence, name, (run.provenance.model_sha256 for run in evidence.runs)),
     )
-
-
-def _find_origin(name: str) -> str:
-    return "own code" if is_own(name) else f"torch.nn.{name}"
 
 
 def _read_sources(evidence: Evidence, name: str, digests: Iterable[str | None]) -> dict[str, str | None]:

@@ -28,7 +28,7 @@ from fluidrelu_cli.analysis.verdicts import (
 )
 from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.declaration import Declaration
-from fluidrelu_cli.protocol import Protocol, split_arm
+from fluidrelu_cli.protocol import Protocol, split_arm, split_model
 from fluidrelu_cli.report.evidence import Sequential
 from fluidrelu_cli.report.tables import (
     accuracy,
@@ -254,8 +254,10 @@ def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str
     known = CATALOGUE.get(protocol.dataset)
     data = known.title if known else re.split(r"[/\\]", protocol.dataset)[-1]
     held_out = "held-out images of " if protocol.validation_images else ""
-    of_paper = protocol.model == PAPER.protocol.model and {*PAPER.activations} <= {*activations}
-    network = "the paper's network" if of_paper else f"the network {label(protocol.model)}"
+    name, options = split_model(protocol.model)
+    of_paper = name == PAPER.protocol.model and {*PAPER.activations} <= {*activations}
+    chosen = f" ({', '.join(map('='.join, options))})" if options else ""
+    network = f"the paper's network{chosen}" if of_paper else f"the network {label(name)}{chosen}"
     return f"On {held_out}{data} with {network} after {protocol.epochs} epoch{'' if protocol.epochs == 1 else 's'}"
 
 

@@ -220,7 +220,23 @@ def test_models_lists_every_built_in_network() -> None:
         "formula": "2 convolutions 5x5 (16, 32), max-pooling, linear",
         "origin": "the paper, Table 1",
         "least_side": 16,
+        "options": paper["options"],
     }
+    assert paper["options"][0] == {
+        "name": "padding",
+        "default": "none",
+        "values": ["none", "same"],
+        "help": "zeros around a convolution's input: none, or as many as keep its size",
+        "least_side": {"same": 4},
+    }
+    assert [(each["name"], each["default"], each["values"]) for each in paper["options"][1:]] == [
+        ("pooling", "max", ["max", "average", "max-3", "max-average-3"]),
+        ("hidden", 0, None),
+        ("hidden_activation", "relu", ["relu", "tested", "none"]),
+    ]
+    assert [len(one["options"]) for one in others] == [4, 0]
+    assert "Options of paper and cnn3" in output
+    assert "hidden 0 to 100,000 units of a hidden layer" in words(output)
     assert [one["name"] for one in others] == ["cnn3", "resnet20"]
 
 

@@ -71,6 +71,25 @@ def test_train_gives_the_numbers_of_repeat_and_is_not_done_twice(
     assert (runs / "fluid-seed1.csv").stat().st_mtime_ns == before
 
 
+def test_a_network_with_options_is_trained_and_recorded_in_one_spelling(
+    small: tuple[object, ...], folder: Path
+) -> None:
+    fluidrelu("train", "--act", "fluid", "--model", "paper:pooling=average,hidden=8,padding=none", *small)
+    study = load_study(folder / "results" / "local")
+    assert study.protocol.model == "paper:hidden=8,pooling=average"
+    [run] = study.read().runs
+    assert {layer: len(values) for (layer, _), values in run.initial_parameters.items()} == {
+        "activation1": 16,
+        "activation2": 32,
+    }
+    again = words(fluidrelu("train", "--act", "fluid", "--model", "paper:hidden=08,pooling=average"))
+    assert "finished already" in again
+    fluidrelu("report")
+    output = words(fluidrelu("train", "--model", "paper:hidden=9", code=2))
+    assert "results/local" in output
+    assert "paper:hidden=8,pooling=average" in output
+
+
 def test_repeat_trains_only_what_is_missing(undisturbed: Path, small: tuple[object, ...], folder: Path) -> None:
     """-n 2 after -n 1; then one deleted CSV; then nothing."""
     runs = folder / "results" / "local" / "runs"

@@ -65,12 +65,14 @@ def some_images(count: int, shape: Shape = MNIST, seed: int = 0) -> tuple[Tensor
     return images, torch.randint(10, (count,), generator=generator)
 
 
-PAPER_LAYERS = {"conv1": [(16, 24, 24)], "conv2": [(32, 8, 8)], "pool": [(16, 12, 12), (32, 4, 4)]}
+PAPER_LAYERS = {"conv1": [(16, 24, 24)], "conv2": [(32, 8, 8)], "pool1": [(16, 12, 12)], "pool2": [(32, 4, 4)]}
 CNN3_LAYERS = {
     "conv1": [(32, 30, 30)],
     "conv2": [(64, 13, 13)],
     "conv3": [(128, 4, 4)],
-    "pool": [(32, 15, 15), (64, 6, 6), (128, 2, 2)],
+    "pool1": [(32, 15, 15)],
+    "pool2": [(64, 6, 6)],
+    "pool3": [(128, 2, 2)],
 }
 
 
@@ -197,7 +199,17 @@ def test_a_network_adapts_to_channels_size_and_classes(
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize(("model", "smallest"), [("paper", 16), ("cnn3", 22), ("resnet20", 8)])
+@pytest.mark.parametrize(
+    ("model", "smallest"),
+    [
+        *(("paper", 16), ("cnn3", 22), ("resnet20", 8)),
+        *(
+            ("paper:padding=same", 4),
+            ("cnn3:padding=same,pooling=max-3", 8),
+            ("paper:hidden=3,pooling=max-average-3", 16),
+        ),
+    ],
+)
 def test_the_smallest_images_are_taken_and_smaller_ones_refused(model: str, smallest: int) -> None:
     shape = 2, smallest, smallest
     assert build(model, shape=shape, classes=3).module(torch.rand(2, *shape)).shape == (2, 3)
@@ -261,7 +273,98 @@ def test_building_leaves_the_global_random_numbers_alone(model: str) -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(("model", "shape"), [("paper", MNIST), ("cnn3", CIFAR)])
+def pool_by_hand(v: Tensor, kind: str, side: int) -> Tensor:
+    """What squares of 2x2 hold, or of 3x3 with stride 2: then an even side goes on for one more, which counts for
+    nothing.
+    """
+    missing = [0, int(side == 3 and v.shape[3] % 2 == 0), 0, int(side == 3 and v.shape[2] % 2 == 0)]
+    if kind == "max":
+        return functional.max_pool2d(functional.pad(v, missing, value=-math.inf), side, 2)
+    sums, numbers = (functional.avg_pool2d(functional.pad(each, missing), side, 2) for each in (v, torch.ones_like(v)))
+    return sums / numbers
+
+
+def fluid_by_hand(v: Tensor, a: Tensor) -> Tensor:
+    return torch.where(v < 0, v / (1 - v.clamp(max=0) / (2 * a.exp())), v)
+
+
+def network_by_hand(
+    images: Tensor, weights: dict[str, Tensor], kinds: list[str], side: int, padding: int, head: str
+) -> Tensor:
+    values = images
+    for layer, kind in enumerate(kinds, start=1):
+        v = functional.conv2d(values, weights[f"conv{layer}.weight"], weights[f"conv{layer}.bias"], padding=padding)
+        values = pool_by_hand(fluid_by_hand(v, weights[f"activation{layer}.a"].view(-1, 1, 1)), kind, side)
+    values = values.flatten(1)
+    if head != "linear":
+        values = values @ weights["hidden.weight"].t() + weights["hidden.bias"]
+    if head == "relu":
+        values = values.relu()
+    if head == "fluid":
+        values = fluid_by_hand(values, weights[f"activation{len(kinds) + 1}.a"])
+    return values @ weights["fc.weight"].t() + weights["fc.bias"]
+
+
+@pytest.mark.parametrize(
+    ("model", "kinds", "side", "padding", "head"),
+    [
+        ("paper", ["max", "max"], 2, 0, "linear"),
+        ("paper:pooling=average", ["average", "average"], 2, 0, "linear"),
+        ("paper:pooling=max-3", ["max", "max"], 3, 0, "linear"),
+        ("paper:pooling=max-average-3", ["max", "average"], 3, 0, "linear"),
+        ("paper:padding=same", ["max", "max"], 2, 2, "linear"),
+        ("paper:hidden=6", ["max", "max"], 2, 0, "relu"),
+        ("paper:hidden=6,hidden_activation=none", ["max", "max"], 2, 0, "none"),
+        ("paper:hidden=6,hidden_activation=tested", ["max", "max"], 2, 0, "fluid"),
+        (
+            "paper:hidden=6,hidden_activation=tested,padding=same,pooling=max-average-3",
+            *(["max", "average"], 3, 2, "fluid"),
+        ),
+        ("cnn3:padding=same,pooling=max-average-3", ["max", "average", "average"], 3, 1, "linear"),
+    ],
+)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_network_with_options_agrees_with_one_written_out(
+    model: str, kinds: list[str], side: int, padding: int, head: str, memory_format: torch.memory_format
+) -> None:
+    """Values and gradients; of sides that are odd and even before they are pooled."""
+    shape = (2, 19, 22)
+    module = lively(model, "fluid", shape).module
+    images, labels = some_images(5, shape)
+    weights = {name: value.detach().clone().requires_grad_() for name, value in module.named_parameters()}
+    expected = network_by_hand(images, weights, kinds, side, padding, head)
+    module.to(memory_format=memory_format)  # type: ignore[call-overload,unused-ignore]
+    logits = module(images)
+    torch.testing.assert_close(logits, expected, rtol=1e-10, atol=1e-12)
+    found, by_hand = (
+        torch.autograd.grad(functional.cross_entropy(each, labels), parameters)
+        for each, parameters in ((logits, list(module.parameters())), (expected, list(weights.values())))
+    )
+    torch.testing.assert_close(found, by_hand, rtol=1e-9, atol=1e-12)
+
+
+def test_pooling_leaves_the_initial_weights_as_they_are() -> None:
+    usual = seeded_weights("paper", ACTIVATIONS["relu"], 5)
+    for pooling in ("average", "max-3", "max-average-3"):
+        found = seeded_weights(f"paper:pooling={pooling}", ACTIVATIONS["relu"], 5)
+        assert found.keys() == usual.keys()
+        assert all(torch.equal(found[name], value) for name, value in usual.items())
+
+
+def test_a_hidden_layer_of_a_tested_activation_is_one_of_its_layers() -> None:
+    """Each unit is a channel. A user's own activation takes it as it takes what a convolution gives."""
+    tested = "paper:hidden=6,hidden_activation=tested"
+    found = activation_parameters(build(tested, "fluid"))
+    assert {layer: len(value) for (layer, _), value in found.items()} == {
+        "activation1": 16,
+        "activation2": 32,
+        "activation3": 6,
+    }
+    assert build("paper:hidden=6", "fluid").activation_layers == ("activation1", "activation2")
+    assert build(tested, "Softmax2d").module(torch.rand(2, *MNIST)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(("model", "shape"), [("paper", MNIST), ("cnn3", CIFAR), ("paper:pooling=max-3", MNIST)])
 @pytest.mark.parametrize("name", ["relu", "fluid"])
 def test_pooling_first_changes_nothing(name: str, model: str, shape: Shape) -> None:
     images, labels = some_images(8, shape)
@@ -283,6 +386,15 @@ def test_an_activation_that_does_not_commute_is_applied_before_pooling(model: st
         module = build(model, name).module
         assert isinstance(module, PaperCNN)
         assert not module.pool_first
+
+
+def test_what_is_averaged_is_activated_before() -> None:
+    module = build("paper:pooling=max-average-3", "fluid").module
+    activated: list[tuple[int, ...]] = []
+    for layer in ("activation1", "activation2"):
+        module.get_submodule(layer).register_forward_hook(lambda _m, _i, output: activated.append(output.shape[1:]))
+    module(torch.rand(2, *MNIST))
+    assert activated == [(16, 12, 12), (32, 8, 8)]
 
 
 def plain_resnet20(images: Tensor, weights: dict[str, Tensor], training: bool) -> Tensor:

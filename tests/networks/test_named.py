@@ -9,18 +9,30 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import fluidrelu_cli
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.activations import FluidReLU, ParametricActivation
-from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES, resolve, resolve_class, resolve_model
+from fluidrelu_cli.networks.named import (
+    ACTIVATIONS,
+    ARCHITECTURES,
+    find_model,
+    resolve,
+    resolve_class,
+    resolve_model,
+    spell_model,
+)
 from fluidrelu_cli.networks.own import import_own
+from fluidrelu_cli.protocol import is_own
 
 F64 = torch.float64
 
@@ -415,6 +427,35 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
             "There is no model 'own_activations.py'. Did you mean own_activations:Plain or own_activations:PerKernel or"
             " own_activations:Outer? Use --model paper",
         ),
+        (resolve_model, "lenet:hidden=3", "There is no model 'lenet'."),
+        (resolve_model, "resnet20:hidden=3", "The network resnet20 has no options: leave hidden out."),
+        (
+            resolve_model,
+            "paper:pool=max",
+            "The network paper has no option 'pool'. Did you mean pooling? Its options are padding, pooling, hidden,"
+            " hidden_activation; `fluidrelu models` shows them.",
+        ),
+        (resolve_model, "paper:hidden=3,", "The network paper has no option ''. Its options are"),
+        (
+            resolve_model,
+            "paper:pooling=me\nan",
+            "The network's pooling must be max, average, max-3 or max-average-3, not 'me\\nan'.",
+        ),
+        (resolve_model, "paper:hidden=-1", "The network's hidden must be a whole number from 0 to 100,000, not '-1'."),
+        (resolve_model, "paper:hidden=100001", "hidden must be a whole number from 0 to 100,000, not '100001'."),
+        (resolve_model, "paper:hidden=²", "hidden must be a whole number from 0 to 100,000, not '²'."),
+        (resolve_model, "paper:hidden=1,hidden=1", "The network's hidden is set twice: leave one out."),
+        (
+            resolve_model,
+            "paper:hidden_activation=tested",
+            "hidden_activation=tested changes nothing by itself: add hidden=128, or leave it out.",
+        ),
+        (resolve_model, "paper:average", "Or did you mean an option of paper? Write it as in paper:pooling=average."),
+        (
+            partial(spell_model, options=[("hidden", "1")]),
+            "mine:Net",
+            "Only a built-in network has options, not 'mine:Net': leave hidden out.",
+        ),
         (resolve_model, "math:pi", "The network 'math:pi' cannot be called. Name a class or a function."),
         (resolve_model, "own_failing:Net", "The network 'own_failing:Net' cannot be imported (ZeroDivisionError: "),
     ],
@@ -441,6 +482,56 @@ def test_built_in_networks_resolve_to_themselves() -> None:
     for name, architecture in ARCHITECTURES.items():
         assert resolve_model(name) is architecture
         assert architecture.code is None
+
+
+OPTIONS: dict[str, list[str]] = {
+    "padding": ["none", "same"],
+    "pooling": ["max", "average", "max-3", "max-average-3"],
+    "hidden": ["0", "1", "128", "100000"],
+    "hidden_activation": ["relu", "tested", "none"],
+}
+
+
+@given(
+    st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in OPTIONS.items()}), st.data()
+)
+def test_the_options_of_a_network_are_spelled_in_one_way(options: dict[str, str], data: st.DataObject) -> None:
+    assume(options.get("hidden", "0") != "0" or options.get("hidden_activation", "relu") == "relu")
+    order = data.draw(st.permutations(list(options)))
+    written = "paper:" + ",".join(f"{name}={options[name]}" for name in order) if order else "paper"
+    set_ = {name: value for name, value in sorted(options.items()) if value != OPTIONS[name][0]}
+    spelled = spell_model(written)
+    assert spelled == ":".join(filter(None, ["paper", ",".join(f"{name}={value}" for name, value in set_.items())]))
+    assert spelled == spell_model(spelled) == spell_model("paper", options.items())
+    assert resolve_model(spelled) == resolve_model(written)
+    assert resolve_model(spelled).name == spelled
+    usual = {name: values[0] for name, values in OPTIONS.items()}
+    assert {name: str(value) for name, value in resolve_model(spelled).settings.items()} == {**usual, **options}
+    assert not is_own(spelled)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("paper", "2 convolutions 5x5 (16, 32), max-pooling, linear"),
+        ("resnet20", "19 convolutions 3x3, shortcuts, linear"),
+        ("cnn3:padding=same", "3 convolutions 3x3 (32, 64, 128), padded, max-pooling, linear"),
+        ("paper:hidden-activation=none,hidden=08", "2 convolutions 5x5 (16, 32), max-pooling, 8 hidden units, linear"),
+        (
+            "paper:hidden=128,hidden_activation=tested,pooling=max-average-3",
+            "2 convolutions 5x5 (16, 32), max-pooling 3x3 once, then average pooling 3x3, 128 hidden units, activation,"
+            " linear",
+        ),
+    ],
+)
+def test_the_layers_of_a_network_are_those_that_are_chosen(name: str, layers: str) -> None:
+    assert resolve_model(name).layers == layers
+
+
+@pytest.mark.parametrize("name", ["mine:Net", "lenet", "Paper", "", "paper:pooling"])
+def test_a_name_without_options_stays_as_it_is(name: str) -> None:
+    assert spell_model(name) == name
+    assert find_model(name) is None
 
 
 @pytest.mark.usefixtures("own_module")

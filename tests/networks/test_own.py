@@ -58,9 +58,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("name", "own"), [("mine:Act", True), ("a.b:C", True), (":", True), ("relu", False), ("a.b.C", False), ("", False)]
+    ("name", "own"),
+    [
+        *(("mine:Act", True), ("a.b:C", True), (":", True), ("relu", False), ("a.b.C", False), ("", False)),
+        *(("mine:Act@lr=0.1", True), ("paper:Net", True), ("paper:pooling=average", False), ("paper:hidden=", False)),
+    ],
 )
-def test_a_colon_marks_a_users_own(name: str, own: bool) -> None:
+def test_a_colon_with_no_option_behind_it_marks_a_users_own(name: str, own: bool) -> None:
     assert is_own(name) == own
 
 

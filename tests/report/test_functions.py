@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from factories import keep_source, make_run, make_study
 
 from fluidrelu_cli.protocol import Protocol
@@ -25,6 +26,21 @@ def test_activations_of_a_name_have_a_formula_or_a_class(tmp_path: Path) -> None
     assert fluid.learned == {"a": 4}
     assert gelu == Definition("GELU", "GELU", None, "torch.nn.GELU")
     assert "convolutions" in str(define_network(evidence).formula)
+
+
+@pytest.mark.parametrize(
+    ("model", "formula", "origin"),
+    [
+        ("paper:pooling=average", "2 convolutions 5x5 (16, 32), average pooling, linear", "the paper, Table 1"),
+        ("paper:pooling=none", None, "not built in"),
+        ("lenet", None, "not built in"),
+    ],
+)
+def test_a_network_has_the_layers_that_its_options_choose(
+    model: str, formula: str | None, origin: str, tmp_path: Path
+) -> None:
+    evidence = Evidence(make_study(tmp_path, {"relu": ONE}, model=model))
+    assert define_network(evidence) == Definition(model, model, formula, origin)
 
 
 def test_activations_of_somebody_s_own_have_the_source_that_was_trained(tmp_path: Path) -> None:

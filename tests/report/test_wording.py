@@ -219,11 +219,17 @@ def test_what_has_no_verdict_has_an_estimate() -> None:
             {"dataset": "some/where/stripes.npz", "model": "nets:Net"},
             "On stripes.npz with the network nets:Net after 2 epochs",
         ),
+        (
+            {"model": "paper:hidden=8,pooling=average"},
+            "On MNIST with the network paper (hidden=8, pooling=average) after 2 epochs",
+        ),
     ],
 )
 def test_where_a_verdict_holds(protocol: dict[str, Any], place: str) -> None:
     assert wording.describe_place(Protocol(**protocol), ["relu", "elu"]) == place
     assert wording.describe_place(Protocol(), ["elu", "relu", "fluid"]) == PLACE
+    with_options = wording.describe_place(Protocol(model="paper:pooling=average"), ["relu", "fluid"])
+    assert with_options == PLACE.replace("the paper's network", "the paper's network (pooling=average)")
 
 
 @pytest.mark.parametrize(

@@ -194,13 +194,20 @@ def test_a_seed_differs_from_another_by_far_more_than_rounding(activation: str, 
 
 
 @both_forms
-@pytest.mark.parametrize("activation", ["relu", "fluid", "prelu"])
+@pytest.mark.parametrize(
+    ("activation", "model"),
+    [
+        *(("relu", "paper"), ("fluid", "paper"), ("prelu", "paper")),
+        ("fluid", "paper:hidden=6,hidden_activation=tested,padding=same,pooling=max-average-3"),
+        ("prelu", "paper:hidden=6,pooling=average"),
+    ],
+)
 @pytest.mark.usefixtures("double")
 def test_a_batch_has_the_logits_losses_and_gradients_of_each_network(
-    activation: str, matmul: bool, dataset: Dataset
+    activation: str, model: str, matmul: bool, dataset: Dataset
 ) -> None:
     """Each network has its own images, and its own parameters of the activation too."""
-    trials = seeds(activation)
+    trials = seeds(activation, replace(PROTOCOL, model=model))
     shape, classes = dataset.image_shape, dataset.classes
     stack = Ensemble(resolve(activation), trials, shape, classes, CPU, matmul=matmul)
     solos = [Ensemble(resolve(activation), [trial], shape, classes, CPU) for trial in trials]
