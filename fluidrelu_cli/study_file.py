@@ -21,7 +21,17 @@ from fluidrelu_cli.declaration import BUILT_IN, ENDING, TUNING, Cell, Declaratio
 from fluidrelu_cli.errors import StorageError, UsageError, printable
 from fluidrelu_cli.files import read_bytes
 from fluidrelu_cli.networks.named import find_among, key_of_name
-from fluidrelu_cli.protocol import OF_ARM, SETTINGS, Protocol, is_name, join_arm, parse_arm, spell_number, split_arm
+from fluidrelu_cli.protocol import (
+    OF_ARM,
+    SETTINGS,
+    Protocol,
+    is_name,
+    join_arm,
+    modernise,
+    parse_arm,
+    spell_number,
+    split_arm,
+)
 from fluidrelu_cli.study import MOST_SEEDS, new_name
 
 if sys.version_info >= (3, 11):
@@ -75,7 +85,7 @@ TOP = (
 )
 """The keys of a study file."""
 
-ALIASES = {"learning_rate": "lr", "learning-rate": "lr", "network": "model", "data": "dataset"}
+ALIASES = {"learning_rate": "lr", "learning-rate": "lr", "network": "model", "data": "dataset", "standardise": "pixels"}
 """What else keys are called elsewhere."""
 
 PRINTED = ("best", "worst", "mean", "sd")
@@ -292,6 +302,7 @@ class _Reader:
         return first, second
 
     def read_settings(self, where: str, table: Mapping[str, Any]) -> dict[str, Any]:
+        table = modernise(table)
         self.check_keys(where, table, SETTINGS)
         return {name: self.value(where, name, value) for name, value in table.items()}
 

@@ -163,7 +163,7 @@ def test_nothing_named_is_imported(folder: Path) -> None:
 
 FIELDS = (
     "dataset, model, epochs, batch_size, lr, momentum, beta, train_images, test_images, precision, schedule,"
-    " weight_decay, standardise, augment or validation_images."
+    " weight_decay, pixels, augment, validation_images, init, loss, optimizer or evaluations."
 )
 NO_DATA = (
     "dataset: There is no data set 'mnits'. Did you mean mnist? Name one of mnist, fashion-mnist, kmnist, cifar10,"

@@ -43,7 +43,7 @@ EVENTS = (
     Split(ELU, "out of memory"),
     Started(LATER),
     EpochDone(LATER, [FIRST, replace(FIRST, test_accuracy=0.9514)]),
-    Finished(LATER, [make_run(trial, 1, batched_seeds=2) for trial in LATER.trials]),
+    Finished(LATER, [make_run(trial, 2, batched_seeds=2) for trial in LATER.trials]),
 )
 
 
@@ -63,8 +63,8 @@ def test_without_a_terminal_there_is_one_plain_line_a_finished_trial() -> None:
         "1/5 relu seed 0: test accuracy 0.9784 after 2 epochs (3 s)",
         "2/5 fluid seed 0 failed: ValueError: no [good]",
         "elu seed 0 and 2 more cannot be trained together (out of memory): going on with 1 and 2",
-        "3/5 elu seed 1: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
-        "4/5 elu seed 2: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
+        "3/5 elu seed 1: test accuracy 0.9784 after 2 epochs (3 s, 2 seeds together)",
+        "4/5 elu seed 2: test accuracy 0.9784 after 2 epochs (3 s, 2 seeds together)",
     ]
 
 
