@@ -164,7 +164,9 @@ class Protocol:
         "mean", "Cross-entropy of a batch: its images' mean or sum", _one_of("mean", "sum"), before="mean"
     )
     """Of the sum, gradients are as many times larger as the batch has images. Recorded losses are means either way."""
-    optimizer: str = setting("sgd", "Optimizer", _one_of("sgd", "adam", "adamw"), before="sgd")
+    optimizer: str = setting(
+        "sgd", "Optimizer; adam and adamw with betas 0.9 and 0.999", _one_of("sgd", "adam", "adamw"), before="sgd"
+    )
     """See training.optimizer.build_optimizer."""
     evaluations: int = setting(
         1,

@@ -51,7 +51,7 @@ class Training:
         self._optimizer = build_optimizer(self._ensemble.network, self._ensemble.parameters, self._protocol)
         steps = math.ceil(len(dataset.train_images) / self._protocol.batch_size)
         self._scheduler = build_scheduler(self._optimizer, self._protocol, self._protocol.epochs * steps)
-        self._tested_after = list_tests(self._protocol.evaluations, steps)
+        self._tested_after = list_tests(self._protocol, len(dataset.train_images))
         self._train = dataset.train_images.to(device), dataset.train_labels.to(device)
         self._test = dataset.test_images.to(device), dataset.test_labels.to(device)
         self._scaled = Scaling(dataset.train_images, self._protocol.pixels, device)
@@ -177,11 +177,12 @@ class Training:
         return _average(logits, targets)
 
 
-def list_tests(evaluations: int, steps: int) -> frozenset[int]:
-    """After which of an epoch's steps a run is tested, so many times: those nearest to equal shares of the epoch.
+def list_tests(protocol: Protocol, images: int) -> frozenset[int]:
+    """After which of an epoch's steps a run is tested: those nearest to equal shares of that many training images.
 
-    Raises UsageError if there are fewer steps.
+    Raises UsageError if an epoch has fewer steps than tests.
     """
+    evaluations, steps = protocol.evaluations, math.ceil(images / protocol.batch_size)
     if evaluations > steps:
         raise UsageError(f"--evaluations must be at most {steps}, the number of steps in an epoch, not {evaluations}.")
     return frozenset(round(number * steps / evaluations) for number in range(1, evaluations + 1))

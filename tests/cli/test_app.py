@@ -43,6 +43,10 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("train --model nowhere:Net", "The network 'nowhere:Net' cannot be imported (ModuleNotFoundError"),
         ("train --schedule linear", "Invalid value for '--schedule'"),
         ("train --augment mixup", "Invalid value for '--augment'"),
+        (
+            "train --train-images 200 --evaluations 11",
+            "--evaluations must be at most 10, the number of steps in an epoch, not 11.",
+        ),
         ("train --pixels yes", "Invalid value for '--pixels'"),
         ("train --weight-decay -1", "--weight-decay must be a number from 0, not -1.0."),
         ("train --validation-images 0", "--validation-images must be a whole number from 1 to 1,000,000,000, not 0."),
