@@ -175,7 +175,7 @@ class _Reader:
         if stop not in STOPS:
             raise self.wrong(f"stop must be {' or '.join(map(shown, STOPS))}, not {shown(stop)}.")
         compare = self.read_compare(list(arms))
-        settings = self.read_settings("[protocol] ", self.table("protocol"))
+        settings = self.read_settings("[protocol] ", modernise(self.table("protocol")))
         protocol = self.make_protocol(settings)
         cells, tuning = self.read_vary(settings), self.read_tune(protocol, list(arms))
         trials = sum(arms.values()) * (len(cells) or 1)
@@ -302,7 +302,6 @@ class _Reader:
         return first, second
 
     def read_settings(self, where: str, table: Mapping[str, Any]) -> dict[str, Any]:
-        table = modernise(table)
         self.check_keys(where, table, SETTINGS)
         return {name: self.value(where, name, value) for name, value in table.items()}
 

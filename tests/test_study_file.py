@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.errors import StorageError, UsageError
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import SETTINGS, Protocol
 from fluidrelu_cli.study_file import STARTING_FILE, TOP, _Reader, find_files, parse_declaration, read_declaration
 
 PATH = Path("mine.toml")
@@ -121,6 +121,11 @@ def test_a_table_varies_by_every_combination() -> None:
         (0.01, 20),
     ]
     assert (read.is_grid, read.varied) == (True, ("lr", "batch_size"))
+
+
+@pytest.mark.parametrize(("standardise", "pixels"), [("always", "standardised"), ("never", "unit")])
+def test_pixels_were_called_standardise(standardise: str, pixels: str) -> None:
+    assert parse(START + f'[protocol]\nstandardise = "{standardise}"').protocol == Protocol(pixels=pixels)
 
 
 def test_tables_of_an_array_are_cells_with_names() -> None:
@@ -327,6 +332,8 @@ WRONG = [
     ),
     (START + "[protocol]\nxyz = 3", f'[protocol] there is no key "xyz": use {FIELDS}'),
     (START + "[protocol]\nepoch = 3", '[protocol] there is no key "epoch": did you mean epochs?'),
+    (START + '[vary]\nstandardise = ["never"]', '[vary] there is no key "standardise": did you mean pixels?'),
+    (START + '[protocol]\nstandardise = "no"', f'[protocol] pixels must be {SETTINGS["pixels"].wanted}, not "no".'),
     (START + "[vary]\nxyz = [3]", f'[vary] there is no key "xyz": use {FIELDS}'),
     (START + "[[vary]]\nxyz = 3", f'[[vary]] there is no key "xyz": use name, {FIELDS}'),
     (
