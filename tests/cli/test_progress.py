@@ -34,6 +34,7 @@ LAST = Epoch(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
 FIRST = Epoch(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})
 EVENTS = (
     Started(RELU),
+    EpochDone(RELU, [replace(FIRST, epoch=0.4)]),
     EpochDone(RELU, [FIRST]),
     Started(FLUID),
     Started(FLUID),  # its worker died, and it begins again
@@ -83,6 +84,7 @@ def test_a_terminal_shows_all_trials_and_each_running_one() -> None:
     assert re.search(r"relu seed 0 .* 1/2 .*test accuracy 0\.9512", output)
     assert re.search(r"fluid seed 0 .* 0/2 .*starting", output)
     assert "2/5 fluid seed 0 failed: ValueError: no [good]" in output
+    assert re.search(r"relu seed 0 .* 0\.4/2 epochs ", output)
     assert re.search(r"elu seed 1 and 1 more .* 1/2 epochs .*mean test accuracy 0\.9513", output)
 
 
