@@ -99,8 +99,8 @@ def prepare(
 
     Raises:
         UsageError: if the device, the data set, the network or an activation does not exist or does not fit, an
-            activation is named with a factor and learns nothing, only the study's file names the network, or weights
-            are to be saved and safetensors is not installed.
+            activation is named with a factor and learns nothing, an epoch has fewer steps than tests, only the study's
+            file names the network, or weights are to be saved and safetensors is not installed.
         DataError: if the data cannot be read, downloaded or kept.
     """
     from fluidrelu_cli.data.catalogue import choose_data_dir
@@ -108,6 +108,7 @@ def prepare(
     from fluidrelu_cli.networks.build import build_model, describe_network, find_factors
     from fluidrelu_cli.networks.named import resolve_model
     from fluidrelu_cli.networks.probing import describe_habits
+    from fluidrelu_cli.training.loop import list_tests
     from fluidrelu_cli.training.machine import pick_device
     from fluidrelu_cli.training.weights import load_safetensors
 
@@ -117,6 +118,7 @@ def prepare(
     device_name = device if elsewhere else pick_device(device).type
     folder = choose_data_dir(data_dir)
     dataset = get_dataset(study.protocol, folder, offline=offline, on_bytes=on_bytes, on_wait=on_wait)
+    list_tests(study.protocol, len(dataset.train_labels))
     model = resolve_model(study.protocol.model).code
     records, earlier = {}, {}
     for activation in activations:

@@ -264,8 +264,8 @@ def hash_rows(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return hashlib.sha256(csv_rows(columns, rows).encode()).hexdigest()
 
 
-def read_csv(path: Path, columns: Mapping[str, type]) -> Columns:
-    """A CSV file's columns, each value of its column's type.
+def read_csv(path: Path, columns: Mapping[str, Callable[[str], Any]]) -> Columns:
+    """A CSV file's columns, each value as its column's function reads it.
 
     Raises:
         StorageError: if it cannot be read.

@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -99,7 +99,12 @@ class Protocol:
         of_arm=True,
     )
     """The paper's epsilon."""
-    momentum: float = setting(0.9, "Momentum", _real(lambda mu: 0 <= mu < 1, "a number from 0 to below 1"), of_arm=True)
+    momentum: float = setting(
+        0.9,
+        "Momentum of sgd; adam and adamw do not use it",
+        _real(lambda mu: 0 <= mu < 1, "a number from 0 to below 1"),
+        of_arm=True,
+    )
     """The paper's mu."""
     beta: float = setting(
         10000.0,
@@ -107,7 +112,8 @@ class Protocol:
         _real(lambda beta: beta >= 0, "a number from 0"),
         of_arm=True,
     )
-    """The paper's beta: the gradient of every a_i is multiplied by it, equations (7) and (8)."""
+    """The paper's beta: the gradient of every a_i is multiplied by it, equations (7) and (8). With Adam, whose steps do
+    not grow with the gradient, it multiplies the learning rate of a_i."""
     train_images: int | None = setting(
         None, "Train on the first N training images only, for a quick look", _whole_from_1(or_none=True), part=WHAT
     )
@@ -122,20 +128,19 @@ class Protocol:
     """See training.optimizer.rate_factor."""
     weight_decay: float = setting(
         0.0,
-        "L2 penalty of the network's weights, never of an activation's parameters",
+        "L2 penalty (adamw: decoupled decay) of the network's weights, never of an activation's parameters",
         _real(lambda decay: decay >= 0, "a number from 0"),
         before=0.0,
         of_arm=True,
     )
-    standardise: str = setting(
-        "colour",
-        "Which images get mean 0 and SD 1 per channel",
-        _one_of("colour", "always", "never"),
+    pixels: str = setting(
+        "auto",
+        "Scale of the pixels; auto: standardised if the images have colours, else unit",
+        _one_of("auto", "unit", "byte", "by-256", "centred", "byte-centred", "standardised"),
         part=WHAT,
-        before="colour",
+        before="auto",
     )
-    """Mean and SD of each channel are those of the training images; colour images have more than one channel. Pixels
-    are in [0, 1] otherwise, as for the paper."""
+    """See training.preprocessing.Scaling."""
     augment: str = setting(
         "none", "Augmentation of the training images", _one_of("none", "flip-crop"), part=WHAT, before="none"
     )
@@ -146,6 +151,30 @@ class Protocol:
         _whole_from_1(or_none=True),
         part=WHAT,
         before=None,
+    )
+    init: str = setting(
+        "as-built",
+        "Initial weights; as-built: as PyTorch or the network's own code sets them",
+        _one_of(
+            *("as-built", "lecun-normal", "lecun-uniform", "glorot-uniform", "he-normal", "normal-0.01"),
+            *("truncated-normal-0.1", "caffe-quick"),
+        ),
+        before="as-built",
+    )
+    """See networks.initial.draw_weights."""
+    loss: str = setting(
+        "mean", "Cross-entropy of a batch: its images' mean or sum", _one_of("mean", "sum"), before="mean"
+    )
+    """Of the sum, gradients are as many times larger as the batch has images. Recorded losses are means either way."""
+    optimizer: str = setting(
+        "sgd", "Optimizer; adam and adamw with betas 0.9 and 0.999", _one_of("sgd", "adam", "adamw"), before="sgd"
+    )
+    """See training.optimizer.build_optimizer."""
+    evaluations: int = setting(
+        1,
+        "Tests per epoch, evenly spread, each a row of the run's CSV",
+        (lambda value: _is_whole(value) and 1 <= value <= 1000, "a whole number from 1 to 1,000", ()),
+        before=1,
     )
 
     def __post_init__(self) -> None:
@@ -160,7 +189,7 @@ class Protocol:
     def from_dict(cls, values: Mapping[str, Any]) -> Protocol:
         """The protocol with exactly these fields; ValueError if some are missing or unknown."""
         older = {name: known.before for name, known in SETTINGS.items() if known.before is not RECORDED}
-        values = {**older, **values}
+        values = {**older, **modernise(values)}
         if values.keys() != SETTINGS.keys():
             wrong = sorted(SETTINGS.keys() ^ values.keys())
             raise ValueError(f"fields that are missing or unknown: {', '.join(wrong)}")
@@ -174,13 +203,36 @@ class Protocol:
         return Protocol(**{**self.to_dict(), **split_arm(activation)[1]})
 
     def facts(self) -> dict[str, str]:
-        """The fields that are set, each by its name in words: ``{"batch size": "20", ...}``."""
-        return {name.replace("_", " "): str(value) for name, value in self.to_dict().items() if value is not None}
+        """The fields that are set and used, each by its name in words: ``{"batch size": "20", ...}``."""
+        unused = () if self.optimizer == "sgd" else ("momentum",)
+        return {
+            name.replace("_", " "): str(value)
+            for name, value in self.to_dict().items()
+            if value is not None and name not in unused
+        }
+
+    def tested_at(self) -> Iterator[float]:
+        """The numbers of epochs after which a run is tested, in order: 1, 2, ...; 0.2, 0.4, 0.6, 0.8, 1, 1.2, ..."""
+        for done in range(1, self.epochs * self.evaluations + 1):
+            whole, rest = divmod(done, self.evaluations)
+            yield round(done / self.evaluations, 4) if rest else whole
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """The fields in which two protocols differ, each with this one's value and the other's."""
         mine, theirs = self.to_dict(), other.to_dict()
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+_STANDARDISE = {"colour": "auto", "always": "standardised", "never": "unit"}
+
+
+def modernise(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a protocol as earlier releases wrote them, under today's names: ``standardise`` became ``pixels``."""
+    new = dict(values)
+    if "standardise" in new and "pixels" not in new:
+        written = new.pop("standardise")
+        new["pixels"] = next((pixels for old, pixels in _STANDARDISE.items() if old == written), written)
+    return new
 
 
 SETTINGS: Mapping[str, Setting] = {known.name: known.metadata["setting"] for known in fields(Protocol)}

@@ -11,7 +11,7 @@ import hashlib
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,10 +33,16 @@ from fluidrelu_cli.protocol import Protocol, Trial, is_name, trial_names
 if TYPE_CHECKING:
     import pandas as pd
 
-RUN_COLUMNS: Mapping[str, type] = {
+
+def _read_epochs(text: str) -> float:
+    """A number of epochs, which is an int where it is whole: runs are written as they were read."""
+    return int(text) if "." not in text else float(text)
+
+
+RUN_COLUMNS: Mapping[str, Callable[[str], Any]] = {
     "activation": str,
     "seed": int,
-    "epoch": int,
+    "epoch": _read_epochs,
     "train_loss": float,
     "train_accuracy": float,
     "test_loss": float,
@@ -44,20 +50,21 @@ RUN_COLUMNS: Mapping[str, type] = {
     "train_seconds": float,
     "test_seconds": float,
 }
-"""Columns of a run CSV, one row per epoch from 1. Losses are mean cross-entropies in nats, accuracies fractions
-in [0, 1]; the train columns are those of the batches as they were trained on, the test columns those of the
-whole test set after the epoch."""
+"""Columns of a run CSV, one row per test: after every epoch, or more often (Protocol.evaluations). ``epoch`` is how
+many epochs are done by then: 1, 2, ..., or 0.2, 0.4, ... Losses are mean cross-entropies in nats per image, accuracies
+fractions in [0, 1]; the train columns are those of the batches since the row before, as they were trained on, the test
+columns those of the whole test set."""
 
-PARAMETER_COLUMNS: Mapping[str, type] = {
+PARAMETER_COLUMNS: Mapping[str, Callable[[str], Any]] = {
     "activation": str,
     "seed": int,
-    "epoch": int,
+    "epoch": _read_epochs,
     "layer": str,
     "parameter": str,
     "kernel": int,
     "value": float,
 }
-"""Columns of a parameters CSV: the activations' learned parameters, one row per kernel and epoch; epoch 0 is the
+"""Columns of a parameters CSV: the activations' learned parameters, one row per kernel and test; epoch 0 is the
 start, kernels count from 0."""
 
 TIMINGS = ("train_seconds", "test_seconds")
@@ -74,9 +81,10 @@ Parameters = Mapping[tuple[str, str], tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of a run: the numbers of a run CSV's row, and the learned parameters after it."""
+    """A run after an epoch, or a part of one: the numbers of a run CSV's row, and the learned parameters by then."""
 
-    epoch: int
+    epoch: float
+    """How many are done; an int where it is whole."""
     train_loss: float
     train_accuracy: float
     test_loss: float
@@ -338,12 +346,14 @@ def read(files: RunFiles) -> Run:
     if (content.get("activation", activation), content.get("seed", seed)) != (activation, seed):
         raise DamagedFileError(f"{files.provenance} is of another activation or seed than {files.csv.name}")
     protocol, provenance = _read_provenance(files.provenance, content)
-    if rows["epoch"] != list(range(1, len(rows["epoch"]) + 1)) or len(rows["epoch"]) != protocol.epochs:
-        raise DamagedFileError(f"{files.csv} does not have one row for each of {protocol.epochs} epochs")
+    tests = protocol.epochs * protocol.evaluations
+    if len(rows["epoch"]) != tests or rows["epoch"] != list(protocol.tested_at()):
+        often = "" if protocol.evaluations == 1 else f", tested {protocol.evaluations} times each"
+        raise DamagedFileError(f"{files.csv} does not have one row for each of {protocol.epochs} epochs{often}")
     expected_rows = content.get("parameter_rows")
     if expected_rows is not None and type(expected_rows) is not int:
         raise DamagedFileError(f"{files.provenance} is damaged (parameter_rows: {expected_rows!r})")
-    initial, *states = _read_parameters(files, expected_rows, protocol.epochs)
+    initial, *states = _read_parameters(files, expected_rows, rows["epoch"])
     numbers = zip(*(rows[name] for name in list(RUN_COLUMNS)[2:]), strict=True)
     epochs = tuple(Epoch(*(*row, state)) for row, state in zip(numbers, states, strict=True))
     digests = [SEAL, "csv_sha256", *(["parameters_sha256"] if initial else [])]
@@ -419,29 +429,29 @@ def _read_provenance(path: Path, content: Mapping[str, Any]) -> tuple[Protocol, 
         raise DamagedFileError(f"{path} is damaged ({error})") from error
 
 
-def _read_parameters(files: RunFiles, expected_rows: int | None, epochs: int) -> Sequence[Parameters]:
+def _read_parameters(files: RunFiles, expected_rows: int | None, epochs: Sequence[float]) -> Sequence[Parameters]:
     """The learned parameters from epoch 0 on; all empty if the run has none.
 
     Args:
         files: the run's.
         expected_rows: how many rows the run recorded; None if it did not.
-        epochs: how many it has.
+        epochs: those of its rows.
     """
     path = files.parameters
     if not path.exists():
         if expected_rows:
             raise DamagedFileError(f"{path}, which belongs to {files.csv.name}, is missing")
-        return [{}] * (epochs + 1)
+        return [{}] * (len(epochs) + 1)
     table = read_csv(path, PARAMETER_COLUMNS)
     _check_trial(path, table, files.name)
     found = len(table["value"])
     if expected_rows not in (None, found):
         raise DamagedFileError(f"{path} is damaged ({found} rows, not {expected_rows})")
-    states: list[dict[tuple[str, str], list[float]]] = [{} for _ in range(epochs + 1)]
+    states: dict[float, dict[tuple[str, str], list[float]]] = {epoch: {} for epoch in (0, *epochs)}
     for epoch, layer, parameter, kernel, value in zip(
         *(table[name] for name in list(PARAMETER_COLUMNS)[2:]), strict=True
     ):
-        if not 0 <= epoch <= epochs:
+        if epoch not in states:
             raise DamagedFileError(f"{path} is damaged (it has an epoch {epoch})")
         if not (is_name(layer) and is_name(parameter)):
             raise DamagedFileError(f"{path} is damaged (a layer or a parameter has no name that can be shown)")
@@ -449,10 +459,10 @@ def _read_parameters(files: RunFiles, expected_rows: int | None, epochs: int) ->
         if kernel != len(values):
             raise DamagedFileError(f"{path} is damaged (in epoch {epoch}, {layer} has no kernel {len(values)})")
         values.append(value)
-    sizes = [{name: len(values) for name, values in state.items()} for state in states]
+    sizes = [{name: len(values) for name, values in state.items()} for state in states.values()]
     if any(size != sizes[0] for size in sizes):
         raise DamagedFileError(f"{path} is damaged (its epochs have different kernels)")
-    return [{name: tuple(values) for name, values in state.items()} for state in states]
+    return [{name: tuple(values) for name, values in state.items()} for state in states.values()]
 
 
 def _check_trial(path: Path, table: Columns, name: str) -> tuple[str, int]:

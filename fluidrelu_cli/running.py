@@ -123,7 +123,7 @@ class Markers:
         if isinstance(event, Started):
             self._epochs[event.job] = 0
         elif isinstance(event, EpochDone):
-            self._epochs[event.job] = event.epochs[0].epoch
+            self._epochs[event.job] = int(event.epochs[0].epoch)
             self._workers = len(self._epochs)  # not as one starts: the job before it may not be known to have ended
         else:
             self._epochs.pop(event.job, None)

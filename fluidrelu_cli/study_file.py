@@ -21,7 +21,17 @@ from fluidrelu_cli.declaration import BUILT_IN, ENDING, TUNING, Cell, Declaratio
 from fluidrelu_cli.errors import StorageError, UsageError, printable
 from fluidrelu_cli.files import read_bytes
 from fluidrelu_cli.networks.named import ARCHITECTURES, find_among, key_of_name, spell_model
-from fluidrelu_cli.protocol import OF_ARM, SETTINGS, Protocol, is_name, join_arm, parse_arm, spell_number, split_arm
+from fluidrelu_cli.protocol import (
+    OF_ARM,
+    SETTINGS,
+    Protocol,
+    is_name,
+    join_arm,
+    modernise,
+    parse_arm,
+    spell_number,
+    split_arm,
+)
 from fluidrelu_cli.study import MOST_SEEDS, new_name
 
 if sys.version_info >= (3, 11):
@@ -75,7 +85,7 @@ TOP = (
 )
 """The keys of a study file."""
 
-ALIASES = {"learning_rate": "lr", "learning-rate": "lr", "network": "model", "data": "dataset"}
+ALIASES = {"learning_rate": "lr", "learning-rate": "lr", "network": "model", "data": "dataset", "standardise": "pixels"}
 """What else keys are called elsewhere."""
 
 PRINTED = ("best", "worst", "mean", "sd")
@@ -165,7 +175,7 @@ class _Reader:
         if stop not in STOPS:
             raise self.wrong(f"stop must be {' or '.join(map(shown, STOPS))}, not {shown(stop)}.")
         compare = self.read_compare(list(arms))
-        settings = self.read_settings("[protocol] ", self.table("protocol"))
+        settings = self.read_settings("[protocol] ", modernise(self.table("protocol")))
         protocol = self.make_protocol(settings)
         cells, tuning = self.read_vary(settings), self.read_tune(protocol, list(arms))
         trials = sum(arms.values()) * (len(cells) or 1)

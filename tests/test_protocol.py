@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.protocol import (
+    SETTINGS,
     Protocol,
     Trial,
     file_stem,
@@ -30,6 +31,10 @@ from fluidrelu_cli.protocol import (
 )
 from fluidrelu_cli.run import RunFiles
 
+PIXELS = "auto, unit, byte, by-256, centred, byte-centred or standardised"
+INIT = (
+    "as-built, lecun-normal, lecun-uniform, glorot-uniform, he-normal, normal-0.01, truncated-normal-0.1 or caffe-quick"
+)
 WHOLE = "a whole number from 1 to 1,000,000,000"
 
 
@@ -39,7 +44,8 @@ def test_defaults_are_the_papers() -> None:
     assert (protocol.momentum, protocol.lr, protocol.beta) == (0.9, 0.001, 10000)
     assert (protocol.train_images, protocol.test_images, protocol.validation_images) == (None, None, None)
     assert (protocol.schedule, protocol.weight_decay, protocol.augment) == ("constant", 0, "none")
-    assert protocol.standardise == "colour"  # MNIST is grey
+    assert (protocol.pixels, protocol.init) == ("auto", "as-built")  # in [0, 1], as MNIST is grey
+    assert (protocol.loss, protocol.optimizer, protocol.evaluations) == ("mean", "sgd", 1)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +97,15 @@ def test_defaults_are_the_papers() -> None:
         ("weight_decay", math.inf, "a number from 0"),
         ("weight_decay", True, "a number from 0"),
         ("weight_decay", None, "a number from 0"),
-        ("standardise", "yes", "colour, always or never"),
-        ("standardise", True, "colour, always or never"),
+        ("pixels", "colour", PIXELS),
+        ("pixels", True, PIXELS),
+        ("init", "default", INIT),
+        ("loss", "total", "mean or sum"),
+        ("optimizer", "SGD", "sgd, adam or adamw"),
+        ("evaluations", 0, "a whole number from 1 to 1,000"),
+        ("evaluations", 1001, "a whole number from 1 to 1,000"),
+        ("evaluations", 2.0, "a whole number from 1 to 1,000"),
+        ("evaluations", True, "a whole number from 1 to 1,000"),
         ("augment", "flip", "none or flip-crop"),
         ("augment", None, "none or flip-crop"),
         ("validation_images", 0, WHOLE),
@@ -123,9 +136,11 @@ def test_values_out_of_range_are_refused(field: str, value: Any, words: str) -> 
         ("schedule", "step"),
         ("weight_decay", 0),
         ("weight_decay", 1e300),
-        ("standardise", "colour"),
-        ("standardise", "always"),
-        ("standardise", "never"),
+        *(("pixels", choice) for choice in SETTINGS["pixels"].choices),
+        *(("init", choice) for choice in SETTINGS["init"].choices),
+        ("loss", "sum"),
+        ("optimizer", "adamw"),
+        ("evaluations", 1000),
         ("augment", "none"),
         ("augment", "flip-crop"),
         ("validation_images", 1),
@@ -150,7 +165,7 @@ def test_a_validation_split_takes_the_place_of_the_test_images() -> None:
         ("batch_size", "--batch-size"),
         ("weight_decay", "--weight-decay"),
         ("validation_images", "--validation-images"),
-        ("standardise", "--standardise"),
+        ("evaluations", "--evaluations"),
     ],
 )
 def test_option_names(field: str, name: str) -> None:
@@ -159,7 +174,7 @@ def test_option_names(field: str, name: str) -> None:
 
 def test_dict_round_trip() -> None:
     protocol = Protocol(epochs=3, batch_size=7, lr=0.5, momentum=0.0, beta=1.5, train_images=100, test_images=50)
-    other = Protocol("cifar10", "resnet20", 100, 128, 0.1, 0.9, 10.0, 1000, None, "bf16", "step", 1e-4, "always")
+    other = Protocol("cifar10", "resnet20", 100, 128, 0.1, 0.9, 10.0, 1000, None, "bf16", "step", 1e-4, "unit")
     for each in (protocol, other, Protocol(augment="flip-crop", validation_images=7), Protocol()):
         assert Protocol.from_dict(each.to_dict()) == each
 
@@ -171,7 +186,10 @@ def test_a_protocol_that_knows_no_precision_is_in_fp32() -> None:
     assert "precision" not in old  # the file's own object is left alone
 
 
-YOUNGER = ("precision", "schedule", "weight_decay", "standardise", "augment", "validation_images")
+YOUNGER = (
+    *("precision", "schedule", "weight_decay", "pixels", "augment", "validation_images"),
+    *("init", "loss", "optimizer", "evaluations"),
+)
 
 
 @pytest.mark.parametrize("there", range(len(YOUNGER)))
@@ -180,6 +198,28 @@ def test_a_protocol_of_an_earlier_release_is_the_papers_in_what_it_lacks(there: 
     lacking = YOUNGER[there:]
     old = {name: value for name, value in Protocol(epochs=3).to_dict().items() if name not in lacking}
     assert Protocol.from_dict(old) == Protocol(epochs=3)
+
+
+@pytest.mark.parametrize(("standardise", "pixels"), [("colour", "auto"), ("always", "standardised"), ("never", "unit")])
+def test_pixels_were_called_standardise(standardise: str, pixels: str) -> None:
+    old = {name: value for name, value in Protocol().to_dict().items() if name not in YOUNGER[3:]}
+    old["standardise"] = standardise
+    assert Protocol.from_dict(old) == Protocol(pixels=pixels)
+    with pytest.raises(ValueError, match=r"missing or unknown: standardise$"):
+        Protocol.from_dict({**old, "pixels": "unit"})
+    with pytest.raises(UsageError, match=r"^--pixels must be auto, .* not \['never'\]\.$"):
+        Protocol.from_dict({**old, "standardise": ["never"]})
+
+
+def test_what_an_optimizer_does_not_use_is_no_fact() -> None:
+    assert Protocol().facts()["momentum"] == "0.9"
+    assert "momentum" not in Protocol(optimizer="adamw").facts()
+
+
+def test_tests_are_at_equal_shares_of_an_epoch() -> None:
+    assert repr(list(Protocol(epochs=3).tested_at())) == "[1, 2, 3]"
+    assert repr(list(Protocol(epochs=2, evaluations=5).tested_at())) == "[0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2]"
+    assert repr(list(Protocol(epochs=1, evaluations=3).tested_at())) == "[0.3333, 0.6667, 1]"
 
 
 def test_every_field_of_a_protocol_makes_it_another() -> None:
@@ -196,9 +236,13 @@ def test_every_field_of_a_protocol_makes_it_another() -> None:
         "precision": "bf16",
         "schedule": "cosine",
         "weight_decay": 0.5,
-        "standardise": "never",
+        "pixels": "byte",
         "augment": "flip-crop",
         "validation_images": 10,
+        "init": "he-normal",
+        "loss": "sum",
+        "optimizer": "adam",
+        "evaluations": 5,
     }
     assert others.keys() == Protocol().to_dict().keys()
     for name, value in others.items():

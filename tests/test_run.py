@@ -112,9 +112,13 @@ def test_the_files_to_the_letter(tmp_path: Path) -> None:
             "precision": "fp32",
             "schedule": "constant",
             "weight_decay": 0.0,
-            "standardise": "colour",
+            "pixels": "auto",
             "augment": "none",
             "validation_images": None,
+            "init": "as-built",
+            "loss": "mean",
+            "optimizer": "sgd",
+            "evaluations": 1,
         },
         "parameter_rows": 12,
         **Provenance(wall_seconds=6.0).to_dict(),
@@ -126,6 +130,26 @@ def test_the_files_to_the_letter(tmp_path: Path) -> None:
     }
     names = {"fluid-seed3.csv", "fluid-seed3.parameters.csv", "fluid-seed3.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_a_run_that_is_tested_within_epochs_comes_back(tmp_path: Path) -> None:
+    """The rows of whole epochs are written as those of any run."""
+    whole = make_run("fluid", 3, (0.5, 0.25, 0.75, 0.875))
+    trial = Trial(Protocol(epochs=2, evaluations=2), "fluid", 3)
+    marked = zip(whole.epochs, (0.5, 1, 1.5, 2), strict=True)
+    run = dataclasses.replace(
+        whole, trial=trial, epochs=tuple(dataclasses.replace(each, epoch=at) for each, at in marked)
+    )
+    files = RunFiles(tmp_path, "fluid-seed3")
+    write(run, files)
+    assert [line.split(",")[2] for line in files.csv.read_text().splitlines()[1:]] == ["0.5", "1", "1.5", "2"]
+    assert list(dict.fromkeys(line.split(",")[2] for line in files.parameters.read_text().splitlines()[1:])) == [
+        *("0", "0.5", "1", "1.5", "2")
+    ]
+    assert repr(read(files)) == repr(run)
+    files.csv.write_text(files.csv.read_text().replace("fluid,3,1.5,", "fluid,3,1.6,"))
+    with pytest.raises(DamagedFileError, match=r"one row for each of 2 epochs, tested 2 times each$"):
+        read(files)
 
 
 def test_weights_are_a_file_beside_the_run(tmp_path: Path) -> None:
@@ -234,7 +258,9 @@ CSV, PROVENANCE = "fluid-seed0.csv", "fluid-seed0.json"
         pytest.param(CSV, lambda text: text.replace(",0.75,", ",-0.1,"), "accuracy outside [0, 1]", id="accuracy -0.1"),
         pytest.param(CSV, lambda text: text.replace(",0.75,", ",nan,"), "accuracy outside [0, 1]", id="accuracy nan"),
         pytest.param(CSV, lambda text: text.replace(",0.75,", ",good,"), "could not convert", id="text for a number"),
-        pytest.param(CSV, lambda text: text.replace(",2,", ",2.5,"), "invalid literal for int", id="half an epoch"),
+        pytest.param(
+            CSV, lambda text: text.replace(",2,", ",2.5,"), "one row for each of 2 epochs", id="half an epoch"
+        ),
         pytest.param(CSV, lambda text: text.replace("fluid,", "relu,"), "than its name says", id="other activation"),
         pytest.param(CSV, lambda text: text.replace("fluid,0", "fluid,7"), "than its name says", id="other seed"),
         pytest.param(CSV, lambda text: text.replace("fluid,0,2", "fluid,1,2"), "mixes", id="two seeds"),

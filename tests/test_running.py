@@ -15,7 +15,7 @@ from fluidrelu_cli.running import BURST, InFlight, Markers, read_running
 from fluidrelu_cli.study import Study
 from fluidrelu_cli.workers.events import EpochDone, Failed, Job, Started
 
-EPOCH = Epoch(1, 0.5, 0.5, 0.5, 0.5, 2.5, 0.5, {})
+EPOCH = Epoch(1.4, 0.5, 0.5, 0.5, 0.5, 2.5, 0.5, {})
 
 
 def make_job(study: Study, *seeds: int) -> Job:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.errors import StorageError, UsageError
-from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.protocol import SETTINGS, Protocol
 from fluidrelu_cli.study_file import STARTING_FILE, TOP, _Reader, find_files, parse_declaration, read_declaration
 
 PATH = Path("mine.toml")
@@ -136,6 +136,11 @@ def test_a_network_is_a_name_or_a_table_with_its_options() -> None:
     assert [cell.name for cell in varied.cells] == ["model=cnn3", "model=paper-padding-same", "model=paper"]
 
 
+@pytest.mark.parametrize(("standardise", "pixels"), [("always", "standardised"), ("never", "unit")])
+def test_pixels_were_called_standardise(standardise: str, pixels: str) -> None:
+    assert parse(START + f'[protocol]\nstandardise = "{standardise}"').protocol == Protocol(pixels=pixels)
+
+
 def test_tables_of_an_array_are_cells_with_names() -> None:
     read = parse(START + '[[vary]]\nname = "slow"\nlr = 0.0001\n[[vary]]\nlr = 0.01\n')
     assert [read.study_name(cell) for cell in read.cells] == ["mine/slow", "mine/lr=0.01"]
@@ -182,7 +187,7 @@ def test_nothing_named_is_imported(folder: Path) -> None:
 
 FIELDS = (
     "dataset, model, epochs, batch_size, lr, momentum, beta, train_images, test_images, precision, schedule,"
-    " weight_decay, standardise, augment or validation_images."
+    " weight_decay, pixels, augment, validation_images, init, loss, optimizer or evaluations."
 )
 NO_DATA = (
     "dataset: There is no data set 'mnits'. Did you mean mnist? Name one of mnist, fashion-mnist, kmnist, cifar10,"
@@ -388,6 +393,8 @@ WRONG = [
     ),
     (START + "[protocol]\nxyz = 3", f'[protocol] there is no key "xyz": use {FIELDS}'),
     (START + "[protocol]\nepoch = 3", '[protocol] there is no key "epoch": did you mean epochs?'),
+    (START + '[vary]\nstandardise = ["never"]', '[vary] there is no key "standardise": did you mean pixels?'),
+    (START + '[protocol]\nstandardise = "no"', f'[protocol] pixels must be {SETTINGS["pixels"].wanted}, not "no".'),
     (START + "[vary]\nxyz = [3]", f'[vary] there is no key "xyz": use {FIELDS}'),
     (START + "[[vary]]\nxyz = 3", f'[[vary]] there is no key "xyz": use name, {FIELDS}'),
     (

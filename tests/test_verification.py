@@ -77,7 +77,7 @@ def test_a_record_of_an_earlier_release_has_no_other_conditions(copied: Path, da
     """It tells nothing of a network's file, nor of fields that its protocol did not have."""
     provenance = copied.with_suffix(".json")
     content = json.loads(provenance.read_text())
-    for name in ("schedule", "weight_decay", "standardise", "augment", "validation_images"):
+    for name in ("schedule", "weight_decay", "pixels", "augment", "validation_images", "init", "evaluations"):
         del content["protocol"][name]
     forge(provenance, without=("model_sha256",), protocol=content["protocol"])
     verified = made_again(copied, data_dir)

@@ -145,7 +145,7 @@ class TrialsProgress(_Shown[Progress]):
             self._running[event.job] = live.add_task(
                 self._label_job(event.job),
                 total=epochs,
-                amount="{task.completed:.0f}/{task.total:.0f} epochs",
+                amount="{task.completed:g}/{task.total:.0f} epochs",
                 note="starting",
             )
         elif isinstance(event, EpochDone):
@@ -182,7 +182,7 @@ def _bars(console: Console) -> Progress:
 
 def describe_run(run: Run, label: Callable[[Trial], str] = trial_label) -> str:
     seconds, together = run.provenance.wall_seconds, run.provenance.batched_seeds
-    epochs = count(len(run.epochs), "epoch")
+    epochs = count(run.trial.protocol.epochs, "epoch")
     diverged = f"; it diverged (its training loss is {run.epochs[-1].train_loss:.0e})" if run.diverged else ""
     accuracy = f"test accuracy {run.test_accuracy:.4f}"
     wall = f"{seconds:.0f} s" if together == 1 else f"{seconds:.0f} s, {together} seeds together"

@@ -221,7 +221,7 @@ def _explain_range(name: str, array: Any, low: Any, high: Any) -> str:
     elif low >= -1 and high <= 1:
         advice = f"save ({name} + 1) / 2 if they were scaled to [-1, 1]"
     else:
-        advice = "save them as they were before mean and SD were taken out, as --standardise always does in training"
+        advice = "save them as they were before mean and SD were taken out, as --pixels standardised does in training"
     wanted = "[0, 1]" if array.dtype.kind == "f" else "[0, 255]"
     return f"{name} must be in {wanted} where it is {array.dtype}, not from {low:g} to {high:g}: {advice}"
 

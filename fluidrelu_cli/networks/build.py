@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from fluidrelu_cli.errors import UsageError, one_line
 from fluidrelu_cli.networks.activations import ParametricActivation
 from fluidrelu_cli.networks.architectures import ActivationFactory, Shape
+from fluidrelu_cli.networks.initial import draw_weights
 from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES, Activation, Architecture, resolve_model
 from fluidrelu_cli.networks.own import find_line
 from fluidrelu_cli.networks.probing import find_unused, trying
 from fluidrelu_cli.protocol import Protocol, is_own
-from fluidrelu_cli.seeding import stream_seed
+from fluidrelu_cli.seeding import generator, stream_seed
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def build_model(protocol: Protocol, activation: Activation, seed: int, shape: Sh
             module = _build_own(architecture, factory, shape, classes)
         else:
             module = architecture.load()(factory, shape, classes, **architecture.chosen)
+    if protocol.init != "as-built":
+        draw_weights(module, protocol.init, generator(seed, "weights"), factory.made)
     names = {id(part): layer for layer, part in module.named_modules()}
     return Network(module, tuple(names[id(made)] for made in factory.made), activation.beta)
 

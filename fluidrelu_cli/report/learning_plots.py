@@ -245,7 +245,9 @@ def learned_parameters(parameters: pd.DataFrame, of_seeds: int) -> Figure:
             ax = grid[row, column]
             values = group[group["seed"] == seed].pivot(index="kernel", columns="epoch", values="value")
             if not values.empty:
-                extent = (values.columns[0] - 0.5, values.columns[-1] + 0.5, values.index[-1] + 0.5, -0.5)
+                first, last = values.columns[0], values.columns[-1]
+                half = (last - first) / (len(values.columns) - 1) / 2  # of a column, which may be less than an epoch
+                extent = (first - half, last + half, values.index[-1] + 0.5, -0.5)
                 ax.imshow(values, cmap="PuOr", norm=scale, aspect="auto", extent=extent)
             ax.grid(False)
             ax.xaxis.set_major_locator(MaxNLocator(3, integer=True, min_n_ticks=1))

@@ -257,7 +257,7 @@ def by_epoch_cells(table: pd.DataFrame) -> Cells:
     last = table["epoch"].max()
     rows = [
         [
-            str(row["epoch"]),
+            f"{row['epoch']:g}",
             str(row["n"]),
             difference(row["mean_difference"]),
             limits(row["ci_low"], row["ci_high"]),
@@ -353,7 +353,7 @@ def calibration_cells(table: pd.DataFrame) -> Cells:
     rows = [
         [
             str(row["batch_size"]),
-            str(row["epochs"]),
+            f"{row['epochs']:g}",
             str(row["n"]),
             *(accuracy(row[name], 5) for name in ("mean", "sd", "expected_best_of_3", "expected_worst_of_3")),
             accuracy(row["distance"] * 1e6, 1),
@@ -369,7 +369,7 @@ def epoch_cells(run: pd.DataFrame) -> Cells:
     head = [name.replace("_", "\n") for name in list(RUN_COLUMNS)[2:]]
     rows = [
         [
-            str(row["epoch"]),
+            f"{row['epoch']:g}",
             f"{row['train_loss']:.4f}",
             accuracy(row["train_accuracy"]),
             f"{row['test_loss']:.4f}",

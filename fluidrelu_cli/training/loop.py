@@ -1,4 +1,4 @@
-"""Train trials and yield their numbers epoch by epoch. Nothing here prints or writes files."""
+"""Train trials and yield their numbers test by test. Nothing here prints or writes files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.data.load import load_dataset
+from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.build import list_factors
 from fluidrelu_cli.networks.named import Activation, resolve_model
 from fluidrelu_cli.networks.source import record_sources
@@ -48,11 +49,12 @@ class Training:
         self._protocol = trials[0].protocol.of_arm(trials[0].activation)
         self._ensemble = Ensemble(activation, trials, dataset.image_shape, dataset.classes, device)
         self._optimizer = build_optimizer(self._ensemble.network, self._ensemble.parameters, self._protocol)
-        steps = self._protocol.epochs * math.ceil(len(dataset.train_images) / self._protocol.batch_size)
-        self._scheduler = build_scheduler(self._optimizer, self._protocol, steps)
+        steps = math.ceil(len(dataset.train_images) / self._protocol.batch_size)
+        self._scheduler = build_scheduler(self._optimizer, self._protocol, self._protocol.epochs * steps)
+        self._tested_after = list_tests(self._protocol, len(dataset.train_images))
         self._train = dataset.train_images.to(device), dataset.train_labels.to(device)
         self._test = dataset.test_images.to(device), dataset.test_labels.to(device)
-        self._scaled = Scaling(dataset.train_images, self._protocol.standardise, device)
+        self._scaled = Scaling(dataset.train_images, self._protocol.pixels, device)
         self._orders = [generator(trial.seed, "data order") for trial in trials]
         self._order_digests = [hashlib.sha256() for _ in trials]
         augmented = trials if self._protocol.augment == "flip-crop" else ()
@@ -62,20 +64,20 @@ class Training:
         self._device = device
 
     def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[Epoch, ...]]:
-        """Train epoch by epoch, test after each, and yield one Epoch per trial.
+        """Train, test after each epoch or more often (Protocol.evaluations), and yield one Epoch per trial each time.
 
         The seconds are those of all trials together. ``on_step`` is called after every step; it may raise to stop.
         """
         torch.manual_seed(stream_seed(self.trials[0].seed, "training"))  # an activation may draw random numbers
-        for epoch in range(1, self._protocol.epochs + 1):
-            start = time.perf_counter()
-            train = self._train_epoch(on_step)
+        training = (means for _ in range(self._protocol.epochs) for means in self._train_epoch(on_step))
+        start = time.perf_counter()
+        for epochs, train in zip(self._protocol.tested_at(), training, strict=True):
             middle = time.perf_counter()
-            test = self._test_epoch()
+            test = self._evaluate()
             end = time.perf_counter()
             yield tuple(
                 Epoch(
-                    epoch,
+                    epochs,
                     *train_means,
                     *test_means,
                     train_seconds=round(middle - start, 4),
@@ -84,13 +86,14 @@ class Training:
                 )
                 for train_means, test_means, parameters in zip(train, test, self.parameters(), strict=True)
             )
+            start = time.perf_counter()
 
     def parameters(self) -> list[Parameters]:
         """Each trial's learned parameters of its activations, as they are now."""
         return self._ensemble.copy_learned()
 
     def correct(self) -> list[bytes]:
-        """Each trial's test images that were right after the latest epoch, a bit for each: run.Run.correct."""
+        """Each trial's test images that were right in the latest test, a bit for each: run.Run.correct."""
         if self._correct is None:
             raise ValueError("nothing was tested yet")
         return [np.packbits(mine).tobytes() for mine in self._correct.cpu().numpy()]
@@ -116,7 +119,8 @@ class Training:
             mine["augmentation_sha256"] = augmentation.hexdigest()
         return digests
 
-    def _train_epoch(self, on_step: Callable[[], None]) -> list[tuple[float, float]]:
+    def _train_epoch(self, on_step: Callable[[], None]) -> Iterator[list[tuple[float, float]]]:
+        """Yield each trial's mean loss and accuracy when it is to be tested, over the images since the last time."""
         images, labels = self._train
         orders = [torch.randperm(len(images), generator=generator) for generator in self._orders]
         for digest, order in zip(self._order_digests, orders, strict=True):
@@ -124,18 +128,21 @@ class Training:
         order = torch.stack(orders).to(self._device)
         targets = labels[order]
         choices = self._draw_augmentation(len(images))
-        size = self._protocol.batch_size
-        self._ensemble.network.module.train()
-        outputs = []
+        size, averaged = self._protocol.batch_size, 0
+        outputs: list[Tensor] = []
         for step, (batch, target) in enumerate(
             zip(torch.split(order, size, 1), torch.split(targets, size, 1), strict=True)
         ):
+            if not outputs:
+                self._ensemble.network.module.train()
             shown = images.index_select(0, batch.flatten())
             if choices is not None:
                 shown = flip_crop(shown, choices[:, step * size : (step + 1) * size].flatten(0, 1))
             logits = self._ensemble.logits(self._scaled(shown.view(*batch.shape, *images.shape[1:])))
-            # The trials share no parameter, so that the sum of their mean losses has the gradient of each.
-            loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum") / batch.shape[1]
+            # The trials share no parameter, so that the sum of their losses has the gradient of each.
+            loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
+            if self._protocol.loss == "mean":
+                loss = loss / batch.shape[1]
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
@@ -143,7 +150,11 @@ class Training:
                 self._scheduler.step()
             outputs.append(logits.detach())
             on_step()
-        return _average(torch.cat(outputs, 1), targets)
+            if step + 1 in self._tested_after:
+                latest = torch.cat(outputs, 1)
+                yield _average(latest, targets[:, averaged : averaged + latest.shape[1]])
+                averaged += latest.shape[1]
+                outputs.clear()
 
     def _draw_augmentation(self, images: int) -> Tensor | None:
         """What is done to each image of an epoch, in the order of training: (S, N, 3); None without augmentation."""
@@ -155,7 +166,7 @@ class Training:
         return torch.stack(choices).to(self._device)
 
     @torch.inference_mode()
-    def _test_epoch(self) -> list[tuple[float, float]]:
+    def _evaluate(self) -> list[tuple[float, float]]:
         images, labels = self._test
         self._ensemble.network.module.eval()
         all_networks = self._ensemble.size, -1, -1, -1, -1
@@ -164,6 +175,17 @@ class Training:
         logits, targets = torch.cat(outputs, 1), labels.expand(self._ensemble.size, -1)
         self._correct = logits.argmax(2) == targets
         return _average(logits, targets)
+
+
+def list_tests(protocol: Protocol, images: int) -> frozenset[int]:
+    """After which of an epoch's steps a run is tested: those nearest to equal shares of that many training images.
+
+    Raises UsageError if an epoch has fewer steps than tests.
+    """
+    evaluations, steps = protocol.evaluations, math.ceil(images / protocol.batch_size)
+    if evaluations > steps:
+        raise UsageError(f"--evaluations must be at most {steps}, the number of steps in an epoch, not {evaluations}.")
+    return frozenset(round(number * steps / evaluations) for number in range(1, evaluations + 1))
 
 
 def _average(logits: Tensor, targets: Tensor) -> list[tuple[float, float]]:
@@ -199,7 +221,7 @@ def train_together(
     *,
     save_weights: bool = False,
 ) -> Generator[tuple[Epoch, ...], None, list[Run]]:
-    """Train trials side by side in this process. Yield each one's numbers after every epoch, and return their runs.
+    """Train trials side by side in this process. Yield each one's numbers after every test, and return their runs.
 
     Args:
         activation: the one that the trials name.
@@ -210,8 +232,8 @@ def train_together(
         save_weights: have the runs hold the trained networks.
 
     Raises:
-        UsageError: if this machine has no such device, the network does not fit the images, or its weights cannot be
-            saved.
+        UsageError: if this machine has no such device, the network does not fit the images, its weights cannot be
+            saved, or an epoch has fewer steps than tests.
         DataError: if the data cannot be read.
     """
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Momentum SGD with a factor on what activations learn, equations (7) and (8), and the learning rate's schedules."""
+"""Optimizers with a factor on what activations learn, equations (7) and (8), and the learning rate's schedules."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from fluidrelu_cli.networks.build import Network, list_factors
 from fluidrelu_cli.protocol import Protocol
 
 
-def build_optimizer(network: Network, parameters: Mapping[str, Tensor], protocol: Protocol) -> torch.optim.SGD:
-    """Momentum SGD in which the gradient of what an activation learns is multiplied by its factor beta.
+def build_optimizer(network: Network, parameters: Mapping[str, Tensor], protocol: Protocol) -> torch.optim.Optimizer:
+    """The protocol's optimizer, with the rate of what an activation learns multiplied by its factor beta.
 
-    Equations (7) and (8): delta_a <- mu delta_a - eps beta sum dE/da, a <- a + delta_a. Multiplying the rate eps by
-    beta gives the same update as multiplying the gradient, and torch has a rate per group of parameters. Weight decay
-    applies only to the network's own weights. It would pull an activation's parameters to 0, a value without special
-    meaning there.
+    - sgd, equations (7) and (8): delta_a <- mu delta_a - eps beta sum dE/da, a <- a + delta_a. Multiplying the rate eps
+      by beta gives the same update as multiplying the gradient, and torch has a rate per group of parameters.
+    - adam (Kingma and Ba 2015) and adamw (Loshchilov and Hutter 2019), with (0.9, 0.999) and 1e-8: a <- a - eps beta
+      m / (sqrt v + 1e-8), where m and v are the corrected means of the gradient and of its square. The protocol's
+      momentum is not used.
+
+    Weight decay lambda is added to the gradient as lambda w; in adamw it takes eps lambda w from w instead. It applies
+    only to the network's own weights. It would pull an activation's parameters to 0, a value without special meaning
+    there.
 
     Args:
         network: whose activations say their factors (networks.build.list_factors).
@@ -32,7 +37,10 @@ def build_optimizer(network: Network, parameters: Mapping[str, Tensor], protocol
     for factor in sorted(set(factors.values())):
         mine = [parameters[name] for name in parameters if factors.get(name) == factor]
         groups.append({"params": mine, "lr": protocol.lr * factor})
-    return torch.optim.SGD(groups, lr=protocol.lr, momentum=protocol.momentum, fused=True)
+    if protocol.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=protocol.lr, momentum=protocol.momentum, fused=True)
+    kind = torch.optim.AdamW if protocol.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=protocol.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=True)
 
 
 def rate_factor(schedule: str, progress: float) -> float:
@@ -50,7 +58,7 @@ def rate_factor(schedule: str, progress: float) -> float:
 
 
 def build_scheduler(
-    optimizer: torch.optim.SGD, protocol: Protocol, steps: int
+    optimizer: torch.optim.Optimizer, protocol: Protocol, steps: int
 ) -> torch.optim.lr_scheduler.LambdaLR | None:
     """The schedule of a training of so many steps; call its ``step`` after each. None if the rate is constant."""
     if protocol.schedule == "constant":

@@ -11,34 +11,54 @@ PADDING = 4
 
 
 class Scaling:
-    """uint8 images as floats: x / 255, in [0, 1], or standardised, (x / 255 - mean) / SD of each channel.
+    """uint8 images as floats, by a protocol's ``pixels``; x is a pixel's level from 0 to 255.
+
+    ==============  ============================================================================================
+    unit            x / 255, in [0, 1]
+    byte            x, in [0, 255]
+    by-256          x / 256, as Caffe's LeNet has it
+    centred         (x - mean image) / 255; the mean image has the mean of each pixel, in each channel
+    byte-centred    x - mean image, as Caffe's networks for CIFAR-10 and ImageNet have it
+    standardised    (x - mean) / SD of each channel, over all its pixels
+    auto            standardised if the images have several channels, else unit
+    ==============  ============================================================================================
 
     Args:
         images: the training images, uint8 of shape (N, C, H, W), which give the means and SDs.
-        standardise: always, never, or colour: only images of more than one channel.
+        pixels: one of the above.
         device: where the images to scale will be.
     """
 
-    def __init__(self, images: Tensor, standardise: str, device: torch.device | None = None) -> None:
-        channels = images.shape[1]
+    def __init__(self, images: Tensor, pixels: str, device: torch.device | None = None) -> None:
+        if pixels == "auto":
+            pixels = "standardised" if images.shape[1] > 1 else "unit"
         self._shift: Tensor | None = None
-        self._scale: Tensor | None = None
-        if standardise == "always" or (standardise == "colour" and channels > 1):
-            levels = torch.arange(256, dtype=torch.float64)
-            # Counts are exact for any number of images, sums of floats are not.
-            counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)])
-            shares = counts.double() / counts[0].sum().item()
-            means = shares @ levels
-            sds = ((levels - means[:, None]).square() * shares).sum(1).sqrt()
-            sds[sds == 0] = 255.0  # a channel of one level has no contrast to scale
-            self._shift = means.float().view(channels, 1, 1).to(device)
-            self._scale = sds.float().view(channels, 1, 1).to(device)
+        self._scale: Tensor | float = {"by-256": 256.0, "byte": 1.0, "byte-centred": 1.0}.get(pixels, 255.0)
+        if pixels == "standardised":
+            means, sds = _measure_channels(images)
+            self._shift, self._scale = means.to(device), sds.to(device)
+        elif pixels in ("centred", "byte-centred"):
+            # A sum of whole numbers is exact in any order.
+            self._shift = (images.sum(0, dtype=torch.int64).double() / len(images)).float().to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Scale uint8 images of shape (..., C, H, W) to float32."""
-        if self._shift is None or self._scale is None:
-            return images.float().div_(255)
-        return images.float().sub_(self._shift).div_(self._scale)
+        values = images.float()
+        if self._shift is not None:
+            values.sub_(self._shift)
+        return values.div_(self._scale)
+
+
+def _measure_channels(images: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and SD of each channel's levels, of shape (C, 1, 1)."""
+    levels = torch.arange(256, dtype=torch.float64)
+    # Counts are exact for any number of images, sums of floats are not.
+    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)])
+    shares = counts.double() / counts[0].sum().item()
+    means = shares @ levels
+    sds = ((levels - means[:, None]).square() * shares).sum(1).sqrt()
+    sds[sds == 0] = 255.0  # a channel of one level has no contrast to scale
+    return means.float().view(-1, 1, 1), sds.float().view(-1, 1, 1)
 
 
 def draw_flip_crops(images: int, generator: torch.Generator) -> Tensor:

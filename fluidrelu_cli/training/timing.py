@@ -39,7 +39,8 @@ def time_trial(
     """
     with own_torch_settings():
         device, dataset = set_up(protocol, data_dir, device_name)
-        trials = [Trial(protocol, activation.name, seed) for seed in range(batch_seeds)]
+        whole_epochs = replace(protocol, evaluations=1)
+        trials = [Trial(whole_epochs, activation.name, seed) for seed in range(batch_seeds)]
         size, images, tests = protocol.batch_size, len(dataset.train_labels), len(dataset.test_labels)
 
         def train_steps(number: int) -> Epoch:
@@ -54,7 +55,7 @@ def time_trial(
             timed = train_steps(steps)
     train = timed.train_seconds * most / min(steps, most)
     test = timed.test_seconds * tests / min(steps * size, tests)
-    return protocol.epochs * (train + test) / batch_seeds
+    return protocol.epochs * (train + protocol.evaluations * test) / batch_seeds
 
 
 def _first(dataset: Dataset, images: int) -> Dataset:

@@ -43,7 +43,11 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("train --model nowhere:Net", "The network 'nowhere:Net' cannot be imported (ModuleNotFoundError"),
         ("train --schedule linear", "Invalid value for '--schedule'"),
         ("train --augment mixup", "Invalid value for '--augment'"),
-        ("train --standardise yes", "Invalid value for '--standardise'"),
+        (
+            "train --train-images 200 --evaluations 11",
+            "--evaluations must be at most 10, the number of steps in an epoch, not 11.",
+        ),
+        ("train --pixels yes", "Invalid value for '--pixels'"),
         ("train --weight-decay -1", "--weight-decay must be a number from 0, not -1.0."),
         ("train --validation-images 0", "--validation-images must be a whole number from 1 to 1,000,000,000, not 0."),
         (
@@ -113,7 +117,7 @@ def test_the_help_shows_flags_without_a_value(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--device", "--precision", "--schedule", "--standardise", "--augment", "--format", "--figures"]
+    "option", ["--device", "--precision", "--schedule", "--pixels", "--init", "--augment", "--format", "--figures"]
 )
 def test_choices_are_checked_shown_and_completed(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command = "report" if option in ("--format", "--figures") else "repeat"

@@ -34,6 +34,7 @@ LAST = Epoch(2, 0.25, 0.9, 0.125, 0.9784, 1.0, 0.5, {})
 FIRST = Epoch(1, 0.5, 0.8, 0.25, 0.9512, 1.0, 0.5, {})
 EVENTS = (
     Started(RELU),
+    EpochDone(RELU, [replace(FIRST, epoch=0.4)]),
     EpochDone(RELU, [FIRST]),
     Started(FLUID),
     Started(FLUID),  # its worker died, and it begins again
@@ -43,7 +44,7 @@ EVENTS = (
     Split(ELU, "out of memory"),
     Started(LATER),
     EpochDone(LATER, [FIRST, replace(FIRST, test_accuracy=0.9514)]),
-    Finished(LATER, [make_run(trial, 1, batched_seeds=2) for trial in LATER.trials]),
+    Finished(LATER, [make_run(trial, 2, batched_seeds=2) for trial in LATER.trials]),
 )
 
 
@@ -63,8 +64,8 @@ def test_without_a_terminal_there_is_one_plain_line_a_finished_trial() -> None:
         "1/5 relu seed 0: test accuracy 0.9784 after 2 epochs (3 s)",
         "2/5 fluid seed 0 failed: ValueError: no [good]",
         "elu seed 0 and 2 more cannot be trained together (out of memory): going on with 1 and 2",
-        "3/5 elu seed 1: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
-        "4/5 elu seed 2: test accuracy 0.9784 after 1 epoch (3 s, 2 seeds together)",
+        "3/5 elu seed 1: test accuracy 0.9784 after 2 epochs (3 s, 2 seeds together)",
+        "4/5 elu seed 2: test accuracy 0.9784 after 2 epochs (3 s, 2 seeds together)",
     ]
 
 
@@ -83,6 +84,7 @@ def test_a_terminal_shows_all_trials_and_each_running_one() -> None:
     assert re.search(r"relu seed 0 .* 1/2 .*test accuracy 0\.9512", output)
     assert re.search(r"fluid seed 0 .* 0/2 .*starting", output)
     assert "2/5 fluid seed 0 failed: ValueError: no [good]" in output
+    assert re.search(r"relu seed 0 .* 0\.4/2 epochs ", output)
     assert re.search(r"elu seed 1 and 1 more .* 1/2 epochs .*mean test accuracy 0\.9513", output)
 
 

@@ -468,7 +468,7 @@ HUGE = np.array([0, 1, 2, 3, 4, 5, 6, 2**64 - 1], np.uint64)  # as int64 the las
         (
             {"x_train": fill(-2)},
             f"{SCALE} float64, not from -2 to 0: save them as they were before mean and SD were taken out, as"
-            " --standardise always does in training",
+            " --pixels standardised does in training",
         ),
         (
             {"x_train": fill(np.nan)},

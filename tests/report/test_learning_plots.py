@@ -178,6 +178,8 @@ def test_learned_parameters_are_drawn_by_kernel_and_epoch_for_three_seeds() -> N
         ]
         # kernel 0 above, epoch 0 at the left, each a unit wide around its number; one scale, white at the start
         assert list(image.get_extent()) == [-0.5, 2.5, kernels - 0.5, -0.5]
+        _, parts = images(learning_plots.learned_parameters(table.assign(epoch=table["epoch"] / 5), 4))[index]
+        assert list(parts.get_extent()) == pytest.approx([-0.1, 0.5, kernels - 0.5, -0.5])
         assert image.get_clim() == (-200, 220)
         assert ax.get_ylabel() == ({0: "kernel of first", 3: "kernel of second"}.get(index, ""))
         assert any(ax.get_title(loc) for loc in ("left", "center")) == (index < 3)

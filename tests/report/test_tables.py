@@ -207,6 +207,8 @@ def test_epochs_are_chosen_where_they_are_many() -> None:
     assert [row[0] for row in tables.by_epoch_cells(many)[1]] == ["1", "2", "3", "5", "7", "10", "20", "30"]
     assert len(tables.by_epoch_cells(many[:15])[1]) == 15
     assert tables.by_epoch_cells(many)[1][0] == ["1", "3", "+0.00100", "–", "–"]
+    parts = many[:3].assign(epoch=[0.3333, 0.6667, 1.0])
+    assert [row[0] for row in tables.by_epoch_cells(parts)[1]] == ["0.3333", "0.6667", "1"]
 
 
 def test_cells_of_images_and_of_spread() -> None:

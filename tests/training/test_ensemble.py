@@ -128,7 +128,7 @@ def assert_takes_the_steps(trials: Sequence[Trial], dataset: Dataset) -> None:
 
 
 EVERYTHING = replace(
-    PROTOCOL, schedule="cosine", weight_decay=0.01, standardise="always", augment="flip-crop", lr=0.003
+    PROTOCOL, schedule="cosine", weight_decay=0.01, pixels="standardised", augment="flip-crop", lr=0.003
 )
 larger_networks = pytest.mark.parametrize(("model", "side"), [("cnn3", 22), ("resnet20", 8)])
 

@@ -24,7 +24,7 @@ from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.build import build_model
 from fluidrelu_cli.networks.named import resolve
-from fluidrelu_cli.protocol import Protocol, Trial
+from fluidrelu_cli.protocol import SETTINGS, Protocol, Trial
 from fluidrelu_cli.run import Epoch, Run
 from fluidrelu_cli.seeding import generator
 from fluidrelu_cli.training.loop import Training
@@ -220,7 +220,10 @@ def test_an_activation_with_settings_of_its_own_is_trained_as_in_a_study_of_them
         {"schedule": "cosine"},
         {"schedule": "step"},
         {"weight_decay": 0.01},
-        {"standardise": "never"},
+        *({"pixels": choice} for choice in SETTINGS["pixels"].choices if choice not in ("auto", "standardised")),
+        {"init": "he-normal"},
+        {"loss": "sum"},
+        {"optimizer": "adam"},
         {"augment": "flip-crop"},
     ],
     ids=str,
@@ -235,17 +238,54 @@ def test_standardising_colours_is_the_default_and_leaves_grey_images_alone(datas
     coloured, protocol = colours(16, 30, 20), Protocol(epochs=1, batch_size=8, lr=0.01)
 
     def by_choice(dataset: Dataset) -> list[list[Epoch]]:
-        choices = ("colour", "always", "never")
+        choices = ("auto", "standardised", "unit")
         return [
-            train_epochs(Trial(dataclasses.replace(protocol, standardise=choice), "relu", 0), dataset)
-            for choice in choices
+            train_epochs(Trial(dataclasses.replace(protocol, pixels=choice), "relu", 0), dataset) for choice in choices
         ]
 
-    colour, always, never = by_choice(coloured)
-    assert colour == always != never
-    colour, always, never = by_choice(dataset)
-    assert colour == never != always
-    assert train_epochs(Trial(protocol, "relu", 0), dataset) == never
+    auto, standardised, unit = by_choice(coloured)
+    assert auto == standardised != unit
+    auto, standardised, unit = by_choice(dataset)
+    assert auto == unit != standardised
+    assert train_epochs(Trial(protocol, "relu", 0), dataset) == unit
+
+
+def test_the_sum_over_a_batch_has_as_many_times_the_gradient_of_the_mean() -> None:
+    """One step of a batch of 8: that of the sum is the step of the mean at 8 times the rate."""
+    dataset, protocol = colours(16, 8, 20), Protocol(epochs=1, batch_size=8, lr=0.01, beta=3.0)
+    summed, mean = (
+        train_epochs(Trial(dataclasses.replace(protocol, **change), "fluid", 0), dataset)
+        for change in ({"loss": "sum"}, {"lr": 0.08})
+    )
+    assert summed[0].train_loss == mean[0].train_loss == pytest.approx(math.log(4), abs=0.3)  # of an image
+    assert summed[0].test_loss == pytest.approx(mean[0].test_loss, rel=1e-5)
+
+
+@pytest.mark.parametrize(("activation", "model"), [("RReLU", "paper"), ("fluid", "resnet20")])
+def test_a_run_that_is_tested_more_often_is_the_same_run(activation: str, model: str) -> None:
+    """Also where an activation draws random numbers, or a network keeps running means."""
+    dataset = colours(16, 50, 20)
+    protocol = Protocol(model=model, epochs=2, batch_size=8, lr=0.01, beta=3.0, schedule="cosine", augment="flip-crop")
+    plain = train_epochs(Trial(protocol, activation, 0), dataset)
+    often = train_epochs(Trial(dataclasses.replace(protocol, evaluations=5), activation, 0), dataset)
+    assert [record.epoch for record in often] == [0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2]
+    for whole, rows in zip(plain, (often[:5], often[5:]), strict=True):
+        assert dataclasses.replace(whole, train_loss=0, train_accuracy=0) == dataclasses.replace(
+            rows[-1], train_loss=0, train_accuracy=0
+        )
+        # tested after 1, 3, 4, 6 and all 7 steps
+        images = (8, 16, 8, 16, 2)
+        for name in ("train_loss", "train_accuracy"):
+            mean = sum(n * getattr(row, name) for n, row in zip(images, rows, strict=True)) / 50
+            assert mean == pytest.approx(getattr(whole, name), rel=1e-12)
+
+
+def test_an_epoch_has_at_least_as_many_steps_as_tests() -> None:
+    dataset, protocol = colours(16, 30, 20), Protocol(epochs=1, batch_size=8, evaluations=4)
+    assert len(train_epochs(Trial(protocol, "relu", 0), dataset)) == 4
+    with pytest.raises(UsageError) as caught:
+        train_epochs(Trial(dataclasses.replace(protocol, evaluations=5), "relu", 0), dataset)
+    assert str(caught.value) == "--evaluations must be at most 4, the number of steps in an epoch, not 5."
 
 
 FLIP_CROP = Protocol(model="resnet20", epochs=2, batch_size=16, lr=0.01, beta=30.0, augment="flip-crop")
@@ -441,7 +481,7 @@ def tell_right(run: Run, data_dir: Path) -> bytes:
     dataset = load_dataset(protocol, data_dir)
     network = build_model(protocol, resolve(run.trial.activation), 99, dataset.image_shape, dataset.classes).module
     network.load_state_dict(unpack(run.weights or b""))
-    scaled = Scaling(dataset.train_images, protocol.standardise, torch.device("cpu"))(dataset.test_images)
+    scaled = Scaling(dataset.train_images, protocol.pixels, torch.device("cpu"))(dataset.test_images)
     with torch.inference_mode():
         return np.packbits((network.eval()(scaled).argmax(1) == dataset.test_labels).numpy()).tobytes()
 

@@ -78,6 +78,57 @@ def test_the_update_rule_by_hand(model: str, shape: tuple[int, int, int], name: 
     assert all((value != 0).any() for value in delta.values())
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("name", ["fluid", "prelu"])
+def test_adam_by_hand(name: str, optimizer: str) -> None:
+    """The rate of a alone is multiplied by beta. Weight decay is in the gradient, or beside it in adamw."""
+    eps, beta, decay = 0.02, 100.0, 0.125
+    network = lively("paper", name, MNIST)
+    actual = dict(network.module.named_parameters())
+    protocol = Protocol(lr=eps, beta=beta, weight_decay=decay, optimizer=optimizer, momentum=0.5)
+    built = build_optimizer(network, actual, protocol)
+    weights = {key: value.detach().clone() for key, value in actual.items()}
+    first = {key: torch.zeros_like(value) for key, value in weights.items()}
+    second = {key: torch.zeros_like(value) for key, value in weights.items()}
+    for step in range(1, 4):
+        images, labels = batch(MNIST, step)
+        loss = functional.cross_entropy(network.module(images), labels)
+        gradients = dict(zip(actual, torch.autograd.grad(loss, list(actual.values())), strict=True))
+        for key, gradient in gradients.items():
+            actual[key].grad = gradient.clone()
+            rate = eps * beta if key.endswith(".a") else eps
+            shrink = 0.0 if "activation" in key else decay
+            total = gradient + shrink * weights[key] if optimizer == "adam" else gradient
+            first[key] = 0.9 * first[key] + 0.1 * total
+            second[key] = 0.999 * second[key] + 0.001 * total**2
+            corrected = (second[key] / (1 - 0.999**step)).sqrt() + 1e-8
+            decoupled = rate * shrink * weights[key] if optimizer == "adamw" else 0.0
+            weights[key] = weights[key] - decoupled - rate * first[key] / (1 - 0.9**step) / corrected
+        built.step()
+        torch.testing.assert_close(dict(actual), weights, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", SETTINGS["optimizer"].choices)
+def test_a_stack_of_networks_is_updated_as_each_of_them(optimizer: str) -> None:
+    protocol = Protocol(optimizer=optimizer, weight_decay=0.1, beta=3.0)
+    networks = [build_model(protocol, resolve("fluid"), seed, MNIST, 10) for seed in (0, 1)]
+    alone = [dict(network.module.named_parameters()) for network in networks]
+    stack = {name: torch.stack([mine[name].detach() for mine in alone]) for name in alone[0]}
+    optimizers = [build_optimizer(network, mine, protocol) for network, mine in zip(networks, alone, strict=True)]
+    optimizers.append(build_optimizer(networks[0], stack, protocol))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(2):
+        for name, stacked in stack.items():
+            stacked.grad = torch.randn(stacked.shape, generator=generator)
+            for index, mine in enumerate(alone):
+                mine[name].grad = stacked.grad[index].clone()
+        for each in optimizers:
+            each.step()
+    for index, mine in enumerate(alone):
+        for name, value in mine.items():
+            torch.testing.assert_close(stack[name][index], value.detach(), rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["fluid", "prelu"])
 def test_without_a_gradient_all_decays_but_the_activations_parameters(name: str) -> None:
     network = lively("cnn3", name, CIFAR)

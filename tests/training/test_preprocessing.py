@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from fluidrelu_cli.protocol import SETTINGS
 from fluidrelu_cli.training.preprocessing import PADDING, Scaling, draw_flip_crops, flip_crop
 
 
@@ -17,21 +18,21 @@ def some_images(count: int = 7, channels: int = 3, height: int = 6, width: int =
     return torch.randint(256, (count, channels, height, width), dtype=torch.uint8, generator=generator)
 
 
-@pytest.mark.parametrize(("channels", "standardise"), [(1, "colour"), (1, "never"), (3, "never")])
-def test_pixels_are_in_0_to_1_unless_standardised(channels: int, standardise: str) -> None:
+@pytest.mark.parametrize(("channels", "pixels"), [(1, "auto"), (1, "unit"), (3, "unit")])
+def test_pixels_are_in_0_to_1_unless_standardised(channels: int, pixels: str) -> None:
     images = some_images(channels=channels)
-    scaled = Scaling(images, standardise)(images)
+    scaled = Scaling(images, pixels)(images)
     assert scaled.dtype == torch.float32
     assert torch.equal(scaled, images / 255)
 
 
-@pytest.mark.parametrize(("channels", "standardise"), [(3, "colour"), (2, "colour"), (1, "always"), (3, "always")])
-def test_standardised_channels_have_mean_0_and_sd_1_over_the_training_images(channels: int, standardise: str) -> None:
+@pytest.mark.parametrize(("channels", "pixels"), [(3, "auto"), (2, "auto"), (1, "standardised"), (3, "standardised")])
+def test_standardised_channels_have_mean_0_and_sd_1_over_the_training_images(channels: int, pixels: str) -> None:
     training, others = some_images(channels=channels), some_images(4, channels, seed=1)
     floats = training.double() / 255
     mean = floats.mean((0, 2, 3), keepdim=True)
     sd = floats.std((0, 2, 3), correction=0, keepdim=True)
-    scaling = Scaling(training, standardise)
+    scaling = Scaling(training, pixels)
     for images in (training, others):
         scaled = scaling(images)
         assert scaled.dtype == torch.float32
@@ -46,34 +47,58 @@ def test_standardisation_by_literals() -> None:
     images = torch.tensor([[[[0, 100]], [[10, 10]]], [[[0, 100]], [[10, 50]]]], dtype=torch.uint8)
     low, high = -10 / 300**0.5, 30 / 300**0.5
     expected = torch.tensor([[[[-1.0, 1.0]], [[low, low]]], [[[-1.0, 1.0]], [[low, high]]]])
-    torch.testing.assert_close(Scaling(images, "colour")(images), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(Scaling(images, "auto")(images), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        ("unit", [[0, 1], [0.2, 0.6]]),
+        ("byte", [[0, 255], [51, 153]]),
+        ("by-256", [[0, 255 / 256], [51 / 256, 153 / 256]]),
+        ("centred", [[-0.5, 0.25], [0.1, 0.3]]),
+        ("byte-centred", [[-127.5, 63.75], [25.5, 76.5]]),
+        ("standardised", [[-1, 1], [-0.6, 0.2]]),
+    ],
+)
+def test_pixels_by_literals(pixels: str, expected: list[list[float]]) -> None:
+    """Levels 0, 255 and 51, 153 in one image; the mean image of both has 127.5, 191.25, 25.5 and 76.5."""
+    training = torch.tensor([[[[0, 255], [51, 153]]], [[[255, 127], [0, 0]]]], dtype=torch.uint8)
+    if pixels.endswith("centred"):
+        training = training.repeat(2, 1, 1, 1)
+        training[1, 0, 0, 1], training[3, 0, 0, 1] = 128, 127  # 255 + 128 + 255 + 127 is 4 x 191.25
+    if pixels == "standardised":
+        training = torch.tensor([[[[0, 255], [0, 255]]]], dtype=torch.uint8)  # mean and SD 127.5
+    found = Scaling(training, pixels)(torch.tensor([[[[0, 255], [51, 153]]]], dtype=torch.uint8))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found[0, 0], torch.tensor(expected, dtype=torch.float32), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("level", [0, 77, 255])
 def test_a_channel_of_one_level_becomes_0(level: int) -> None:
     images = some_images()
     images[:, 1] = level
-    scaled = Scaling(images, "colour")(images)
+    scaled = Scaling(images, "auto")(images)
     assert torch.equal(scaled[:, 1], torch.zeros(7, 6, 5))
     assert scaled.isfinite().all()
     others = some_images(seed=1)
     expected = (others[:, 1].float() - level) / 255
-    torch.testing.assert_close(Scaling(images, "colour")(others)[:, 1], expected)
+    torch.testing.assert_close(Scaling(images, "auto")(others)[:, 1], expected)
 
 
 def test_several_batches_are_scaled_at_once() -> None:
     """As the networks of several seeds are shown them: (S, N, C, H, W)."""
     images = some_images(6)
-    for standardise in ("colour", "never"):
-        scaling = Scaling(images, standardise)
+    for pixels in SETTINGS["pixels"].choices:
+        scaling = Scaling(images, pixels)
         assert torch.equal(scaling(images.view(2, 3, 3, 6, 5)), scaling(images).view(2, 3, 3, 6, 5))
 
 
 def test_scaling_leaves_the_images_alone() -> None:
     images = some_images()
     before = images.clone()
-    for standardise in ("colour", "never"):
-        Scaling(images, standardise)(images)
+    for pixels in SETTINGS["pixels"].choices:
+        Scaling(images, pixels)(images)
     assert torch.equal(images, before)
 
 
