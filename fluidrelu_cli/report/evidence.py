@@ -219,7 +219,7 @@ class Evidence:
     @cached_property
     def by_epoch(self) -> dict[str, pd.DataFrame]:
         """by_epoch.compare_by_epoch of each activation that has a pair with the baseline, where there are epochs."""
-        paired = self.own_comparisons[self.own_comparisons["n"] > 0]["activation"] if self.protocol.epochs > 1 else []
+        paired = self.own_comparisons[self.own_comparisons["n"] > 0]["activation"] if len(self.runs[0].epochs) > 1 else []
         return {name: compare_by_epoch(self.run_table, name, self.baseline, self.test_images) for name in paired}
 
     @cached_property
@@ -419,6 +419,7 @@ class Evidence:
     def last_fall(self) -> float | None:
         """By which share the baseline's mean training loss fell in the last epoch; None where that says nothing."""
         mine = self.run_table[self.run_table["activation"] == self.baseline]
+        mine = mine[mine["epoch"] % 1 == 0]
         losses: list[float] = mine.groupby("epoch")["train_loss"].mean().tolist()
         before, last = [math.nan, math.nan, *losses][-2:]
         return 1 - last / before if math.isfinite(before) and math.isfinite(last) and before > 0 else None

@@ -263,7 +263,7 @@ def by_epoch_cells(table: pd.DataFrame) -> Cells:
             limits(row["ci_low"], row["ci_high"]),
             limits(row["band_low"], row["band_high"]),
         ]
-        for row in table[table["epoch"].isin({*rounds, last}) | (last <= 15)].to_dict("records")
+        for row in table[table["epoch"].isin({*rounds, last}) | (len(table) <= 15)].to_dict("records")
     ]
     return ["epoch", "pairs", "mean\ndiff.", "95 % interval", "95 % band over\nall epochs"], rows
 

@@ -573,7 +573,7 @@ def _list_cells(rows: pd.DataFrame) -> str:
     return ", ".join(said)
 
 
-NAMES_OF_SETTINGS = {"lr": "learning rate", "beta": "β"}
+NAMES_OF_SETTINGS = {"lr": "learning rate", "beta": "β", "init": "initial weights"}
 
 
 def name_setting(field: str) -> str:
