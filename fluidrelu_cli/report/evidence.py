@@ -219,7 +219,8 @@ class Evidence:
     @cached_property
     def by_epoch(self) -> dict[str, pd.DataFrame]:
         """by_epoch.compare_by_epoch of each activation that has a pair with the baseline, where there are epochs."""
-        paired = self.own_comparisons[self.own_comparisons["n"] > 0]["activation"] if len(self.runs[0].epochs) > 1 else []
+        table = self.own_comparisons
+        paired = table.loc[table["n"] > 0, "activation"] if len(self.runs[0].epochs) > 1 else []
         return {name: compare_by_epoch(self.run_table, name, self.baseline, self.test_images) for name in paired}
 
     @cached_property
