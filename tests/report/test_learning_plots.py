@@ -79,7 +79,7 @@ def test_many_learning_curves_have_panels_of_their_own_beside_the_baseline_s() -
     for width in (None, 40 / 25.4, 85 / 25.4):
         with plots.style(width):
             figure = learning_plots.many_learning_curves(runs, colours, "relu")
-            assert plots.render(figure)  # without a warning that nothing is left
+            assert plots.render(figure, ("svg",))  # without a warning that nothing is left
         assert len(figure.axes) == 18
         for ax in figure.axes:
             assert ax.get_lines()[0].get_color() == "grey"
