@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +157,25 @@ def test_closing_the_iterator_ends_the_workers(data_dir: Path) -> None:
         next(events)
         assert len(multiprocessing.active_children()) == 1
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system cannot block signals")
+def test_an_interrupt_that_another_thread_takes_waits_until_a_worker_is_noted() -> None:
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    noted = False
+    try:
+        with pytest.raises(KeyboardInterrupt), local._interrupts_blocked():
+            signal.pthread_kill(other.ident or 0, signal.SIGINT)
+            time.sleep(0.05)
+            noted = True
+    finally:
+        signal.signal(signal.SIGINT, before)
+        done.set()
+        other.join()
+    assert noted
 
 
 class LastFirst(Pool):
