@@ -400,9 +400,7 @@ def test_jobs_wait_for_workers_and_those_that_do_not_fit_get_none(
                 events.extend(following)
             assert failures_in(events) == []
             assert 4 <= len(runs_in(events)) < 8
-            assert client.run_on_scheduler(
-                lambda dask_scheduler: "fluid" not in str([*dask_scheduler.worker_plugins])
-            )
+            assert client.run_on_scheduler(lambda dask_scheduler: "fluid" not in str([*dask_scheduler.worker_plugins]))
             with pytest.raises(FluidReluError, match=r"does not fit: tcp://\S+ has fluidrelu-cli .*, but this machine"):
                 DaskPool(late.address, None, "cpu")
             for name in MISFITS:
@@ -439,10 +437,12 @@ def test_a_scheduler_that_is_lost_is_named_and_what_is_finished_is_kept(
     address: str, running: Cluster, data_dir: Path, folder: Path
 ) -> None:
     """The last test of this cluster."""
-    process = start_repeat(folder, "--dask", address, "--data-dir", data_dir)
+    process = start_repeat(folder, "--dask", address, "--data-dir", data_dir, act="mine:Slower")
     wait_for_first_run(process)
     running.kill("scheduler")
     output, errors = process.communicate(timeout=PATIENCE)
+    for worker in ("one", "two"):
+        running.kill(worker)
     assert process.returncode == 1
     [sentence] = errors.splitlines()
     assert sentence == (
