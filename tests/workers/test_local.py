@@ -36,7 +36,9 @@ from fluidrelu_cli.workers.local import DEATH, default_workers, run_on_this_mach
 from fluidrelu_cli.workers.pool import Pool
 
 ACTIVATIONS = """
+    import multiprocessing
     import os
+    import sys
     import time
     from pathlib import Path
     import torch
@@ -73,6 +75,8 @@ ACTIVATIONS = """
 
         def forward(self, v):
             assert "PYTHONSAFEPATH" not in os.environ
+            if multiprocessing.parent_process():  # a worker, whom it would take a second and 150 MB
+                assert "torchvision" not in sys.modules
             return super().forward(v) * float(os.environ["SCALE"])
 
     class Slow(torch.nn.ReLU):
@@ -164,13 +168,18 @@ def test_an_interrupt_that_another_thread_takes_waits_until_a_worker_is_noted() 
     done = threading.Event()
     other = threading.Thread(target=done.wait)
     other.start()
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    noted = False
-    try:
-        with pytest.raises(KeyboardInterrupt), local._interrupts_blocked():
+    noted: list[bool] = []
+
+    def start_worker() -> None:
+        with local._interrupts_blocked():
             signal.pthread_kill(other.ident or 0, signal.SIGINT)
             time.sleep(0.05)
-            noted = True
+            noted.append(True)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start_worker()
     finally:
         signal.signal(signal.SIGINT, before)
         done.set()
