@@ -52,10 +52,15 @@ class Exits(torch.nn.Module):
         return v
 
 class Slow(torch.nn.Module):
+    seconds = 0.3
+
     def forward(self, v):
         if len(v) > 2:
-            time.sleep(0.3)
+            time.sleep(self.seconds)
         return v.relu()
+
+class Slower(Slow):
+    seconds = 8  # a trial of it would outlast every test
 """
 
 
@@ -91,7 +96,7 @@ def assert_same_numbers(runs: Path, others: Path) -> None:
         pd.testing.assert_frame_equal(table, theirs[name])
 
 
-def start_repeat(folder: Path, *options: object, epochs: int = 2) -> subprocess.Popen[str]:
+def start_repeat(folder: Path, *options: object, act: str = "mine:Slow") -> subprocess.Popen[str]:
     """A `repeat` of relu and then a slow activation, in a process group of its own, long enough to be hit."""
     (folder / "mine.py").write_text(ACTIVATIONS)
     arguments = [
@@ -101,10 +106,8 @@ def start_repeat(folder: Path, *options: object, epochs: int = 2) -> subprocess.
         "--act",
         "relu",
         "--act",
-        "mine:Slow",
-        *IMAGES,
-        "--epochs",
-        epochs,
+        act,
+        *SMALL,
         "--device",
         "cpu",
         *options,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import coverage
 import hypothesis
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -30,7 +32,10 @@ hypothesis.settings.load_profile("any machine")
 # Nor are the processes that tests start measured: what they run is run here, too, and they would take a half longer.
 if "PYTEST_XDIST_WORKER" in os.environ:  # pytest starts such ones itself, and these are measured
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fluidrelu-tests-")
+else:  # these share a cache with the process that starts them: unpacking data and looking for fonts takes seconds
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="fluidrelu-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+CACHE = Path(os.environ["XDG_CACHE_HOME"])
 
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -46,13 +51,13 @@ CHROMIUM_FLAGS = [
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder with the bundled MNIST in it."""
+def data_dir() -> Path:
+    """The cache's folder, with the bundled MNIST in it: where all processes look that are not told another."""
+    from fluidrelu_cli.data.catalogue import default_data_dir
     from fluidrelu_cli.data.load import load
 
-    folder = tmp_path_factory.mktemp("data")
-    load("mnist", folder)
-    return folder
+    load("mnist", default_data_dir())
+    return default_data_dir()
 
 
 @pytest.fixture
@@ -94,12 +99,14 @@ def small(data_dir: Path) -> tuple[object, ...]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runs folder of an undisturbed `repeat -n 2`."""
+def undisturbed(data_dir: Path) -> Path:
+    """The runs folder of an undisturbed `repeat -n 2`, made once for all of pytest's processes."""
     from command_line import SMALL, fluidrelu
 
-    results = tmp_path_factory.mktemp("undisturbed")
-    fluidrelu("repeat", "-n", 2, *SMALL, "--data-dir", data_dir, "--device", "cpu", "--results", results)
+    results = CACHE / "undisturbed"
+    with FileLock(f"{results}.lock"):
+        if not results.exists():
+            fluidrelu("repeat", "-n", 2, *SMALL, "--data-dir", data_dir, "--device", "cpu", "--results", results)
     return results / "local" / "runs"
 
 

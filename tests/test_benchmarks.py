@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import sys
@@ -57,9 +58,9 @@ def invoke(command: Callable[..., None], *options: str) -> str:
 
 def test_no_fault_in_a_studys_files_goes_unnoticed_or_crashes(capsys: pytest.CaptureFixture[str]) -> None:
     """A part of what docs/reliability.md shows."""
-    faults.main(BENCHMARKS.parent / "results" / "paper", flips=20, edits=20, truncations=10, seed=4)
+    faults.main(BENCHMARKS.parent / "results" / "paper", flips=10, edits=10, truncations=5, seed=4)
     table = capsys.readouterr().out
-    for fault, played in (("single bits flipped", 20), ("cells and fields edited", 20), ("files cut short", 10)):
+    for fault, played in (("single bits flipped", 10), ("cells and fields edited", 10), ("files cut short", 5)):
         assert re.search(rf"{fault} +{played} +\d+ +\d+ +0 +0", table)
 
 
@@ -107,9 +108,20 @@ def test_a_study_is_trained_from_its_start() -> None:
 
 @pytest.mark.slow
 def test_one_trial_is_compared_with_the_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same options as in processes of their own, but in this one."""
+
+    def run_here(script: str, *options: str | float) -> measuring.Command:
+        if script == peer.__file__:
+            assert "test accuracy" in invoke(peer.main, *map(str, options))
+            return measuring.Command(3.0, 0, "")
+        [settings] = map(str, options)
+        assert len(train.train(train.Settings(**json.loads(settings)))) == 1
+        return measuring.Command(2.0, 0, "")
+
+    monkeypatch.setattr(peer, "run", run_here)
     monkeypatch.setattr(peer, "PAIR", ("relu",))
     output = invoke(peer.main, "--train-images=100", "--rounds=1")
-    assert re.search(r"relu +\d+\.\d\d \(", output)
+    assert re.search(r"relu +1\.50 \(1\.50–1\.50\)", output)
 
 
 @pytest.mark.parametrize("activation", ["relu", "fluid"])

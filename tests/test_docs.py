@@ -159,7 +159,9 @@ def test_the_readme_shows_real_output(tmp_path: Path, monkeypatch: pytest.Monkey
         printed = printed.partition(part)[2]
 
 
-@pytest.mark.parametrize(("document", "printed"), [("README.md", 1), ("docs/files.md", 3)])
+@pytest.mark.parametrize(
+    ("document", "printed"), [pytest.param("README.md", 1, marks=pytest.mark.slow), ("docs/files.md", 3)]
+)
 def test_python_in_a_document_runs(document: str, printed: int) -> None:
     blocks = re.findall(r"```python\n(.*?)```", TEXTS[document], flags=re.DOTALL)
     assert sum("print(" in block for block in blocks) == printed

@@ -165,14 +165,26 @@ class ProcessPool(Pool):
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
+    """Block interrupts of this thread and of processes that it starts, and put off those that other threads take.
+
+    The handler of these would run in the main thread all the same: a worker that has started, and is not noted yet,
+    would look in vain for what this process has removed at its end.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    put_off: list[int] = []
+    handled = threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.signal(signal.SIGINT, lambda number, _: put_off.append(number)) if handled else None
     try:
         yield
     finally:
+        if handled:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if put_off:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager

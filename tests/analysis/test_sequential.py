@@ -70,6 +70,7 @@ def draw(count: int, pairs: int, sd: float, centre: float) -> list[list[float]]:
     return [[float(value) for value in row * IMAGE + centre] for row in np.rint(drawn)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sd", "centre", "wrong"),
     [(11, 0, {BETTER, WORSE}), (0.5, 0, {BETTER, WORSE}), (4, MARGIN, {EQUAL, WORSE}), (0.5, -MARGIN, {EQUAL, BETTER})],

@@ -47,6 +47,7 @@ def study(folder: Path) -> Iterator[Study]:
     sys.modules.pop("fluid_evil", None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawn")
 def test_a_report_of_it_imports_and_calls_nothing(study: Study, folder: Path) -> None:
     said = words(fluidrelu("report", "--study", "sent"))

@@ -125,9 +125,10 @@ def test_the_folder_is_replaced_whole_and_can_be_made_again(illustrated: Documen
 
 
 @pytest.mark.slow
-def test_figures_are_the_same_file_when_they_are_drawn_again(tmp_path: Path) -> None:
-    document = documented(tmp_path)
-    once, again = (illustrate(document, ("png", "svg", "pdf")).drawings for _ in range(2))
+def test_figures_are_the_same_file_when_they_are_drawn_again(illustrated: Document) -> None:
+    assert illustrate(illustrated, ("png", "svg")).drawings == illustrated.drawings
+    short = replace(illustrated, pictures=illustrated.pictures[:2])
+    once, again = (illustrate(short, ("pdf",)).drawings for _ in range(2))
     assert once == again
     assert all(drawing.contents["pdf"].startswith(b"%PDF") for drawing in once)
 
@@ -164,10 +165,10 @@ def test_a_figure_that_cannot_be_drawn_leaves_a_note(
 
     document = documented(tmp_path)
     monkeypatch.setattr(f"fluidrelu_cli.report.{failing}", fail)
-    illustrated = illustrate(document, ("svg",))
-    left_out = FIGURES if failing == "plots.render" else ["learned-fluid"]
+    illustrated = illustrate(replace(document, pictures=document.pictures[5:7]), ("svg",))
+    left_out = FIGURES[5:7] if failing == "plots.render" else ["learned-fluid"]
     assert illustrated.notes == tuple(f"The figure {name} is not drawn ({one_line(error)})." for name in left_out)
-    assert len(illustrated.drawings) == len(FIGURES) - len(left_out)
+    assert len(illustrated.drawings) == 2 - len(left_out)
 
 
 def test_drawing_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,7 @@ def test_page_can_be_printed(report: Path, browser: Browser) -> None:
     opened.close()
 
 
+@pytest.mark.slow
 def test_page_answers_first_and_needs_nothing_else(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     assert text.index("<h1>") < text.index('<p class="answer">') < text.index("<table")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 
@@ -283,6 +284,7 @@ def test_epoch_cells() -> None:
     assert rows == [["1", "0.3333", "0.5000", "0.2500", "0.5000", "2.5", "0.5"]]
 
 
+@functools.cache
 def all_tables() -> dict[str, Cells]:
     """Each kind of table, as wide as it gets: n of two digits, long names, many epochs."""
     accuracies = [tuple(0.98 + seed / 10000 - 0.1 / 2**epoch for epoch in range(14)) for seed in range(60)]

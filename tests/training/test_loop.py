@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +31,6 @@ from fluidrelu_cli.training.weights import find_difference, unpack
 
 PROTOCOL = Protocol(epochs=2, batch_size=32, lr=0.01, beta=300.0, train_images=100, test_images=50)
 # 100 is no multiple of 32: the last batch is smaller.
-TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -529,16 +526,3 @@ def test_a_call_after_every_step_may_stop_the_training(seeds: int, data_dir: Pat
         train(trials, data_dir, epochs.append, stop)
     assert list(steps) == []
     assert len(epochs) == 1
-
-
-@pytest.mark.slow
-def test_training_leaves_torchvision_alone(data_dir: Path) -> None:
-    """It would take a worker a second and 150 MB."""
-    script = (
-        "import pathlib, sys\n"
-        "from small_trials import make_job, train\n"
-        "train(make_job('fluid').trials, pathlib.Path(sys.argv[1]))\n"
-        "assert 'torchvision' not in sys.modules\n"
-    )
-    search = os.pathsep.join(str(folder) for folder in (TESTS, TESTS.parent))
-    subprocess.run([sys.executable, "-c", script, str(data_dir)], check=True, env={**os.environ, "PYTHONPATH": search})

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +36,9 @@ from fluidrelu_cli.workers.local import DEATH, default_workers, run_on_this_mach
 from fluidrelu_cli.workers.pool import Pool
 
 ACTIVATIONS = """
+    import multiprocessing
     import os
+    import sys
     import time
     from pathlib import Path
     import torch
@@ -71,6 +75,8 @@ ACTIVATIONS = """
 
         def forward(self, v):
             assert "PYTHONSAFEPATH" not in os.environ
+            if multiprocessing.parent_process():  # a worker, whom it would take a second and 150 MB
+                assert "torchvision" not in sys.modules
             return super().forward(v) * float(os.environ["SCALE"])
 
     class Slow(torch.nn.ReLU):
@@ -155,6 +161,30 @@ def test_closing_the_iterator_ends_the_workers(data_dir: Path) -> None:
         next(events)
         assert len(multiprocessing.active_children()) == 1
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system cannot block signals")
+def test_an_interrupt_that_another_thread_takes_waits_until_a_worker_is_noted() -> None:
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    noted: list[bool] = []
+
+    def start_worker() -> None:
+        with local._interrupts_blocked():
+            signal.pthread_kill(other.ident or 0, signal.SIGINT)
+            time.sleep(0.05)
+            noted.append(True)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start_worker()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        done.set()
+        other.join()
+    assert noted
 
 
 class LastFirst(Pool):
