@@ -220,7 +220,7 @@ class Evidence:
     def by_epoch(self) -> dict[str, pd.DataFrame]:
         """by_epoch.compare_by_epoch of each activation that has a pair with the baseline, where there are epochs."""
         table = self.own_comparisons
-        paired = table.loc[table["n"] > 0, "activation"] if len(self.runs[0].epochs) > 1 else []
+        paired: list[str] = table.loc[table["n"] > 0, "activation"].tolist() if len(self.runs[0].epochs) > 1 else []
         return {name: compare_by_epoch(self.run_table, name, self.baseline, self.test_images) for name in paired}
 
     @cached_property
