@@ -246,6 +246,12 @@ def rival(activation: str) -> dict[str, Any]:
     return compare(evidence(MAIN).finals, activation, "fluid")
 
 
+def first_seeds(study: str, activation: str, seeds: int) -> dict[str, Any]:
+    """An activation of a study against ReLU, over the first so many seeds."""
+    accuracies = evidence(study).finals
+    return compare(accuracies[accuracies["seed"] < seeds], activation, "relu", study)
+
+
 def below(study: str, activation: str) -> tuple[int, int]:
     """From which number of seeds on, and up to which, the interval of the difference lies below zero."""
     growing = evidence(study).growing
@@ -322,7 +328,7 @@ VOCABULARY = (
         learned,
         furthest,
     ),
-    *(at_minus_one, published, lead, mean_at, rival, below, by_study, has),
+    *(at_minus_one, published, lead, mean_at, rival, first_seeds, below, by_study, has),
     *(over_last_epochs, least_adjusted_p, least_p, interval, points, mean, difference),
 )
 """The functions that templates call."""
