@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,14 +57,17 @@ def pool_protocols(pairs: pd.DataFrame, margin: float) -> pd.DataFrame:
       in a Q-profile (Viechtbauer 2007, Confidence intervals for the amount of heterogeneity in meta-analysis), with
       Satterthwaite's ν = (J - 1) (τ² + v)² / mean((τ² + v_j)²) in place of J - 1, because protocols are not equally
       spread; the v_j² in it are estimated without bias by (S_j - 1) / (S_j + 1) v_j²;
-    - ``predicted_*`` is where the true difference in a protocol not tried is to be expected: it is as N(m, τ² + V / J)
+    - ``predicted_*`` is where the true difference in a protocol not tried is to be expected: it is as N(m, τ² + e²)
       with τ² as that interval has it at all levels, in place of a known one (its confidence distribution; Nagashima,
-      Noma and Furukawa 2019, Prediction intervals for random-effects meta-analysis). ``share_above`` and
-      ``share_below`` are the probabilities that it is above the margin and below its negative: the shares of all
-      protocols in which it is; ``above`` and ``below`` count the m_j that are;
+      Noma and Furukawa 2019, Prediction intervals for random-effects meta-analysis), and e so that m ± 1.96 e is the
+      mean's interval. ``share_above`` and ``share_below`` are the probabilities that it is above the margin and below
+      its negative: the shares of all protocols in which it is; ``above`` and ``below`` count the m_j that are;
     - ``median`` is that of the m_j, ``within_sd`` the root of the mean s_j², ``seeds`` "disjoint" if no two protocols
-      have a seed in common, else "shared", and ``p`` and ``p_median`` are :func:`flip_signs`'s. Where seeds are shared
-      the intervals take the differences of one seed in two protocols to be independent.
+      have a seed in common, else "shared", and ``p`` and ``p_median`` are :func:`flip_signs`'s.
+
+    Where all protocols have the same seeds, d_js = μ + u_j + b_s + e_js, and what a seed does in all of them is no
+    noise of one: v_j is then that of the d_js without the seeds' means, and the mean's standard error and degrees of
+    freedom are those of two crossed random effects, as in images.over_seeds_and_images with protocols for images.
 
     Why do all protocols weigh the same, rather than by 1 / (τ² + v_j)? Six seeds tell an SD to ± 30 % only, and such
     weights favour the protocols whose noise happened to be low, or is. If the noisier protocols have other differences,
@@ -75,36 +78,58 @@ def pool_protocols(pairs: pd.DataFrame, margin: float) -> pd.DataFrame:
     estimated as 0; this one in 93 to 99 % (7 protocols with 20 pairs: 83 to 97, and 92 to 99 %).
 
     Args:
-        pairs: of at least 3 protocols, of at least 2 pairs each.
+        pairs: of at least 3 protocols, of at least 2 pairs each; all or none have the same seeds.
         margin: a difference below which it matters to nobody.
     """
     by_cell = pairs.groupby("cell", sort=False)["difference"]
     means, sizes, variances = (getattr(by_cell, name)().to_numpy(float) for name in ("mean", "size", "var"))
     n, mean, between = len(means), float(means.mean()), float(means.var(ddof=1))
-    noise = float((variances / sizes).mean())
-    tau_2, error_2 = max(between - noise, 0.0), between / n
-    fourth = float(((variances / sizes) ** 2 * (sizes - 1) / (sizes + 1)).mean())
-    squares = tau_2**2 + 2 * tau_2 * noise + fourth
+    shared = bool(pairs["seed"].duplicated().any())
+    noises, error, error_df = variances / sizes, (between / n) ** 0.5, float(n - 1)
+    if shared:
+        noises, error, error_df = _cross(pairs.pivot(index="cell", columns="seed", values="difference").to_numpy())
+    noise = float(noises.mean())
+    tau_2, half = max(between - noise, 0.0), float(special.stdtrit(error_df, UPPER)) * error
+    squares = tau_2**2 + 2 * tau_2 * noise + float((noises**2 * (sizes - 1) / (sizes + 1)).mean())
     df = (n - 1) * min(max((tau_2 + noise) ** 2 / squares, 1 / (n - 1)), 1.0) if squares else float(n - 1)
 
     def find_tau_2(level: Any) -> Array:
         """τ² at levels of its confidence distribution."""
         return np.asarray(np.maximum(df * between / special.chdtri(df, level) - noise, 0))
 
-    spreads = (find_tau_2((np.arange(LEVELS) + 0.5) / LEVELS) + error_2) ** 0.5
-    half = float(special.stdtrit(n - 1, UPPER)) * error_2**0.5
+    spreads = (find_tau_2((np.arange(LEVELS) + 0.5) / LEVELS) + (half / special.ndtri(UPPER)) ** 2) ** 0.5
     reach = _find_reach(spreads)
     with np.errstate(divide="ignore", invalid="ignore"):
         above, below = (float(special.ndtr((side * mean - margin) / spreads).mean()) for side in (1, -1))
     tau_low, tau_high = (find_tau_2(np.array([1 - UPPER, UPPER])) ** 0.5).tolist()
     row = (
-        *(n, len(pairs), "shared" if pairs["seed"].duplicated().any() else "disjoint", mean, mean - half, mean + half),
+        *(n, len(pairs), "shared" if shared else "disjoint", mean, mean - half, mean + half),
         *(float(np.median(means)), float(variances.mean()) ** 0.5, tau_2**0.5, tau_low, tau_high),
         *(mean - reach, mean + reach, margin, above, below),
         *(int((means > margin).sum()), int((means < -margin).sum()), *flip_signs(pairs)),
     )
     table: pd.DataFrame = pd.DataFrame([row], columns=list(MULTIVERSE_COLUMNS))
     return table
+
+
+def _cross(differences: Array) -> tuple[Array, float, float]:
+    """Of protocols × the same seeds: the noise of each protocol's mean, and the error of all with its df."""
+    n, seeds = differences.shape
+    by_cell, by_seed = differences.mean(axis=1, keepdims=True), differences.mean(axis=0, keepdims=True)
+    noises = ((differences - by_cell - by_seed + differences.mean()) ** 2).sum(axis=1) * n / ((n - 1) * (seeds - 1))
+    rest, rest_df = float(noises.mean()), (n - 1) * (seeds - 1)
+    parts = [(seeds * float(by_cell.var(ddof=1)), n - 1), (n * float(by_seed.var(ddof=1)), seeds - 1)]
+    kept = [(square, df) for square, df in parts if square > rest]
+    signed = [*kept, ((1 - len(kept)) * rest, rest_df)]
+    summed = sum(square for square, _ in signed)
+    df = summed**2 / sum(square**2 / its for square, its in signed) if summed else float(rest_df)
+    return noises / seeds, (summed / (n * seeds)) ** 0.5, df
+
+
+def keep_common(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The pairs whose seeds all protocols have, where any seed is in two of them; else all."""
+    counts = pairs.groupby("seed")["cell"].transform("size")
+    return pairs[counts == pairs["cell"].nunique()] if (counts > 1).any() else pairs
 
 
 def _find_reach(spreads: Array) -> float:
@@ -167,7 +192,7 @@ def weigh_choices(means: Mapping[str, float], choices: Mapping[str, Mapping[str,
     first = next(iter(choices.values()), {})
     columns = {field: [choices[cell][field] for cell in means] for field in first}
     shares = {
-        field: np.array([[value == level for level in dict.fromkeys(values)] for value in values], float)
+        field: np.array([[value == level for level in list_levels(values)] for value in values], float)
         for field, values in columns.items()
         if len(set(values)) > 1
     }
@@ -186,7 +211,7 @@ def weigh_choices(means: Mapping[str, float], choices: Mapping[str, Mapping[str,
         explained = max(_squares_left(without, y) - variance * df, 0.0) / (end - start)
         with np.errstate(divide="ignore", invalid="ignore"):
             p_values[field] = float(special.fdtrc(end - start, df, np.float64(explained) / variance))
-        for index, level in enumerate(dict.fromkeys(columns[field])):
+        for index, level in enumerate(list_levels(columns[field])):
             contrast = np.zeros(design.shape[1])
             contrast[start:end] = np.eye(dummies.shape[1])[index, 1:] - dummies.mean(axis=0)[1:]
             effect = float(contrast @ fit)
@@ -199,6 +224,12 @@ def weigh_choices(means: Mapping[str, float], choices: Mapping[str, Mapping[str,
         [(*row, p_values[row[0]], adjusted[row[0]]) for row in rows], columns=list(CHOICE_COLUMNS)
     )
     return table
+
+
+def list_levels(values: Iterable[Hashable]) -> list[Hashable]:
+    """Each value once: numbers in their order, others as they come."""
+    levels = list(dict.fromkeys(values))
+    return sorted(levels, key=lambda level: level if isinstance(level, (int, float)) else 0)
 
 
 def _squares_left(design: Array, y: Array) -> float:

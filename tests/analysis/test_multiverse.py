@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,13 @@ import pytest
 from factories import make_run_table
 from scipy import stats
 
+from fluidrelu_cli.analysis import multiverse
+from fluidrelu_cli.analysis.images import over_seeds_and_images
 from fluidrelu_cli.analysis.inference import final_accuracies
 from fluidrelu_cli.analysis.multiverse import (
     choose_stops,
     flip_signs,
+    keep_common,
     moderate,
     pool_protocols,
     published_likelihood,
@@ -82,11 +85,32 @@ def test_interval_of_tau_and_prediction_by_scipy() -> None:
     assert [row["tau_low"], row["tau_high"]] == pytest.approx(ends)
     # a protocol not tried, drawn
     drawn = np.maximum(df * variance / stats.chi2(df).rvs(400_000, random_state=rng) - noise.mean(), 0)
-    other = row["mean"] + np.sqrt(drawn + variance / 5) * rng.standard_normal(400_000)
+    error = 2.7764451051977987 / 1.959963984540054 * np.sqrt(variance / 5)  # t(0.975; 4) by the normal one
+    other = row["mean"] + np.sqrt(drawn + error**2) * rng.standard_normal(400_000)
     low, high = np.quantile(other, (0.025, 0.975))
     assert [row["predicted_low"], row["predicted_high"]] == pytest.approx([low, high], rel=0.03)
     assert row["share_above"] == pytest.approx((other > 0.001).mean(), abs=0.005)
     assert row["share_below"] == pytest.approx((other < -0.001).mean(), abs=0.005)
+
+
+def test_the_same_seeds_in_all_protocols_are_crossed_with_them() -> None:
+    """As seeds and images are, whose differences are -1, 0 and 1."""
+    rng = np.random.default_rng(6)
+    latent = rng.normal(size=(7, 5)) + rng.normal(size=5) + rng.normal(size=(7, 1)) * 0.6
+    differences = np.clip(np.rint(latent), -1, 1)
+    for signs in (differences, np.roll(differences, np.arange(7), axis=0), np.array([[1, -1], [-1, 1], [0, 0]])):
+        row = pool(signs.tolist(), shared=True)
+        crossed = over_seeds_and_images(signs.T.astype(np.int8))
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx(crossed.interval)
+        assert row["tau"] == pytest.approx(crossed.image_variance**0.5)
+        assert row["predicted_low"] <= row["ci_low"] + 1e-12
+        assert row["seeds"] == "shared"
+
+
+def test_of_shared_seeds_those_count_that_all_protocols_have() -> None:
+    pairs = make_pairs([[0.1, 0.2, 0.3], [0.4, 0.5]], shared=True)
+    assert keep_common(pairs)["difference"].tolist() == [0.1, 0.2, 0.4, 0.5]
+    assert len(keep_common(make_pairs([[0.1, 0.2, 0.3], [0.4, 0.5]]))) == 5
 
 
 def test_protocols_that_are_all_the_same() -> None:
@@ -96,13 +120,14 @@ def test_protocols_that_are_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(("tau", "sds"), [(0.002, (0.002,)), (0.0005, (0.001, 0.002, 0.004))])
-def test_intervals_hold_what_they_should(tau: float, sds: tuple[float, ...]) -> None:
+def test_intervals_hold_what_they_should(tau: float, sds: tuple[float, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """In 80 studies of 64 protocols with 6 pairs: the standard error of 95 % is 2.4 %."""
+    monkeypatch.setattr(multiverse, "flip_signs", lambda _pairs: (1.0, 1.0))  # it takes long, and is not asked
     rng, held = np.random.default_rng(1), []
     for _ in range(80):
         true = rng.normal(0.001, tau, 65)
         errors = rng.normal(size=(64, 6)) * rng.choice(sds, 64)[:, None]
-        pairs = make_pairs((true[:64, None] + errors).tolist()).assign(seed=0)  # one sign: quick
+        pairs = make_pairs((true[:64, None] + errors).tolist())
         row = pool_protocols(pairs, 0.001).iloc[0]
         intervals = {0.001: ("ci_low", "ci_high"), tau: ("tau_low", "tau_high")}
         ends = [row[low] - 1e-12 <= value <= row[high] for value, (low, high) in intervals.items()]
@@ -134,7 +159,6 @@ def test_signs_of_many_seeds_are_drawn_the_same_way_each_time() -> None:
     assert p == pytest.approx(2 * stats.norm.sf(abs(z)), abs=0.01)
     assert flip_signs(pairs) == flip_signs(pairs)
     assert flip_signs(pairs.assign(difference=0.001)) == (1 / 10_001, 1 / 10_001)
-    assert pool([[0.001, 0.002]] * 3, shared=True)["seeds"] == "shared"
 
 
 def test_effects_of_choices_in_a_balanced_design_are_differences_of_means() -> None:
@@ -184,7 +208,7 @@ def test_choices_that_cannot_be_told_apart_have_no_effects() -> None:
     assert weigh_choices(y, {cell: {"lr": 1} for cell in y}).empty
 
 
-def printed(*, runs: int = 3, **rows: Any) -> Published:
+def printed(rows: Mapping[str, float], runs: int = 3) -> Published:
     return Published("Table", Protocol(), {"relu": runs}, **{row: {"relu": value} for row, value in rows.items()})
 
 
@@ -197,7 +221,7 @@ def test_likelihood_of_published_best_and_worst_by_hand() -> None:
     wanted = 6 * norm.pdf(best) * norm.pdf(worst) * (norm.cdf(best) - norm.cdf(worst)) / SDS**2
     assert np.exp(published_likelihood(PAPER, "relu", MEANS, SDS)) == pytest.approx(wanted)
     assert published_likelihood(PAPER, "relu", np.array([0.1]), np.array([0.001])) < -1000
-    two = published_likelihood(printed(runs=2, best=0.9784, worst=0.9721), "relu", MEANS, SDS)
+    two = published_likelihood(printed({"best": 0.9784, "worst": 0.9721}, 2), "relu", MEANS, SDS)
     assert np.exp(two) == pytest.approx(2 * norm.pdf(best) * norm.pdf(worst) / SDS**2)
 
 
@@ -205,9 +229,7 @@ def test_likelihood_of_published_best_and_worst_by_hand() -> None:
 def test_likelihood_of_any_published_number_is_a_density(row: str) -> None:
     mean, sd = np.full(4001, 0.9), np.full(4001, 0.02)
     x = np.linspace(1e-6, 0.2, 4001) if row == "sd" else np.linspace(0.7, 1.1, 4001)
-    density = np.exp(
-        [float(published_likelihood(printed(runs=5, **{row: each}), "relu", mean[:1], sd[:1])[0]) for each in x]
-    )
+    density = np.exp([float(published_likelihood(printed({row: each}, 5), "relu", mean[:1], sd[:1])[0]) for each in x])
     assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-4)
     runs = np.random.default_rng(4).normal(0.9, 0.02, (20_000, 5))
     found = {"best": runs.max(1), "worst": runs.min(1), "mean": runs.mean(1), "sd": runs.std(1, ddof=1)}[row]
@@ -215,10 +237,10 @@ def test_likelihood_of_any_published_number_is_a_density(row: str) -> None:
 
 
 def test_mean_and_sd_are_all_that_matters_where_both_are_printed() -> None:
-    both = published_likelihood(printed(mean=0.975, sd=0.003), "relu", MEANS, SDS)
-    alone = [published_likelihood(printed(**row), "relu", MEANS, SDS) for row in ({"mean": 0.975}, {"sd": 0.003})]
+    both = published_likelihood(printed({"mean": 0.975, "sd": 0.003}), "relu", MEANS, SDS)
+    alone = [published_likelihood(printed(row), "relu", MEANS, SDS) for row in ({"mean": 0.975}, {"sd": 0.003})]
     assert both == pytest.approx(sum(alone))
-    all_four = printed(mean=0.975, sd=0.003, best=0.978, worst=0.972)
+    all_four = printed({"mean": 0.975, "sd": 0.003, "best": 0.978, "worst": 0.972})
     assert published_likelihood(all_four, "relu", MEANS, SDS) == pytest.approx(both)
 
 
