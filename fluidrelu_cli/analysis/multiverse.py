@@ -276,8 +276,13 @@ def weigh_protocols(pairs: pd.DataFrame, published: Published, baseline: str) ->
     cells = [group["cell"].iloc[0] for group in groups]
     columns = (cells, [len(group) for group in groups], mean, sd, moderated, difference, log, weights)
     table = pd.DataFrame(dict(zip(WEIGHT_COLUMNS, columns, strict=True)))
-    random = np.random.default_rng(0)
-    *_, differences, logs = weigh(lambda n: random.integers(n, size=(RESAMPLES, n)))
+    random, shared = np.random.default_rng(0), pairs["seed"].duplicated().any()
+
+    def resample(n: int) -> NDArray[np.int64]:
+        """Places of the same seeds in every protocol, if all have the same."""
+        return (np.random.default_rng(0) if shared else random).integers(n, size=(RESAMPLES, n))
+
+    *_, differences, logs = weigh(resample)
     low, high = np.quantile((_normalise(logs) * differences).sum(axis=0), (1 - UPPER, UPPER)).tolist()
     row = (baseline, published.runs[baseline], len(cells), 1 / (weights**2).sum(), weights @ difference, low, high)
     return table, pd.DataFrame([row], columns=list(WEIGHTED_COLUMNS))
@@ -340,8 +345,8 @@ def moderate(sds: Array, df: Array) -> tuple[float, float]:
     and a published range tells of that. So each variance is moved towards the typical one as far as they differ no
     more than chance explains: to (d0 s0² + d s²) / (d0 + d). d0 and s0 are those under which the logarithms of the s²
     have the mean and the variance that they have, if the true variances are s0² d0 / χ²(d0) (Smyth 2004, Linear models
-    and empirical Bayes methods for assessing differential expression in microarray experiments, §6.2): infinite, so
-    that all count as equal, where they vary no more than by chance.
+    and empirical Bayes methods for assessing differential expression in microarray experiments, §6.2). Where they vary
+    no more than by chance, d0 is infinite, and the mean of the s² stands for all.
 
     Args:
         sds: sample SDs; those that are 0 do not count.
@@ -351,7 +356,7 @@ def moderate(sds: Array, df: Array) -> tuple[float, float]:
     logs = 2 * np.log(sds[known]) - special.digamma(df[known] / 2) + np.log(df[known] / 2)
     beyond = float((logs.var(ddof=1) if len(logs) > 1 else 0.0) - special.polygamma(1, df[known] / 2).mean())
     if beyond <= 0:
-        return math.inf, math.exp(float(logs.mean()) / 2)
+        return math.inf, float((sds[known] ** 2).mean()) ** 0.5
     half = optimize.brentq(lambda half: float(special.polygamma(1, half)) - beyond, 1e-3, 1 / beyond + 1)
     return 2 * half, math.exp((float(logs.mean()) + float(special.digamma(half)) - math.log(half)) / 2)
 

@@ -420,7 +420,7 @@ def effects(cells: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 MOST_NAMED = 12
-"""Up to so many cells a specification curve names each."""
+"""Up to so many cells a specification curve names each, if they have names of their own."""
 
 
 def specification_curve(
@@ -450,7 +450,8 @@ def specification_curve(
         for level in (field, *list_levels(choices[cell][field] for cell in choices))
         if len({choices[cell][field] for cell in shown["cell"]}) > 1
     ]
-    names = shown["cell"].map(lambda cell: wrap(cell, 20)).tolist() if len(shown) <= MOST_NAMED else []
+    own = not shown["cell"].str.contains("=").any()  # else they are called what is chosen in them
+    names = [wrap(cell, 20) for cell in shown["cell"]] if own and len(shown) <= MOST_NAMED else []
     heights = [2.0, 1.3, LINE * 0.95 * (len(rows) + 0.5)][: 3 if rows else 2]
     keys = LINE * (5 if fit(2.6, 1, 2) == 2 else 9)
     figure = make_figure(0.6 + keys + sum(heights[2:]) + (1.2 if names else 0), sum(heights[:2]))
@@ -466,7 +467,9 @@ def specification_curve(
     ends = {"low": accuracies["mean"] - spread, "high": accuracies["mean"] + spread}
     for (name, number), dashes in zip(published.items(), itertools.cycle(("--", ":"))):
         axes[1].axhline(number, color="black", linestyle=dashes, linewidth=1, label=f"{name}: {number:.4f}")
-    _draw_columns(axes[1], pd.DataFrame({"mean": accuracies["mean"], **ends}), colours[baseline], size, published)
+    _draw_columns(
+        axes[1], pd.DataFrame({"mean": accuracies["mean"], **ends}), colours[baseline], size, published.values()
+    )
     titles = (
         f"{label(activation)} minus {label(baseline)}: mean and 95 % interval",
         f"Test accuracy of {label(baseline)}: mean ± SD",
@@ -492,9 +495,7 @@ def specification_curve(
     return figure
 
 
-def _draw_columns(
-    ax: Axes, table: pd.DataFrame, colour: str, size: float, others: Mapping[str, float] | None = None
-) -> None:
+def _draw_columns(ax: Axes, table: pd.DataFrame, colour: str, size: float, others: Iterable[float] = (0.0,)) -> None:
     """A mean and an interval per column; what is far from the rest is a triangle at the end of the axis.
 
     Args:
@@ -505,11 +506,11 @@ def _draw_columns(
         others: numbers that the axis is to hold, too.
     """
     means, low, high = (column for _, column in table.ffill(axis=1).items())
-    held = [*(others or {"0": 0.0}).values()]
+    held = list(others)
     middle = float(np.median([*means, *held]))
     reach = np.maximum((low - middle).abs(), (high - middle).abs())
     far = np.array(find_far(reach.tolist()))
-    near = pd.concat([low[~far], high[~far], pd.Series(held)])
+    near = pd.concat([low[~far], high[~far], pd.Series(held, dtype=float)])
     room = 0.08 * float(near.max() - near.min()) or 0.001
     bottom, top = float(near.min()) - room, float(near.max()) + room
     ax.set_ylim(bottom, top)

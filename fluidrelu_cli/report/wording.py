@@ -564,13 +564,15 @@ def multiverse(
         interim: whether runs are lacking.
     """
     a, b = map(label, pair)
-    p = "" if interim else f", p = {p_value(pooled['p'])}".replace("= <", "< ")
+    p = f"p = {p_value(pooled['p'])}".replace("= <", "< ")
     predicted = f"between {difference(pooled['predicted_low'])} and {difference(pooled['predicted_high'])}"
     apart = _apart({"mean_difference": pooled["mean"]}, b)
     said = [
         f"{'So far, over' if interim else 'Over'} {pooled['cells']} protocols {a}'s mean accuracy is {apart}"
-        f" ({_limits(pooled)}{p}); in a protocol not tried the difference would lie {predicted}."
+        f" ({_limits(pooled)}); in a protocol not tried the difference would lie {predicted}."
     ]
+    if not interim:
+        said.append(f"That the two differ in none of them has {p}.")
     if not effects.empty and not interim:
         said.append(_tell_choice(effects))
     said += [
@@ -596,8 +598,8 @@ def _tell_choice(effects: pd.DataFrame) -> str:
     ends = [f"{difference(row['effect'])} with {spell_choice(row['level'])}" for row in mine.to_dict("records")]
     p = f"p = {p_value(mine['field_p_holm'].iloc[0])}".replace("= <", "< ")
     return (
-        f"The choice that matters most is the {mine['field'].iloc[0]}: from its mean the difference goes"
-        f" {ends[0]} to {ends[-1]} ({p}{adjusted})."
+        f"The choice that matters most is the {mine['field'].iloc[0]}: the difference is {ends[0]} and {ends[-1]},"
+        f" against the mean ({p}{adjusted})."
     )
 
 
