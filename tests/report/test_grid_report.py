@@ -291,7 +291,7 @@ def test_enough_cells_are_protocols_that_are_judged_together(tmp_path: Path) -> 
         " of them has p = 0.0078. The choice that matters most is the learning rate: the difference is −0.00200 with"
         " 0.001 and +0.00200 with 0.1, against the mean (p = 0.0017, adjusted for 2 choices). With each protocol"
         " weighted by how likely it makes ReLU's published numbers, the mean difference is +0.00200 (95 % interval"
-        " +0.00198 to +0.00202); the weights count as 6.0 equally likely protocols of 6. Of 6 cells FluidReLU is better in 3"
+        " +0.00198 to +0.00202); the weights count as 6.0 equally likely protocols of 6. Of 6 cells FluidReLU is"
     )
     assert [section.name for section in made.sections] == ["multiverse", "choices", "comparisons", "summary"]
     assert [picture.name for picture in made.pictures] == ["specification-curve"]
