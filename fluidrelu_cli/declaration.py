@@ -41,6 +41,8 @@ class Cell:
     settings: Mapping[str, Any] = field(hash=False)
     """The values of the fields that are varied."""
     protocol: Protocol
+    first_seed: int = 0
+    """Of each activation."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Declaration:
     activations: tuple[str, ...]
     """As they are written in the file, until :meth:`spelled` replaces that."""
     seeds: Mapping[str, int]
-    """By activation, how many: 0, 1, ...; where it stops once decided, at most."""
+    """By activation, how many in each cell, from its first on; where it stops once decided, at most."""
     compare: tuple[str, str] | None
     """The primary comparison: an activation, and its baseline. None where there is just one activation."""
     margin: float | None
@@ -120,6 +122,14 @@ class Declaration:
     def study_name(self, cell: Cell) -> str:
         """What a cell's study is called below the folder of all studies."""
         return f"{self.name}/{cell.name}" if cell.name else self.name
+
+    def list_seeds(self, cell: Cell) -> dict[str, range]:
+        """By activation, the seeds of a cell."""
+        return {name: range(cell.first_seed, cell.first_seed + n) for name, n in self.seeds.items()}
+
+    def find_first_seed(self, folder: Path) -> int:
+        """The first seed of the cell that is in a folder; 0 where it is no cell's."""
+        return next((cell.first_seed for cell in self.cells if cell.name == folder.absolute().name), 0)
 
     @property
     def tuning_name(self) -> str:

@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -32,6 +33,7 @@ from fluidrelu_cli.protocol import (
     spell_number,
     split_arm,
 )
+from fluidrelu_cli.sampling import sample_combinations
 from fluidrelu_cli.study import MOST_SEEDS, new_name
 
 if sys.version_info >= (3, 11):
@@ -90,6 +92,9 @@ ALIASES = {"learning_rate": "lr", "learning-rate": "lr", "network": "model", "da
 
 PRINTED = ("best", "worst", "mean", "sd")
 """What a published table may say of the accuracies of each activation's runs."""
+
+SAMPLING = ("sample", "disjoint_seeds")
+"""What [vary] may say beside the fields: how many of all combinations, and whether each has seeds of its own."""
 
 STOPS = ("seeds", "decided")
 """When training stops: at the number of seeds, or as soon as the primary comparison is decided."""
@@ -177,7 +182,8 @@ class _Reader:
         compare = self.read_compare(list(arms))
         settings = self.read_settings("[protocol] ", modernise(self.table("protocol")))
         protocol = self.make_protocol(settings)
-        cells, tuning = self.read_vary(settings), self.read_tune(protocol, list(arms))
+        cells = self.read_vary(settings, max(arms.values()))
+        tuning = self.read_tune(protocol, list(arms))
         trials = sum(arms.values()) * (len(cells) or 1)
         if tuning:
             trials += len(arms) * len(tuning.settings) * tuning.seeds
@@ -334,8 +340,13 @@ class _Reader:
         except UsageError as error:
             raise self.wrong(f"[protocol] {name_keys(str(error))}") from error
 
-    def read_vary(self, settings: Mapping[str, Any]) -> tuple[Cell, ...]:
-        """The cells: every combination of a table's lists, or one for each table of an array."""
+    def read_vary(self, settings: Mapping[str, Any], seeds: int) -> tuple[Cell, ...]:
+        """The cells: every combination of a table's lists or a sample of them, or one for each table of an array.
+
+        Args:
+            settings: what [protocol] says.
+            seeds: how many each cell has at most.
+        """
         found = self.content.get("vary")
         if found is None:
             return ()
@@ -343,15 +354,38 @@ class _Reader:
             self.check_number("[[vary]] makes", len(found), "combinations", MOST_CELLS, "leave some out")
             return self.make_cells(settings, [self.read_cell(each) for each in found])
         table = self.table("vary")
-        self.check_keys("[vary] ", table, SETTINGS)
-        self.check_product("[vary]", table)
+        self.check_keys("[vary] ", table, (*SAMPLING, *SETTINGS))
         axes: dict[str, list[Any]] = {}
         for name, values in table.items():
-            axes[name] = self.read_list("[vary] ", name, values)
+            if name not in SAMPLING:
+                axes[name] = self.read_list("[vary] ", name, values)
             if name in settings:
                 raise self.wrong(f"{name} is both below [protocol] and below [vary]: leave one out.")
-        combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-        return self.make_cells(settings, [("", each) for each in combinations])
+        cells = self.make_cells(settings, [("", each) for each in self.read_combinations(table, axes)])
+        if not self.read_flag("[vary] disjoint_seeds", table.get("disjoint_seeds", False)):
+            return cells
+        self.check_number("[vary] disjoint_seeds takes", len(cells) * seeds, "seeds", MOST_SEEDS, "ask for fewer")
+        return tuple(replace(cell, first_seed=place * seeds) for place, cell in enumerate(cells))
+
+    def read_combinations(self, table: Mapping[str, Any], axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+        """Every combination of the values of these fields, or as many of them as `sample` says."""
+        if "sample" not in table:
+            self.check_product("[vary]", table)
+            return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+        n = self.whole("[vary] sample", table["sample"], MOST_CELLS, least=2)
+        total = math.prod(map(len, axes.values()))
+        rows = sample_combinations([(name, len(values)) for name, values in axes.items()], n) if n < total else None
+        if rows is None:
+            raise self.wrong(
+                f"[vary] sample = {n} is too many of {total:,} combinations for each value to come equally often: make"
+                " it smaller, or leave it out."
+            )
+        return [{name: axes[name][place] for name, place in zip(axes, row, strict=True)} for row in rows]
+
+    def read_flag(self, key: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.wrong(f"{key} must be true or false, not {shown(value)}.")
+        return value
 
     def read_list(self, where: str, name: str, values: Any) -> list[Any]:
         if not isinstance(values, list) or not values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,23 @@ def test_a_network_is_a_name_or_a_table_with_its_options() -> None:
 @pytest.mark.parametrize(("standardise", "pixels"), [("always", "standardised"), ("never", "unit")])
 def test_pixels_were_called_standardise(standardise: str, pixels: str) -> None:
     assert parse(START + f'[protocol]\nstandardise = "{standardise}"').protocol == Protocol(pixels=pixels)
+
+
+def test_a_table_varies_by_a_balanced_sample_with_seeds_of_its_own() -> None:
+    axes = {"momentum": 10, "lr": 8, "weight_decay": 10, "batch_size": 4}  # 3,200 combinations
+    lists = [f"{name} = {[(place + 1) / 20 for place in range(levels)]}" for name, levels in axes.items()]
+    lists[-1] = "batch_size = [10, 20, 50, 100]"
+    text = START + "[vary]\nsample = 64\ndisjoint_seeds = true\n" + "\n".join(lists)
+    read = parse(text)
+    assert len({cell.name for cell in read.cells}) == 64
+    assert Counter(cell.protocol.batch_size for cell in read.cells) == dict.fromkeys((10, 20, 50, 100), 16)
+    assert set(Counter(cell.protocol.momentum for cell in read.cells).values()) == {6, 7}
+    assert read.varied == tuple(axes)
+    assert read.list_seeds(read.cells[2]) == {"relu": range(6, 9), "fluid": range(6, 9)}
+    assert read.find_first_seed(Path("results/mine") / read.cells[63].name) == 189
+    assert [cell.settings for cell in parse(text).cells] == [cell.settings for cell in read.cells]
+    same = parse(text.replace("disjoint_seeds = true\n", ""))
+    assert {cell.first_seed for cell in same.cells} == {0}
 
 
 def test_tables_of_an_array_are_cells_with_names() -> None:
@@ -286,6 +304,17 @@ WRONG = [
     ),
     (START + '[vary]\nmodel = ["paper", "paper:hidden=0"]', '[vary] model has "paper" twice: leave one out.'),
     (START + "[vary]\nlr = 3", "[vary] lr must be a list of values, not 3: write lr = [..., ...]."),
+    (
+        START + "[vary]\nsample = 9\nlr = [0.1, 0.2]\nbatch_size = [10, 20]",
+        "[vary] sample = 9 is too many of 4 combinations for each value to come equally often: make it smaller, or"
+        " leave it out.",
+    ),
+    (START + "[vary]\nsample = 1\nlr = [1, 2]", "[vary] sample must be a whole number from 2 to 1,000, not 1."),
+    (START + "[vary]\ndisjoint_seeds = 1\nlr = [1]", "[vary] disjoint_seeds must be true or false, not 1."),
+    (
+        START.replace("3", "60_000") + "[vary]\ndisjoint_seeds = true\nlr = [1, 2]",
+        "[vary] disjoint_seeds takes 120,000 seeds: 100,000 at most; ask for fewer.",
+    ),
     (START + "[vary]\nlr = [0.1, 0.1]", "[vary] lr has 0.1 twice: leave one out."),
     (
         START + "vary = [3]",
@@ -395,7 +424,7 @@ WRONG = [
     (START + "[protocol]\nepoch = 3", '[protocol] there is no key "epoch": did you mean epochs?'),
     (START + '[vary]\nstandardise = ["never"]', '[vary] there is no key "standardise": did you mean pixels?'),
     (START + '[protocol]\nstandardise = "no"', f'[protocol] pixels must be {SETTINGS["pixels"].wanted}, not "no".'),
-    (START + "[vary]\nxyz = [3]", f'[vary] there is no key "xyz": use {FIELDS}'),
+    (START + "[vary]\nxyz = [3]", f'[vary] there is no key "xyz": use sample, disjoint_seeds, {FIELDS}'),
     (START + "[[vary]]\nxyz = 3", f'[[vary]] there is no key "xyz": use name, {FIELDS}'),
     (
         START + TUNE + "beta = [1]",

@@ -113,8 +113,8 @@ def list_asked(declaration: Declaration, results: Path) -> Iterator[Asked]:
         if stopping is not None:
             yield Asked.until_decided(study, stopping)
             continue
-        counts = spelled.seeds.items()
-        yield Asked(study, [Trial(study.protocol, name, seed) for name, n in counts for seed in range(n)])
+        seeds = spelled.list_seeds(cell).items()
+        yield Asked(study, [Trial(study.protocol, name, seed) for name, mine in seeds for seed in mine])
 
 
 class _Wanted(NamedTuple):
@@ -212,9 +212,16 @@ class _Question:
         return self._request_cells(declaration.settled(chosen))
 
     def _request_cells(self, declaration: Declaration) -> list[_Wanted]:
-        seeds, stopping = {name: range(n) for name, n in declaration.seeds.items()}, Stopping.declared(declaration)
+        stopping = Stopping.declared(declaration)
         requests = (
-            self._request(declaration.study_name(cell), cell.protocol, seeds, stopping) for cell in declaration.cells
+            self._request(
+                declaration.study_name(cell),
+                cell.protocol,
+                declaration.list_seeds(cell),
+                stopping,
+                remember=not cell.first_seed,  # what is remembered of a study is how many seeds from 0 on it has
+            )
+            for cell in declaration.cells
         )
         return [_Wanted(request, stopping) for request in requests]
 

@@ -87,6 +87,7 @@ class Evidence:
         self._trusted = trusted
         contents = contents or study.read_some()
         self.asked: Mapping[str, int] = study.asked if declaration is None else declaration.seeds
+        self._first_seed = 0 if declaration is None else declaration.find_first_seed(study.folder)
         self.runs: tuple[Run, ...] = tuple(run for run in contents.runs if declaration is None or self._counts(run))
         self.not_counted = len(contents.runs) - len(self.runs)
         if not self.runs:
@@ -108,7 +109,7 @@ class Evidence:
 
     def _counts(self, run: Run) -> bool:
         """Whether a run is one of those that were declared."""
-        return run.trial.seed < self.asked.get(run.trial.activation, 0)
+        return 0 <= run.trial.seed - self._first_seed < self.asked.get(run.trial.activation, 0)
 
     @cached_property
     def lacking(self) -> int:
@@ -180,7 +181,8 @@ class Evidence:
         asked = dict(self.asked)
         if self._stopping is not None and self.sequential is not None:  # once it is decided, no more seeds are
             asked |= {name: len(seeds) for name, seeds in self._stopping.seeds_for(self.sequential.decision).items()}
-        return inference.summary(self.finals, asked, self.test_images, self.order)
+        counted = self.finals.assign(seed=self.finals["seed"] - self._first_seed)
+        return inference.summary(counted, asked, self.test_images, self.order)
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from fluidrelu_cli.report import plots, tables, wording
 from fluidrelu_cli.report.document import Document, Picture, Section
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.functions import define_activations, define_network
+from fluidrelu_cli.report.multiverse import Multiverse, describe, draw, gather, tell
 from fluidrelu_cli.report.sections import list_doubts
 
 
@@ -32,7 +33,10 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     lacking = len(declaration.cells) - sum(not evidence.lacking for evidence in by_name.values())
     compared = _compare(declaration, by_name, interim=lacking > 0)
     order = list(declaration.activations)
-    answer = wording.answer_grid(declaration, compared, summary, lacking)
+    multiverse = gather(declaration, by_name, compared, interim=lacking > 0)
+    answer = wording.answer_grid(declaration, compared, summary, lacking, together=multiverse is not None)
+    if multiverse is not None:
+        answer = f"{tell(multiverse)} {answer}"
     if declaration.tuned is not None:
         answer = f"{answer} {wording.tuned(declaration)}"
     untrained = {name: evidence.untrained_pair for name, evidence in by_name.items() if evidence.untrained_pair}
@@ -45,8 +49,11 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
         where=str(first.study.folder.parent),
         protocol=declaration.protocol,
         test_images=first.test_images,
-        sections=_describe(compared, _about(declaration), summary, by_name),
-        pictures=_draw(declaration, by_name, compared, summary),
+        sections=(
+            *(describe(multiverse) if multiverse is not None else ()),
+            *_describe(compared, _about(declaration), summary, by_name),
+        ),
+        pictures=_draw(declaration, by_name, compared, summary, multiverse),
         runs=join_cells({name: evidence.run_table for name, evidence in by_name.items()}),
         conditions=wording.count_conditions([run for evidence in by_name.values() for run in evidence.runs]),
         notes=tuple(f"{name}: {note}" for name, evidence in by_name.items() for note in evidence.notes),
@@ -115,11 +122,17 @@ def _describe(
 
 
 def _draw(
-    declaration: Declaration, cells: Mapping[str, Evidence], compared: pd.DataFrame, summary: pd.DataFrame
+    declaration: Declaration,
+    cells: Mapping[str, Evidence],
+    compared: pd.DataFrame,
+    summary: pd.DataFrame,
+    multiverse: Multiverse | None,
 ) -> tuple[Picture, ...]:
     pictures = []
     primary = compared[compared["activation"] == _about(declaration)]
-    if not primary.empty:
+    if multiverse is not None:
+        pictures.append(draw(multiverse, summary))
+    elif not primary.empty:
         pictures.append(
             Picture(
                 "effects",

@@ -9,7 +9,7 @@ import io
 import itertools
 import textwrap
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,11 +23,12 @@ from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fluidrelu_cli.analysis.multiverse import list_levels
 from fluidrelu_cli.analysis.published import Published
 from fluidrelu_cli.analysis.verdicts import UNDECIDED
 from fluidrelu_cli.networks.curves import fluid
 from fluidrelu_cli.protocol import split_arm
-from fluidrelu_cli.report.tables import difference, label, spell_count, spell_counts
+from fluidrelu_cli.report.tables import difference, label, spell_choice, spell_count, spell_counts
 
 COLOURS: Mapping[str, str] = {
     "relu": "#0072B2",
@@ -418,6 +419,136 @@ def effects(cells: pd.DataFrame, ax: Axes | None = None) -> Axes:
         title=wrap(f"Mean differences and 95 % intervals, by cell\n(shaded: {activation} is better)", 48),
     )
     return ax
+
+
+MOST_NAMED = 12
+"""Up to so many cells a specification curve names each, if they have names of their own."""
+
+
+def specification_curve(
+    cells: pd.DataFrame,
+    summary: pd.DataFrame,
+    choices: Mapping[str, Mapping[str, Hashable]],
+    pooled: Mapping[Any, Any],
+    colours: Mapping[str, str],
+    published: Mapping[str, float],
+) -> Figure:
+    """One column per protocol, in the order of the differences: these, the baseline's accuracies, and what was chosen.
+
+    Args:
+        cells: as grid.compare_cells gives it, of one activation.
+        summary: inference.summary of each cell, with the column cell.
+        choices: by cell, the level of each field, by what texts call it; fields of one level are left out.
+        pooled: a row of multiverse.pool_protocols.
+        colours: by activation.
+        published: numbers of the baseline, by what they are.
+    """
+    shown = cells[cells["n"] > 0].sort_values("mean_difference", kind="stable").reset_index(drop=True)
+    activation, baseline = (str(shown[column].iloc[0]) for column in ("activation", "baseline"))
+    accuracies = summary[summary["activation"] == baseline].set_index("cell").loc[shown["cell"]].reset_index()
+    rows = [
+        (field, level)
+        for field in dict.fromkeys(field for cell in shown["cell"] for field in choices[cell])
+        for level in (field, *list_levels(choices[cell][field] for cell in choices))
+        if len({choices[cell][field] for cell in shown["cell"]}) > 1
+    ]
+    own = not shown["cell"].str.contains("=").any()  # else they are called what is chosen in them
+    names = [wrap(cell, 20) for cell in shown["cell"]] if own and len(shown) <= MOST_NAMED else []
+    heights = [2.0, 1.3, LINE * 0.95 * (len(rows) + 0.5)][: 3 if rows else 2]
+    keys = LINE * (5 if fit(2.6, 1, 2) == 2 else 9)
+    figure = make_figure(0.6 + keys + sum(heights[2:]) + (1.2 if names else 0), sum(heights[:2]))
+    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    size = min(4.5, 40 * figure.get_figwidth() / len(shown))
+    _draw_columns(axes[0], shown[["mean_difference", "ci_low", "ci_high"]], colours[activation], size)
+    margin = float(pooled["margin"])
+    axes[0].axhspan(-margin, margin, color="grey", alpha=0.2, linewidth=0, label=f"margin, ±{margin:.2g}")
+    axes[0].axhline(0, color="black", linewidth=1)
+    axes[0].axhline(pooled["mean"], color=colours[activation], linestyle="--", linewidth=1, label="mean of all")
+    axes[0].yaxis.set_major_formatter(signed)
+    spread = accuracies["sd"].fillna(0)
+    ends = {"low": accuracies["mean"] - spread, "high": accuracies["mean"] + spread}
+    for (name, number), dashes in zip(published.items(), itertools.cycle(("--", ":"))):
+        axes[1].axhline(number, color="black", linestyle=dashes, linewidth=1, label=f"{name}: {number:.4f}")
+    _draw_columns(
+        axes[1], pd.DataFrame({"mean": accuracies["mean"], **ends}), colours[baseline], size, published.values()
+    )
+    titles = (
+        f"{label(activation)} minus {label(baseline)}: mean and 95 % interval",
+        f"Test accuracy of {label(baseline)}: mean ± SD",
+    )
+    for ax, title in zip(axes, titles, strict=False):
+        ax.legend(
+            *ax.get_legend_handles_labels(),  # which may be none: then it is a title
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=fit(2.6, 1, 2),
+            fontsize="small",
+            title=wrap(title, 52),
+            alignment="left",
+        )
+        ax.grid(visible=False, axis="x")
+    if rows:
+        _draw_choices(axes[2], shown["cell"].tolist(), choices, rows, size)
+    edge = max(0.7, len(shown) / 60)
+    axes[-1].set(
+        xlim=(-edge, len(shown) - 1 + edge), xlabel=wrap(f"{len(shown)} protocols, in the order of the differences", 46)
+    )
+    axes[-1].set_xticks(range(len(names)), names, rotation=90, fontsize="small")
+    return figure
+
+
+def _draw_columns(ax: Axes, table: pd.DataFrame, colour: str, size: float, others: Iterable[float] = (0.0,)) -> None:
+    """A mean and an interval per column; what is far from the rest is a triangle at the end of the axis.
+
+    Args:
+        ax: the axes.
+        table: with the columns mean, low end, high end.
+        colour: of all.
+        size: of a mean's marker, in points.
+        others: numbers that the axis is to hold, too.
+    """
+    means, low, high = (column for _, column in table.ffill(axis=1).items())
+    held = list(others)
+    middle = float(np.median([*means, *held]))
+    reach = np.maximum((low - middle).abs(), (high - middle).abs())
+    far = np.array(find_far(reach.tolist()))
+    near = pd.concat([low[~far], high[~far], pd.Series(held, dtype=float)])
+    room = 0.08 * float(near.max() - near.min()) or 0.001
+    bottom, top = float(near.min()) - room, float(near.max()) + room
+    ax.set_ylim(bottom, top)
+    bars = [means - low, high - means]
+    ax.errorbar(means.index, means, bars, fmt="o", color=colour, markersize=size, elinewidth=min(1.5, size / 2.5))
+    for beyond, marker, end in ((means < bottom, "v", bottom), (means > top, "^", top)):
+        if beyond.any():
+            places = np.flatnonzero(beyond)
+            told = (
+                "beyond the axis" if len(places) > 1 else f"{means[places[0]]:.3f}, beyond the axis".replace("-", "−")
+            )
+            points = ax.plot(places, [end] * len(places), marker, color=colour, markersize=5, label=told)
+            points[0].set_clip_on(False)
+
+
+def _draw_choices(
+    ax: Axes,
+    cells: Sequence[str],
+    choices: Mapping[str, Mapping[str, Hashable]],
+    rows: Sequence[tuple[str, Hashable]],
+    size: float,
+) -> None:
+    """A row per level of each field, with a dot where a protocol has it; the field's name is a row above them."""
+    heads = [row for row, (field, level) in enumerate(rows) if level is field]
+    for row, (field, level) in enumerate(rows):
+        mine = [place for place, cell in enumerate(cells) if choices[cell][field] == level]
+        ax.plot(mine, [row] * len(mine), "o", color="black", markersize=size)
+    for row in heads:
+        ax.axhline(row - 0.5, color="grey", linewidth=0.6)
+    names = [wrap(spell_choice(level), 30).partition("\n") for _, level in rows]
+    ax.set_yticks(range(len(rows)), [f"{first}{'…' if rest else ''}" for first, rest, _ in names], fontsize="small")
+    for row in heads:
+        ax.get_yticklabels()[row].set_fontweight("bold")
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.grid(visible=False)
 
 
 def by_setting(

@@ -61,6 +61,13 @@ def label(activation: str) -> str:
 _SYMBOLS = {"beta": "β"}
 
 
+def spell_choice(value: object) -> str:
+    """A field's value in a table of choices."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return spell_number(value) if isinstance(value, (int, float)) else str(value)
+
+
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -229,6 +236,58 @@ def cell_summary_cells(summary: pd.DataFrame) -> Cells:
         for row in summary.to_dict("records")
     ]
     return head, rows
+
+
+def multiverse_cells(pooled: pd.DataFrame, weighted: pd.DataFrame) -> Cells:
+    """multiverse.pool_protocols and multiverse.weigh_protocols's second table, one row per number.
+
+    Args:
+        pooled: the one.
+        weighted: the other; it may be empty.
+    """
+    [row] = pooled.to_dict("records")
+    margin = f"{row['margin']:.2g}"
+    rows = [
+        ["mean difference", difference(row["mean"]), limits(row["ci_low"], row["ci_high"])],
+        [
+            "difference in a protocol not tried",
+            difference(row["mean"]),
+            limits(row["predicted_low"], row["predicted_high"]),
+        ],
+        ["median difference", difference(row["median"]), "–"],
+        ["τ: SD of the difference between protocols", *_sd_cells(row)],
+        ["SD of a pair's difference within one", accuracy(row["within_sd"], 5), "–"],
+        [f"protocols above +{margin} ({row['above']} of {row['cells']} seen)", percent(row["share_above"]), "–"],
+        [f"protocols below −{margin} ({row['below']} of {row['cells']} seen)", percent(row["share_below"]), "–"],
+        ["p of the mean (sign flips)", p_value(row["p"]), "–"],
+        ["p of the median (sign flips)", p_value(row["p_median"]), "–"],
+    ]
+    for mine in weighted.to_dict("records"):
+        what = f"mean difference, weighted by {label(mine['activation'])}"
+        rows.append([what, difference(mine["mean"]), limits(mine["ci_low"], mine["ci_high"])])
+    return ["", "estimate", "95 % interval"], rows
+
+
+def _sd_cells(row: Mapping[Any, Any]) -> list[str]:
+    return [accuracy(row["tau"], 5), f"{accuracy(row['tau_low'], 5)} to {accuracy(row['tau_high'], 5)}"]
+
+
+def choice_cells(effects: pd.DataFrame) -> Cells:
+    """multiverse.weigh_choices, one row per level; the p-value in the first of its field."""
+    rows = []
+    for index, row in enumerate(effects.to_dict("records")):
+        first = index == 0 or effects["field"].iloc[index - 1] != row["field"]
+        rows.append(
+            [
+                row["field"] if first else "",
+                spell_choice(row["level"]),
+                str(row["cells"]),
+                difference(row["effect"]),
+                limits(row["ci_low"], row["ci_high"]),
+                p_value(row["field_p_holm"]) if first else "",
+            ]
+        )
+    return ["choice", "of", "protocols", "effect", "95 % interval", "p\n(Holm)"], rows
 
 
 def tuning_cells(table: pd.DataFrame) -> Cells:

@@ -39,6 +39,7 @@ from fluidrelu_cli.report.tables import (
     percent,
     plus_minus,
     round_up,
+    spell_choice,
 )
 from fluidrelu_cli.run import Provenance, Run
 from fluidrelu_cli.stopping import list_recalled
@@ -96,6 +97,11 @@ SIDE_BY_SIDE_EXPLAINED = (
     "Each row is the primary comparison of a study with its own data, network and protocol. Compare signs and intervals"
     " rather than sizes: a gain of 0.001 is small at 60 % accuracy and large at 98 %. p: adjusted for the studies in"
     " this table (Holm)."
+)
+CHOICES_EXPLAINED = (
+    "Effect: how much higher the difference is with this choice than on average over the choices of this kind, the"
+    " others being the same (least squares, no interactions). p: that no choice of its kind has an effect (F test),"
+    " adjusted for the number of kinds (Holm); the intervals are not adjusted."
 )
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
 
@@ -505,6 +511,8 @@ def answer_grid(
     compared: pd.DataFrame,
     summary: pd.DataFrame,
     lacking: int,
+    *,
+    together: bool = False,
 ) -> str:
     """What the same comparison says in the cells of a grid.
 
@@ -513,6 +521,7 @@ def answer_grid(
         compared: grid.compare_cells; empty where there is just one activation.
         summary: inference.summary of each cell, with the column cell.
         lacking: how many of its cells lack declared runs.
+        together: whether :func:`multiverse` has said what they say together.
     """
     cells = len(declaration.cells)
     waiting = f"Interim: {cells - lacking} of {cells} cells have all their runs, no verdict yet. " if lacking else ""
@@ -539,7 +548,7 @@ def answer_grid(
     )
     cannot = too_few_seeds(int(primary["n"].max()), cells)
     if waiting or (cannot and cells > 1):
-        begun = waiting or f"{cannot}. "
+        begun = waiting or f"{'By itself no cell is judged: ' if together else ''}{cannot}. "
         if len(primary) == 1:
             return f"{begun}So far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']})."
         return f"{begun}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
@@ -555,6 +564,91 @@ def answer_grid(
         f"Of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in {untold or 'none'}. The"
         f" differences of the mean go {span}; p-values are adjusted for the {cells} cells."
         f"{f' Of the others, {_join(said)}.' if said else ''}"
+    )
+
+
+def multiverse(
+    pooled: Mapping[Any, Any],
+    effects: pd.DataFrame,
+    weighted: Sequence[Mapping[Any, Any]],
+    pair: Sequence[str],
+    *,
+    interim: bool,
+) -> str:
+    """What the cells of a grid say together: the mean, what to expect elsewhere, the choice that matters most.
+
+    Args:
+        pooled: the row of multiverse.pool_protocols.
+        effects: multiverse.weigh_choices.
+        weighted: the rows of multiverse.weigh_protocols's second table.
+        pair: the activation and its baseline.
+        interim: whether runs are lacking.
+    """
+    a, b = map(label, pair)
+    p = f"p = {p_value(pooled['p'])}".replace("= <", "< ")
+    predicted = f"between {difference(pooled['predicted_low'])} and {difference(pooled['predicted_high'])}"
+    apart = _apart({"mean_difference": pooled["mean"]}, b)
+    said = [
+        f"{'So far, over' if interim else 'Over'} {pooled['cells']} protocols {a}'s mean accuracy is {apart}"
+        f" ({_limits(pooled)}); in a protocol not tried the difference would lie {predicted}."
+    ]
+    if not interim:
+        said.append(f"That the two differ in none of them has {p}.")
+    if not effects.empty and not interim:
+        said.append(_tell_choice(effects))
+    said += [
+        f"With each protocol weighted by how likely it makes {b}'s published numbers, the mean difference is"
+        f" {difference(row['mean'])} ({_limits(row)}); the weights count as {row['effective']:.1f} equally likely"
+        f" protocols of {row['cells']}."
+        for row in weighted
+    ]
+    return " ".join(said)
+
+
+def _tell_choice(effects: pd.DataFrame) -> str:
+    """The kind of choice that matters most, if any is shown to matter."""
+    least, fields = effects["field_p"].min(), effects["field"].nunique()
+    mine = effects[effects["field_p"] == least].sort_values("effect")
+    adjusted = f", adjusted for {fields} choices" if fields > 1 else ""
+    if mine.empty or mine["field_p_holm"].iloc[0] >= ALPHA:
+        return (
+            "No choice is shown to change it."
+            if fields > 1
+            else f"The {effects['field'].iloc[0]} is not shown to change it."
+        )
+    ends = [f"{difference(row['effect'])} with {spell_choice(row['level'])}" for row in mine.to_dict("records")]
+    p = f"p = {p_value(mine['field_p_holm'].iloc[0])}".replace("= <", "< ")
+    return (
+        f"The choice that matters most is the {mine['field'].iloc[0]}: the difference is {ends[0]} and {ends[-1]},"
+        f" against the mean ({p}{adjusted})."
+    )
+
+
+def explain_multiverse(baseline: str | None) -> str:
+    """What the table over all protocols has.
+
+    Args:
+        baseline: whose published numbers weigh the protocols, if any do.
+    """
+    weighted = (
+        f" Weighted: by how likely each protocol makes {baseline}'s published numbers, whatever the differences in it"
+        " are; the interval is a bootstrap over seeds."
+    )
+    return (
+        "Every protocol counts alike, as one of all that might have been tried. Above and below: the estimated share of"
+        " protocols whose true difference is beyond the margin, and how many of the means seen are. p: that neither"
+        " activation is better in any protocol, by flipping the signs of the pairs."
+        f"{weighted if baseline else ''}"
+    )
+
+
+def shared_seeds(pooled: Mapping[Any, Any]) -> str | None:
+    """What follows from protocols that have the same seeds; None where they have not."""
+    if pooled["seeds"] == "disjoint":
+        return None
+    return (
+        "The protocols have the same seeds. What a seed does in all of them is in the interval of the mean, and in the"
+        " sign flips each seed has one sign in all."
     )
 
 

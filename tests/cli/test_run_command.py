@@ -9,14 +9,14 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from command_line import fluidrelu, words
+from command_line import fluidrelu, fluidrelu_json, words
 
 from fluidrelu_cli.declared import recall_declaration
 from fluidrelu_cli.study_file import read_declaration
 from fluidrelu_cli.workers.events import Event, Job, run_in_this_process
 
 PROTOCOL = "[protocol]\nepochs = 1\ntrain_images = 100\ntest_images = 50\nbatch_size = 50\n"
-GRID = 'activations = ["relu", "elu"]\nseeds = 2\n' + PROTOCOL + "[vary]\nlr = [0.001, 0.01]\n"
+GRID = 'activations = ["relu", "elu"]\nseeds = 2\n' + PROTOCOL + "[vary]\nlr = [0.001, 0.01]\ndisjoint_seeds = true\n"
 CELLS = ("lr=0.001", "lr=0.01")
 
 
@@ -70,8 +70,24 @@ def find_finished(said: str) -> list[tuple[str, str, int]]:
 
 def test_every_cell_has_its_first_seed_before_any_has_its_second(trained: tuple[Path, str]) -> None:
     assert find_finished(trained[1]) == [
-        (f"grid/{cell}", activation, seed) for seed in (0, 1) for cell in CELLS for activation in ("relu", "elu")
+        (f"grid/{cell}", activation, first + place)
+        for place in (0, 1)
+        for first, cell in zip((0, 2), CELLS, strict=True)
+        for activation in ("relu", "elu")
     ]
+
+
+@pytest.mark.usefixtures("copy")
+def test_every_cell_has_seeds_of_its_own() -> None:
+    report = fluidrelu_json("report", "grid.toml")
+    assert [(row["cell"], row["n"], row["asked"]) for row in report["summary"]] == [
+        (cell, 2, 2) for cell in CELLS for _ in ("relu", "elu")
+    ]
+    assert {(row["cell"], row["seed"]) for row in report["runs"]} == {
+        *((CELLS[0], 0), (CELLS[0], 1), (CELLS[1], 2), (CELLS[1], 3))
+    }
+    for study in fluidrelu_json("status", "grid.toml")["studies"]:
+        assert [(arm["asked"], arm["finished"]) for arm in study["activations"]] == [(2, 2)] * 2
 
 
 def test_only_what_is_missing_is_trained(copy: Path, data_dir: Path) -> None:

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 from factories import make_declaration, make_study
 
-from fluidrelu_cli.declaration import Declaration
+from fluidrelu_cli.declaration import Cell, Declaration
 from fluidrelu_cli.declared import keep_declaration
+from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report import plots
 from fluidrelu_cli.report.compose import illustrate
 from fluidrelu_cli.report.document import Document
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.formats import FORMATS, to_parts
 from fluidrelu_cli.report.grid import build_grid_document
+from fluidrelu_cli.report.multiverse import list_choices
 from fluidrelu_cli.report.page import render_page
 from fluidrelu_cli.study import ASKED, Entry
 
@@ -275,3 +277,73 @@ def test_commands_can_be_typed_whatever_the_file_is_called(tmp_path: Path) -> No
     declaration = make_declaration(PAIR, Path("my studies/mine.toml"))
     made = build_grid_document(declaration, read_cells(tmp_path, declaration, [GOOD, BAD]))
     assert made.commands == ("fluidrelu run 'my studies/mine.toml'", "fluidrelu report 'my studies/mine.toml'")
+
+
+PROTOCOLS = PAIR.replace("lr = [0.001, 0.1]", "lr = [0.001, 0.1]\nbatch_size = [10, 20, 50]").replace(
+    "[protocol]",
+    '[published]\nsource = "Table 2"\nruns = 3\nbest.relu = 0.957\nworst.relu = 0.951\n[protocol]',
+)
+NOISE = [0.0003, -0.0002, 0.0, 0.0001, -0.0003, 0.0002, -0.0001, 0.0]
+
+
+def six_cells(*, by_rate: float) -> list[Mapping[str, Sequence[float]]]:
+    """ReLU's as it is with three batch sizes at either rate, and FluidReLU's above it at the second."""
+    shifts = [(0, -0.0001), (0, 0), (0, 0.0001), (by_rate, 0.0001), (by_rate, 0), (by_rate, -0.0001)]
+    noises = [NOISE[cell:] + NOISE[:cell] for cell in range(6)]
+    return [
+        {"relu": RELU, "fluid": [value + sum(shift) + each for value, each in zip(RELU, noise, strict=True)]}
+        for shift, noise in zip(shifts, noises, strict=True)
+    ]
+
+
+def test_enough_cells_are_protocols_that_are_judged_together(tmp_path: Path) -> None:
+    made = document(tmp_path, six_cells(by_rate=0.004), PROTOCOLS)
+    assert made.answer.startswith(
+        "Over 6 protocols FluidReLU's mean accuracy is 0.00200 higher than ReLU's (95 % interval −0.00030 to +0.00430);"
+        " in a protocol not tried the difference would lie between −0.00404 and +0.00804. That the two differ in none"
+        " of them has p = 0.0078. The choice that matters most is the learning rate: the difference is −0.00200 with"
+        " 0.001 and +0.00200 with 0.1, against the mean (p = 0.0017, adjusted for 2 choices). With each protocol"
+        " weighted by how likely it makes ReLU's published numbers, the mean difference is +0.00200 (95 % interval"
+        " +0.00198 to +0.00202); the weights count as 6.0 equally likely protocols of 6. Of 6 cells FluidReLU is"
+    )
+    assert [section.name for section in made.sections] == ["multiverse", "choices", "comparisons", "summary"]
+    assert [picture.name for picture in made.pictures] == ["specification-curve"]
+    assert [len(made.tables[name]) for name in ("multiverse", "choices", "weights", "weighted")] == [1, 5, 6, 1]
+    assert made.sections[1].cells[1][0][:4] == ["learning rate", "0.001", "3", "−0.00200"]
+    assert made.sections[0].remarks[0].startswith("The protocols have the same seeds.")
+    assert "Weighted: by how likely each protocol makes ReLU's published numbers" in made.sections[0].explanations[0]
+    with plots.style(None):
+        assert len(made.pictures[0].draw().axes) == 3
+
+
+def test_cells_that_lack_runs_have_estimates_over_protocols_and_no_p_values(tmp_path: Path) -> None:
+    without = PROTOCOLS.partition("[published]")[0] + "[protocol]" + PROTOCOLS.partition("[protocol]")[2]
+    made = document(tmp_path, six_cells(by_rate=0.0)[:5], without)
+    assert made.answer.startswith(
+        "So far, over 5 protocols FluidReLU's mean accuracy is 0.00002 higher than ReLU's (95 % interval −"
+    )
+    assert "); in a protocol not tried" in made.answer
+    assert "choice" not in made.answer
+    assert made.tables["multiverse"][["p", "p_median"]].isna().all(axis=None)
+    assert made.tables["choices"]["field_p"].isna().all()
+    assert "weights" not in made.tables
+
+
+def test_choices_that_are_not_shown_to_matter_are_said_to_be_that(tmp_path: Path) -> None:
+    made = document(tmp_path, [*({"relu": RELU, "fluid": MIXED},) * 5, GOOD], PROTOCOLS)
+    assert "No choice is shown to change it." in made.answer
+    few = PROTOCOLS.replace("seeds = 8", "seeds = 6")
+    cannot = "By itself no cell is judged: 6 seeds cannot establish anything with 6 comparisons; 8 can. So far"
+    assert cannot in document(tmp_path / "few", six_cells(by_rate=0.0), few).answer
+
+
+def test_options_of_a_network_are_choices_of_their_own() -> None:
+    cells = {
+        name: Cell(name, {"model": model, "lr": 0.1}, replace(Protocol(lr=0.1), model=model))
+        for name, model in {"a": "paper:hidden=128,pooling=average", "b": "paper", "c": "mine:Network"}.items()
+    }
+    assert list_choices(cells) == {
+        "a": {"model": "paper", "learning rate": 0.1, "hidden": "128", "pooling": "average"},
+        "b": {"model": "paper", "learning rate": 0.1, "hidden": "as usual", "pooling": "as usual"},
+        "c": {"model": "mine:Network", "learning rate": 0.1, "hidden": "as usual", "pooling": "as usual"},
+    }

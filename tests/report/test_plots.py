@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -374,3 +374,57 @@ def test_forest_has_0_in_sight_and_large_differences_do_not_hide_small_ones(sign
     assert max(map(abs, ax.get_xlim())) < 0.01
     said = {-1: "← −0.10333, beyond the axis", 1: "+0.10333, beyond the axis →"}
     assert [text.get_text() for text in ax.texts] == [said[sign]]
+
+
+def keys(ax: Axes) -> list[str]:
+    legend = ax.get_legend()
+    assert legend is not None
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def curve(differences: Sequence[float], choices: Sequence[dict[str, Hashable]], relu: Sequence[float]) -> Figure:
+    names = [f"protocol {number}" for number in range(len(differences))]
+    cells = pd.DataFrame({"cell": names, "activation": "fluid", "baseline": "relu", "n": 6})
+    cells["mean_difference"] = differences
+    cells["ci_low"], cells["ci_high"] = cells["mean_difference"] - 0.001, cells["mean_difference"] + 0.002
+    summary = pd.DataFrame({"cell": names, "activation": "relu", "mean": relu, "sd": 0.002})
+    pooled = {"mean": 0.0004, "margin": 0.0012}
+    lines = {"published best": 0.9784, "published worst": 0.9721}
+    by_cell = dict(zip(names, choices, strict=True))
+    return plots.specification_curve(cells, summary, by_cell, pooled, plots.COLOURS, lines)
+
+
+def test_a_specification_curve_has_a_column_per_protocol_in_the_order_of_the_differences() -> None:
+    choices: list[dict[str, Hashable]] = [
+        {"batch size": 100, "loss": "sum", "lr": 0.1},
+        {"batch size": 20, "loss": "mean", "lr": 0.1},
+        {"batch size": 20, "loss": "sum", "lr": 0.1},
+    ]
+    above, middle, below = curve([0.003, -0.001, 0.001], choices, [0.97, 0.975, 0.98]).axes
+    for ax, values, reach in (
+        (above, [-0.001, 0.001, 0.003], (0.001, 0.002)),
+        (middle, [0.975, 0.98, 0.97], (0.002,) * 2),
+    ):
+        [drawn] = ax.containers
+        assert isinstance(drawn, ErrorbarContainer)
+        line, _, [bars] = drawn.lines
+        assert line is not None
+        assert np.asarray(line.get_ydata()).tolist() == pytest.approx(values)
+        ends = [(segment[0][1], segment[1][1]) for segment in bars.get_segments()]
+        assert ends == [pytest.approx((value - reach[0], value + reach[1])) for value in values]
+    assert [keys(ax) for ax in (above, middle)] == [
+        ["margin, ±0.0012", "mean of all"],
+        ["published best: 0.9784", "published worst: 0.9721"],
+    ]
+    assert names(below) == ["batch size", "20", "100", "loss", "sum", "mean"]
+    assert dots(below) == [[], [0, 1], [2], [], [1, 2], [0]]
+    assert [tick.get_text() for tick in below.get_xticklabels()] == ["protocol 1", "protocol 2", "protocol 0"]
+
+
+def test_a_diverged_protocol_does_not_flatten_a_specification_curve() -> None:
+    figure = curve([0.001] * 5 + [-0.85, 0.0], [{}] * 7, [0.975] * 6 + [0.1])
+    assert keys(figure.axes[0])[0] == "−0.850, beyond the axis"
+    assert keys(figure.axes[1])[-1] == "0.100, beyond the axis"
+    for ax, spread in zip(figure.axes, (0.01, 0.02), strict=True):
+        low, high = ax.get_ylim()
+        assert high - low < spread

@@ -1,0 +1,147 @@
+"""What the cells of a grid say together, as so many protocols: sections, a figure, and what to put in the answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fluidrelu_cli.analysis.multiverse import FEWEST_CELLS, keep_common, pool_protocols, weigh_choices, weigh_protocols
+from fluidrelu_cli.analysis.published import SD, Published
+from fluidrelu_cli.declaration import Cell, Declaration
+from fluidrelu_cli.report import plots, tables, wording
+from fluidrelu_cli.report.document import Picture, Section
+from fluidrelu_cli.report.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Multiverse:
+    """The comparison that a file is about, over its cells."""
+
+    compared: pd.DataFrame
+    """grid.compare_cells, of that activation."""
+    pooled: pd.DataFrame
+    """multiverse.pool_protocols."""
+    choices: Mapping[str, Mapping[str, Hashable]]
+    """By cell, what was chosen in it."""
+    effects: pd.DataFrame
+    """multiverse.weigh_choices."""
+    weights: pd.DataFrame
+    weighted: pd.DataFrame
+    """multiverse.weigh_protocols; both empty where nothing is published of the baseline."""
+    published: Published | None
+    interim: bool
+
+
+def gather(
+    declaration: Declaration, cells: Mapping[str, Evidence], compared: pd.DataFrame, *, interim: bool
+) -> Multiverse | None:
+    """What enough cells with pairs say together; None where there are fewer, or nothing is compared.
+
+    Args:
+        declaration: the file.
+        cells: what the runs of each cell show.
+        compared: grid.compare_cells.
+        interim: whether some cell lacks declared runs: then there are estimates alone.
+    """
+    about, baseline = declaration.compare or (None, "")
+    primary = compared[(compared["activation"] == about) & (compared["n"] > 1)]
+    if about is None or len(primary) < FEWEST_CELLS:
+        return None
+    pairs = keep_common(pd.concat([_tabulate_pairs(name, cells[name], about) for name in primary["cell"]]))
+    if not (pairs["cell"].value_counts() > 1).any():
+        return None
+    pooled = pool_protocols(pairs, float(primary["margin"].median()))
+    choices = list_choices({cell.name: cell for cell in declaration.cells if cell.name in set(primary["cell"])})
+    effects = weigh_choices(dict(zip(primary["cell"], primary["mean_difference"], strict=True)), choices)
+    if interim:
+        pooled = pooled.assign(p=math.nan, p_median=math.nan)
+        effects = effects.assign(field_p=math.nan, field_p_holm=math.nan)
+    published = declaration.find_published()
+    nothing = pd.DataFrame()
+    weights, weighted = weigh_protocols(pairs, published, baseline) if published else (nothing, nothing)
+    return Multiverse(primary, pooled, choices, effects, weights, weighted, published, interim)
+
+
+def _tabulate_pairs(name: str, evidence: Evidence, about: str) -> pd.DataFrame:
+    """The pairs of a cell, as analysis.multiverse has them."""
+    finals, pairs = evidence.finals, evidence.list_pairs(about)
+    baseline = finals[finals["activation"] == evidence.baseline].set_index("seed")["test_accuracy"]
+    of_pairs = {"accuracy": pairs["seed"].map(baseline), "difference": pairs["images"] / evidence.test_images}
+    table: pd.DataFrame = pairs.assign(cell=name, **of_pairs)
+    return table
+
+
+AS_USUAL = "as usual"
+"""What is chosen of an option that a network's name does not name."""
+
+
+def list_choices(cells: Mapping[str, Cell]) -> dict[str, dict[str, Hashable]]:
+    """By cell, its value of each field in which any differ, by what texts call it; a network's options by themselves.
+
+    ``paper:hidden=128,pooling=average`` is the model paper with 128 as hidden and average as pooling.
+    """
+    fields = dict.fromkeys(name for cell in cells.values() for name in cell.settings)
+    found: dict[str, dict[str, Hashable]] = {}
+    for name, cell in cells.items():
+        values: dict[str, Hashable] = {field: getattr(cell.protocol, field) for field in fields}
+        network, _, options = str(values.get("model", "")).partition(":")
+        if "=" in options:
+            values = {**values, "model": network, **dict(each.split("=", 1) for each in options.split(","))}
+        found[name] = {wording.name_setting(field): value for field, value in values.items()}
+    names = dict.fromkeys(field for its in found.values() for field in its)
+    return {name: {field: its.get(field, AS_USUAL) for field in names} for name, its in found.items()}
+
+
+def describe(multiverse: Multiverse) -> tuple[Section, ...]:
+    """The table over all protocols, and that of the choices where they can be told apart."""
+    [pooled] = multiverse.pooled.to_dict("records")
+    activation, baseline = (str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline"))
+    more = {"weights": multiverse.weights, "weighted": multiverse.weighted} if len(multiverse.weighted) else {}
+    sections = [
+        Section(
+            "multiverse",
+            f"{tables.label(activation)} minus {tables.label(baseline)}, over {len(multiverse.compared)} protocols",
+            multiverse.pooled,
+            tables.multiverse_cells(multiverse.pooled, multiverse.weighted),
+            remarks=tuple(filter(None, [wording.shared_seeds(pooled)])),
+            more=more,
+            explanations=(wording.explain_multiverse(tables.label(baseline) if more else None),),
+        )
+    ]
+    if len(multiverse.effects):
+        sections.append(
+            Section(
+                "choices",
+                "What each choice does to the difference",
+                multiverse.effects,
+                tables.choice_cells(multiverse.effects),
+                explanations=(wording.CHOICES_EXPLAINED,),
+            )
+        )
+    return tuple(sections)
+
+
+def draw(multiverse: Multiverse, summary: pd.DataFrame) -> Picture:
+    """The specification curve."""
+    [pooled] = multiverse.pooled.to_dict("records")
+    baseline = str(multiverse.compared["baseline"].iloc[0])
+    published = multiverse.published
+    rows = published.rows if published and baseline in published.activations else {}
+    lines = {f"published {row}": numbers[baseline] for row, numbers in rows.items() if row != SD}
+    colours = plots.pick_colours(dict.fromkeys(summary["activation"]))
+    return Picture(
+        "specification-curve",
+        "One column per protocol: the difference, the baseline's accuracy, and what was chosen.",
+        lambda: plots.specification_curve(multiverse.compared, summary, multiverse.choices, pooled, colours, lines),
+    )
+
+
+def tell(multiverse: Multiverse) -> str:
+    """What to put at the head of the answer."""
+    [pooled] = multiverse.pooled.to_dict("records")
+    pair = [str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline")]
+    weighted = multiverse.weighted.to_dict("records")
+    return wording.multiverse(pooled, multiverse.effects, weighted, pair, interim=multiverse.interim)
