@@ -102,6 +102,10 @@ CHOICES_EXPLAINED = (
     " others being the same (least squares, no interactions). p: that no choice of its kind has an effect (F test),"
     " adjusted for the number of kinds (Holm); the intervals are not adjusted."
 )
+STOPS_EXPLAINED = (
+    "Each cell's runs count as if they had ended there. The stop is chosen by the baseline's mean alone, never by the"
+    " difference."
+)
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
 
 
