@@ -530,8 +530,11 @@ def answer_grid(
         f" ({high['cell']})"
     )
     cannot = too_few_seeds(int(primary["n"].max()), cells)
+    if together and cannot and not waiting:
+        ends = f"{difference(low['mean_difference'])} to {difference(high['mean_difference'])}"
+        return f"By itself no cell is judged: {cannot}. The differences of the mean go from {ends}."
     if waiting or (cannot and cells > 1):
-        begun = waiting or f"{'By itself no cell is judged: ' if together else ''}{cannot}. "
+        begun = waiting or f"{cannot}. "
         if len(primary) == 1:
             return f"{begun}So far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']})."
         return f"{begun}So far the differences of {a}'s mean accuracy from {b}'s go {span}."

@@ -320,7 +320,7 @@ def test_choices_that_are_not_shown_to_matter_are_said_to_be_that(tmp_path: Path
     made = document(tmp_path, [*({"relu": RELU, "fluid": MIXED},) * 5, GOOD], PROTOCOLS)
     assert "No choice is shown to change it." in made.answer
     few = PROTOCOLS.replace("seeds = 8", "seeds = 6")
-    cannot = "By itself no cell is judged: 6 seeds cannot establish anything with 6 comparisons; 8 can. So far"
+    cannot = "By itself no cell is judged: 6 seeds cannot establish anything with 6 comparisons; 8 can. The differences"
     assert cannot in document(tmp_path / "few", six_cells(by_rate=0.0), few).answer
 
 
