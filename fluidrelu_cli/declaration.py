@@ -94,6 +94,9 @@ class Declaration:
     """What was tuned elsewhere before, and on what, in words."""
     published: Mapping[str, Any] | str | None
     """What somebody published: the file's table, all but its source by activation; or BUILT_IN."""
+    ends_nearest: bool = False
+    """Whether a run's result is that of the test at which, in its cell, the baseline's mean is nearest to what was
+    published, rather than the last one."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """All that it says, as TOML."""
     home: Path | None = field(default=None, compare=False)
@@ -189,6 +192,16 @@ class Declaration:
             return PAPER if self.published else None
         table = dict(self.published) if isinstance(self.published, Mapping) else {}
         return Published(protocol=self.protocol, **table)
+
+    def find_level(self) -> float | None:
+        """The published level of the baseline that a mean may be held against; None if there is none."""
+        from fluidrelu_cli.analysis.published import MEAN, MIDRANGE
+
+        published = self.find_published()
+        if published is None or self.baseline not in published.activations:
+            return None
+        kind, level = published.level(self.baseline) or (None, None)
+        return level if kind in (MEAN, MIDRANGE) else None
 
     def changes_since(self, earlier: Declaration) -> list[str]:
         """What an earlier text of the file said otherwise: ``seeds 20 → 60``, ``vary.lr without 0.1, with 0.2``."""

@@ -82,7 +82,7 @@ MOST_TRIALS = 1_000_000
 """How many trials a file may ask for: counted before any of them is made."""
 
 TOP = (
-    *("question", "activations", "compare", "seeds", "margin", "stop", "tuned"),
+    *("question", "activations", "compare", "seeds", "margin", "stop", "result", "tuned"),
     *("protocol", "vary", "tune", "published"),
 )
 """The keys of a study file."""
@@ -95,6 +95,10 @@ PRINTED = ("best", "worst", "mean", "sd")
 
 SAMPLING = ("sample", "disjoint_seeds")
 """What [vary] may say beside the fields: how many of all combinations, and whether each has seeds of its own."""
+
+RESULTS = ("last", "nearest")
+"""Which test of a run is its result: the last, or in each cell the one where the baseline is nearest to what was
+published of it."""
 
 STOPS = ("seeds", "decided")
 """When training stops: at the number of seeds, or as soon as the primary comparison is decided."""
@@ -196,7 +200,7 @@ class _Reader:
             raise self.wrong('stop = "decided" is for one study: leave [vary] out, or write a file for each cell.')
         if tuning and cells:
             raise self.wrong("[vary] and [tune] cannot stand in one file: write a file for each.")
-        return Declaration(
+        declaration = Declaration(
             path=self.path,
             text=text,
             name=self.read_name(),
@@ -211,8 +215,32 @@ class _Reader:
             tuning=tuning,
             tuned=tuned,
             published=self.read_published(list(arms)),
+            ends_nearest=self.read_result() == "nearest",
             content=self.content,
         )
+        self.check_result(declaration)
+        return declaration
+
+    def read_result(self) -> Any:
+        result = self.content.get("result", RESULTS[0])
+        if result not in RESULTS:
+            raise self.wrong(f"result must be {' or '.join(map(shown, RESULTS))}, not {shown(result)}.")
+        return result
+
+    def check_result(self, declaration: Declaration) -> None:
+        """Refuse a stop that nothing chooses, or at which a shorter run would have come out otherwise."""
+        if not declaration.ends_nearest:
+            return
+        if not declaration.is_grid:
+            raise self.wrong('result = "nearest" is for the cells of [vary]: add it, or leave result out.')
+        if declaration.find_level() is None:
+            raise self.wrong(
+                f'result = "nearest" needs what was published of {declaration.baseline}: its mean, or its best and'
+                " worst."
+            )
+        schedules = {cell.protocol.schedule for cell in declaration.cells}
+        if schedules != {"constant"}:
+            raise self.wrong('result = "nearest" needs a constant learning rate: leave schedule out.')
 
     def check_keys(
         self, where: str, found: Mapping[str, Any], known: Iterable[str], required: Iterable[str] = ()

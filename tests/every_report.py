@@ -17,7 +17,7 @@ from fluidrelu_cli.study import load_study
 TABLES = {
     *("summary", "comparisons", "other_comparisons", "studies", "agreement"),
     *("table2", "rankings", "predictive", "looks", "tuning", "by_epoch", "images", "spread", "regression"),
-    *("multiverse", "choices", "weights", "weighted"),
+    *("multiverse", "choices", "weights", "weighted", "stops"),
 }
 """Their names."""
 
@@ -28,6 +28,7 @@ FILE = f'question = \'{QUESTION}\'\nactivations = ["relu", "fluid"]\ncompare = [
 EPOCHS = "[protocol]\nepochs = 2\n"
 PUBLISHED = '[published]\nsource = "A_Paper & Söhne"\nruns = 2\nbest.fluid = 0.7\nbest.relu = 0.6\n'
 WORST = "worst.fluid = 0.6\nworst.relu = 0.5\n"
+NEAREST = 'result = "nearest"\n'
 VARIED = "[vary]\nlr = [0.001, 0.1]\nbatch_size = [10, 20, 50]\n"
 TUNED = "[tune]\nlr = [0.01, 0.1]\nseeds = 2\nvalidation_images = 5000\n"
 
@@ -63,7 +64,13 @@ def _make_tuned(folder: Path) -> Document:
 
 def _make_grid(folder: Path) -> Document:
     declaration = make_declaration(
-        FILE.replace('"fluid"]\nc', '"fluid", "elu"]\nc') + EPOCHS + PUBLISHED + WORST + VARIED, Path("grid.toml")
+        FILE.replace('"fluid"]\nc', '"fluid", "elu"]\nc')
+        + NEAREST
+        + EPOCHS
+        + PUBLISHED.replace("0.6", "0.99")
+        + WORST
+        + VARIED,
+        Path("grid.toml"),
     )
     cells = {
         cell: Evidence(

@@ -304,6 +304,19 @@ WRONG = [
     ),
     (START + '[vary]\nmodel = ["paper", "paper:hidden=0"]', '[vary] model has "paper" twice: leave one out.'),
     (START + "[vary]\nlr = 3", "[vary] lr must be a list of values, not 3: write lr = [..., ...]."),
+    (START + "result = 1", 'result must be "last" or "nearest", not 1.'),
+    (
+        START + 'result = "nearest"\npublished = "paper"',
+        'result = "nearest" is for the cells of [vary]: add it, or leave result out.',
+    ),
+    (
+        START + 'result = "nearest"\n[vary]\nlr = [1, 2]\n' + PUBLISHED + "best = { relu = 0.9, fluid = 0.9 }",
+        'result = "nearest" needs what was published of relu: its mean, or its best and worst.',
+    ),
+    (
+        START + 'result = "nearest"\npublished = "paper"\n[vary]\nschedule = ["constant", "cosine"]',
+        'result = "nearest" needs a constant learning rate: leave schedule out.',
+    ),
     (
         START + "[vary]\nsample = 9\nlr = [0.1, 0.2]\nbatch_size = [10, 20]",
         "[vary] sample = 9 is too many of 4 combinations for each value to come equally often: make it smaller, or"
@@ -410,8 +423,8 @@ WRONG = [
     ),
     (
         START + "xyz = 3",
-        'there is no key "xyz": use question, activations, compare, seeds, margin, stop, tuned, protocol, vary, tune or'
-        " published.",
+        'there is no key "xyz": use question, activations, compare, seeds, margin, stop, result, tuned, protocol, vary,'
+        " tune or published.",
     ),
     *(
         (

@@ -14,6 +14,7 @@ import pandas as pd
 from fluidrelu_cli.analysis import inference, published
 from fluidrelu_cli.analysis.by_epoch import compare_by_epoch, compare_spread, growth
 from fluidrelu_cli.analysis.images import weigh_images
+from fluidrelu_cli.analysis.multiverse import choose_stops
 from fluidrelu_cli.analysis.planning import pairs_to_decide, planning_sd
 from fluidrelu_cli.analysis.regression import regress
 from fluidrelu_cli.analysis.sequential import Decision, decide, follow
@@ -173,7 +174,21 @@ class Evidence:
     @cached_property
     def finals(self) -> pd.DataFrame:
         """inference.final_accuracies."""
-        return inference.final_accuracies(self.run_table)
+        ended = self.run_table
+        if self.stops is not None:
+            ended = ended[ended["epoch"] <= self.stops["epoch"].max()]
+        return inference.final_accuracies(ended)
+
+    @cached_property
+    def stops(self) -> pd.DataFrame | None:
+        """multiverse.choose_stops, of this study alone; None where a run's result is the last, as nothing else is said.
+
+        One without a row, as long as the baseline has no run, leaves no result.
+        """
+        level = (
+            self.declaration.find_level() if self.declaration is not None and self.declaration.ends_nearest else None
+        )
+        return None if level is None else choose_stops({self.study.folder.name: self.run_table}, self.baseline, level)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -234,7 +249,7 @@ class Evidence:
     def images(self) -> pd.DataFrame:
         """images.weigh_images, of the activations whose runs say which images they have right."""
         pairs = {name: self.list_pairs(name)["seed"].tolist() for name in self.own_comparisons["activation"]}
-        return weigh_images(self.runs, pairs, self.baseline)
+        return weigh_images(self.runs if self.stops is None else (), pairs, self.baseline)  # recorded of the last test
 
     @cached_property
     def spread(self) -> pd.DataFrame:

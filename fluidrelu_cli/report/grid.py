@@ -93,8 +93,9 @@ def _compare(declaration: Declaration, cells: Mapping[str, Evidence], *, interim
 def _describe(
     compared: pd.DataFrame, about: str | None, summary: pd.DataFrame, cells: Mapping[str, Evidence]
 ) -> tuple[Section, ...]:
+    stops = [evidence.stops for evidence in cells.values() if evidence.stops is not None]
     doubts = tuple(f"{name}: {doubt}" for name, evidence in cells.items() for doubt in list_doubts(evidence))
-    title = "Accuracy after the last epoch, by cell"
+    title = f"Accuracy {'where each cell stops' if stops else 'after the last epoch'}, by cell"
     first = next(iter(cells.values()))
     noise = wording.noise(summary, first.test_images, held_out=first.protocol.validation_images is not None)
     of_means = Section("summary", title, summary, tables.cell_summary_cells(summary), doubts, explanations=(noise,))
@@ -117,6 +118,12 @@ def _describe(
                 tables.other_cell_cells(others),
                 explanations=(wording.OTHER_CELLS_EXPLAINED,),
             )
+        )
+    if stops:
+        table = pd.concat(stops, ignore_index=True)
+        head = f"Where each cell stops: {tables.label(first.baseline)} is nearest to what was published"
+        sections.append(
+            Section("stops", head, table, tables.stop_cells(table), explanations=(wording.STOPS_EXPLAINED,))
         )
     return (*sections, of_means)
 

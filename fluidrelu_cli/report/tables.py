@@ -290,6 +290,15 @@ def choice_cells(effects: pd.DataFrame) -> Cells:
     return ["choice", "of", "protocols", "effect", "95 % interval", "p\n(Holm)"], rows
 
 
+def stop_cells(stops: pd.DataFrame) -> Cells:
+    """multiverse.choose_stops, one row per cell."""
+    rows = [
+        [row["cell"], f"{row['epoch']:g}", str(row["n"]), accuracy(row["mean"], 5), accuracy(row["distance"], 5)]
+        for row in stops.to_dict("records")
+    ]
+    return ["cell", "epochs", "n", "mean", "distance"], rows
+
+
 def tuning_cells(table: pd.DataFrame) -> Cells:
     """tuning.tune, one row per activation and setting."""
     head = ["activation", "setting", "n", "mean validation\naccuracy", "sample\nSD", "chosen"]

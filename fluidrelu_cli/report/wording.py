@@ -103,6 +103,10 @@ CHOICES_EXPLAINED = (
     " others being the same (least squares, no interactions). p: that no choice of its kind has an effect (F test),"
     " adjusted for the number of kinds (Holm); the intervals are not adjusted."
 )
+STOPS_EXPLAINED = (
+    "Each cell's runs count as if they had ended there. The stop is chosen by the baseline's mean alone, never by the"
+    " difference."
+)
 RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
 
 
@@ -547,8 +551,11 @@ def answer_grid(
         f" ({high['cell']})"
     )
     cannot = too_few_seeds(int(primary["n"].max()), cells)
+    if together and cannot and not waiting:
+        ends = f"{difference(low['mean_difference'])} to {difference(high['mean_difference'])}"
+        return f"By itself no cell is judged: {cannot}. The differences of the mean go from {ends}."
     if waiting or (cannot and cells > 1):
-        begun = waiting or f"{'By itself no cell is judged: ' if together else ''}{cannot}. "
+        begun = waiting or f"{cannot}. "
         if len(primary) == 1:
             return f"{begun}So far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']})."
         return f"{begun}So far the differences of {a}'s mean accuracy from {b}'s go {span}."

@@ -333,7 +333,7 @@ def test_choices_that_are_not_shown_to_matter_are_said_to_be_that(tmp_path: Path
     made = document(tmp_path, [*({"relu": RELU, "fluid": MIXED},) * 5, GOOD], PROTOCOLS)
     assert "No choice is shown to change it." in made.answer
     few = PROTOCOLS.replace("seeds = 8", "seeds = 6")
-    cannot = "By itself no cell is judged: 6 seeds cannot establish anything with 6 comparisons; 8 can. So far"
+    cannot = "By itself no cell is judged: 6 seeds cannot establish anything with 6 comparisons; 8 can. The differences"
     assert cannot in document(tmp_path / "few", six_cells(by_rate=0.0), few).answer
 
 
@@ -347,3 +347,31 @@ def test_options_of_a_network_are_choices_of_their_own() -> None:
         "b": {"model": "paper", "learning rate": 0.1, "hidden": "as usual", "pooling": "as usual"},
         "c": {"model": "mine:Network", "learning rate": 0.1, "hidden": "as usual", "pooling": "as usual"},
     }
+
+
+def test_each_cell_stops_where_the_baseline_is_nearest_to_what_was_published(tmp_path: Path) -> None:
+    declaration = make_declaration(f'result = "nearest"{PROTOCOLS.replace("epochs = 1", "epochs = 3")}')
+    cells = {}
+    for cell in declaration.cells:
+        late = cell.protocol.batch_size == 50
+        relu = [(0.9, value, 0.97) if late else (value, 0.96, 0.97) for value in RELU]
+        fluid = [(0.99, value, 0.99) if late else (value, 0.99, 0.99) for value in ABOVE]
+        study = make_study(tmp_path / declaration.study_name(cell), {"relu": relu, "fluid": fluid}, **cell.settings)
+        cells[cell] = Evidence(study, declaration=declaration)
+    made = build_grid_document(declaration, cells)
+    stops = made.tables["stops"]
+    assert stops["epoch"].tolist() == [1, 1, 2] * 2
+    assert stops["mean"].tolist() == pytest.approx([0.9535] * 6)
+    assert stops["distance"].tolist() == pytest.approx([0.0005] * 6)
+    assert made.tables["comparisons"]["mean_difference"].tolist() == pytest.approx([0.00435] * 6)
+    [summary] = [section for section in made.sections if section.name == "summary"]
+    assert summary.title == "Accuracy where each cell stops, by cell"
+    assert "after the last epoch" not in render_page(made)
+
+
+def test_a_cell_without_a_run_of_the_baseline_stops_nowhere(tmp_path: Path) -> None:
+    declaration = make_declaration(f'result = "nearest"{PROTOCOLS}')
+    cells = read_cells(tmp_path, declaration, [GOOD, {"fluid": ABOVE}])
+    made = build_grid_document(declaration, cells)
+    assert len(made.tables["stops"]) == 1
+    assert made.answer.startswith("Interim: 1 of 6 cells have all their runs")
