@@ -115,7 +115,7 @@ def weigh_images(evidence: Evidence) -> Section | None:
 def compare_spread(evidence: Evidence) -> Section | None:
     """How else than by their means activations differ from the baseline."""
     table = evidence.spread
-    if table.empty:
+    if table.empty or evidence.sequential is not None:
         return None
     return Section(
         "spread",

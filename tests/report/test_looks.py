@@ -95,7 +95,7 @@ def test_nothing_else_of_the_comparison_is_told_by_a_fixed_number_of_pairs(tmp_p
     runs = {"relu": [(0.5, 0.98)] * 8, "fluid": [(0.5, 0.981)] * 8}
     study = make_study(tmp_path, runs, bits=True)
     document = build_document(Evidence(study, declaration=replace(FILE, protocol=study.protocol)))
-    assert [section.name for section in document.sections] == ["summary", "comparisons", "looks", "spread"]
+    assert [section.name for section in document.sections] == ["summary", "comparisons", "looks"]
     assert "growth" not in [picture.name for picture in document.pictures]
 
 
