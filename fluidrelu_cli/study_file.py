@@ -398,7 +398,7 @@ class _Reader:
     def read_combinations(self, table: Mapping[str, Any], axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
         """Every combination of the values of these fields, or as many of them as `sample` says."""
         if "sample" not in table:
-            self.check_product("[vary]", table)
+            self.check_product("[vary]", axes)
             return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
         n = self.whole("[vary] sample", table["sample"], MOST_CELLS, least=2)
         total = math.prod(map(len, axes.values()))
@@ -419,12 +419,25 @@ class _Reader:
         if not isinstance(values, list) or not values:
             raise self.wrong(f"{where}{name} must be a list of values, not {shown(values)}: write {name} = [..., ...].")
         found: dict[Any, None] = {}
-        for each in values:
+        for each in self.list_networks(where, values) if name == "model" else values:
             value = self.value(where, name, each)
             if value in found:
                 raise self.wrong(f"{where}{name} has {shown(value)} twice: leave one out.")
             found[value] = None
         return list(found)
+
+    def list_networks(self, where: str, values: Sequence[Any]) -> list[Any]:
+        """Networks: of a table with options that are lists, one for each combination of these."""
+        found = []
+        for each in values:
+            lists = {name: its for name, its in each.items() if isinstance(its, list)} if isinstance(each, dict) else {}
+            self.check_product(f"{where}model", lists)
+            for name, its in lists.items():
+                if not its:
+                    raise self.wrong(f"{where}model: the list of {shown(name)} is empty: add values, or leave it out.")
+            combinations = itertools.product(*lists.values())
+            found += [{**each, **dict(zip(lists, its, strict=True))} if lists else each for its in combinations]
+        return found
 
     def read_cell(self, each: Any) -> tuple[str, dict[str, Any]]:
         if not isinstance(each, dict):

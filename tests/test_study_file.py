@@ -135,6 +135,12 @@ def test_a_network_is_a_name_or_a_table_with_its_options() -> None:
     varied = parse(START + '[vary]\nmodel = ["cnn3", { name = "paper", padding = "same" }, "paper:pooling=max"]\n')
     assert [cell.protocol.model for cell in varied.cells] == ["cnn3", "paper:padding=same", "paper"]
     assert [cell.name for cell in varied.cells] == ["model=cnn3", "model=paper-padding-same", "model=paper"]
+    spread = parse(
+        START + '[vary]\nmodel = [{ name = "paper", padding = ["same", "none"], hidden = [0, 8] }, "cnn3"]\n'
+    )
+    assert [cell.protocol.model for cell in spread.cells] == [
+        *("paper:padding=same", "paper:hidden=8,padding=same", "paper", "paper:hidden=8", "cnn3")
+    ]
 
 
 @pytest.mark.parametrize(("standardise", "pixels"), [("always", "standardised"), ("never", "unit")])
@@ -301,6 +307,18 @@ WRONG = [
     (
         START + '[protocol]\nmodel = { name = "mine:Net", hidden = 8 }',
         "[protocol] model: Only a built-in network has options, not 'mine:Net': leave hidden out.",
+    ),
+    (
+        START + f"[vary]\nmodel = [{{ name = 'paper', hidden = {[*range(501)]}, padding = ['same', 'none'] }}]",
+        "[vary] model makes 1,002 combinations: 1,000 at most; leave values out.",
+    ),
+    (
+        START + "[vary]\nmodel = [{ name = 'paper', hidden = [0, 8] }, 'paper:hidden=8']",
+        '[vary] model has "paper:hidden=8" twice: leave one out.',
+    ),
+    (
+        START + "[vary]\nmodel = [{ name = 'paper', hidden = [] }]",
+        '[vary] model: the list of "hidden" is empty: add values, or leave it out.',
     ),
     (START + '[vary]\nmodel = ["paper", "paper:hidden=0"]', '[vary] model has "paper" twice: leave one out.'),
     (START + "[vary]\nlr = 3", "[vary] lr must be a list of values, not 3: write lr = [..., ...]."),

@@ -357,6 +357,18 @@ class Architecture:
         said = [option.describe(self.settings[option.name]) for option in self.options if self._matters(option)]
         return ", ".join(filter(None, (self.first_layers, *said, "linear")))
 
+    @property
+    def choices(self) -> dict[str, str | int]:
+        """What is chosen by option; one that needs another is part of what that other is: ``hidden`` is 0, or "128,
+        relu".
+        """
+        values = self.settings
+        for option in self.options:
+            if option.needs:
+                value, needed = values.pop(option.name), option.needs.partition("=")[0]
+                values[needed] = f"{values[needed]}, {value}" if self._matters(option) else values[needed]
+        return values
+
     def _matters(self, option: Option) -> bool:
         return not option.needs or option.needs.partition("=")[0] in self.chosen
 

@@ -11,6 +11,8 @@ import pandas as pd
 from fluidrelu_cli.analysis.multiverse import FEWEST_CELLS, keep_common, pool_protocols, weigh_choices, weigh_protocols
 from fluidrelu_cli.analysis.published import SD, Published
 from fluidrelu_cli.declaration import Cell, Declaration
+from fluidrelu_cli.networks.named import find_model
+from fluidrelu_cli.protocol import split_model
 from fluidrelu_cli.report import plots, tables, wording
 from fluidrelu_cli.report.document import Picture, Section
 from fluidrelu_cli.report.evidence import Evidence
@@ -74,8 +76,8 @@ def _tabulate_pairs(name: str, evidence: Evidence, about: str) -> pd.DataFrame:
     return table
 
 
-AS_USUAL = "as usual"
-"""What is chosen of an option that a network's name does not name."""
+NO_OPTION = "–"
+"""What a network without an option has chosen of it."""
 
 
 def list_choices(cells: Mapping[str, Cell]) -> dict[str, dict[str, Hashable]]:
@@ -87,12 +89,12 @@ def list_choices(cells: Mapping[str, Cell]) -> dict[str, dict[str, Hashable]]:
     found: dict[str, dict[str, Hashable]] = {}
     for name, cell in cells.items():
         values: dict[str, Hashable] = {field: getattr(cell.protocol, field) for field in fields}
-        network, _, options = str(values.get("model", "")).partition(":")
-        if "=" in options:
-            values = {**values, "model": network, **dict(each.split("=", 1) for each in options.split(","))}
+        network = find_model(cell.protocol.model) if "model" in fields else None
+        if network is not None:
+            values = {**values, "model": split_model(network.name)[0], **network.choices}
         found[name] = {wording.name_setting(field): value for field, value in values.items()}
     names = dict.fromkeys(field for its in found.values() for field in its)
-    return {name: {field: its.get(field, AS_USUAL) for field in names} for name, its in found.items()}
+    return {name: {field: its.get(field, NO_OPTION) for field in names} for name, its in found.items()}
 
 
 def describe(multiverse: Multiverse) -> tuple[Section, ...]:

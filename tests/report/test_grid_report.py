@@ -342,10 +342,11 @@ def test_options_of_a_network_are_choices_of_their_own() -> None:
         name: Cell(name, {"model": model, "lr": 0.1}, replace(Protocol(lr=0.1), model=model))
         for name, model in {"a": "paper:hidden=128,pooling=average", "b": "paper", "c": "mine:Network"}.items()
     }
+    usual = {"padding": "none", "pooling": "max", "hidden": 0}
     assert list_choices(cells) == {
-        "a": {"model": "paper", "learning rate": 0.1, "hidden": "128", "pooling": "average"},
-        "b": {"model": "paper", "learning rate": 0.1, "hidden": "as usual", "pooling": "as usual"},
-        "c": {"model": "mine:Network", "learning rate": 0.1, "hidden": "as usual", "pooling": "as usual"},
+        "a": {"model": "paper", "learning rate": 0.1, **usual, "pooling": "average", "hidden": "128, relu"},
+        "b": {"model": "paper", "learning rate": 0.1, **usual},
+        "c": {"model": "mine:Network", "learning rate": 0.1, **dict.fromkeys(usual, "–")},
     }
 
 
