@@ -410,13 +410,21 @@ class Evidence:
         classes = max((each for each in recorded if each), default=known.classes if known else None)
         return None if classes is None else 1 / classes
 
+    @property
+    def near_guessing(self) -> float:
+        """Accuracies below are near that of guessing: below three times it, and a quarter of the way to 1."""
+        return 0.0 if self.chance is None else min(3 * self.chance, self.chance + (1 - self.chance) / 4)
+
     @cached_property
     def untrained(self) -> dict[str, float]:
-        """The mean accuracies that are near that of guessing: below three times it, and a quarter of the way to 1."""
-        if self.chance is None:
-            return {}
-        near = min(3 * self.chance, self.chance + (1 - self.chance) / 4)
-        return {row["activation"]: row["mean"] for row in self.summary.to_dict("records") if row["mean"] < near}
+        """The mean accuracies that are near that of guessing."""
+        rows = self.summary.to_dict("records")
+        return {row["activation"]: row["mean"] for row in rows if row["mean"] < self.near_guessing}
+
+    def has_unlearned(self, activation: str) -> bool:
+        """Whether some run of an activation is near guessing."""
+        mine = self.finals[self.finals["activation"] == activation]
+        return bool((mine["test_accuracy"] < self.near_guessing).any())
 
     @property
     def untrained_pair(self) -> list[str]:

@@ -18,6 +18,9 @@ from fluidrelu_cli.report.document import Document
 if TYPE_CHECKING:
     from rich.table import Table
 
+MOST_ROWS = 40
+"""A terminal shows tables of more rows than that to half as many, unless it is to explain everything."""
+
 
 def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | str]:
     """What a terminal shows, in order; each block ends with an empty line, as a table does by itself.
@@ -30,8 +33,12 @@ def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | st
     yield from (document.question, document.answer, *filter(None, [document.standing]), "")
     yield from (f"{document.where}: {where}", "")
     for section in document.sections:
-        yield tables.rich_table(section.title, *section.cells)
+        header, rows = section.cells
+        left_out = 0 if explain or len(rows) <= MOST_ROWS else len(rows) - MOST_ROWS // 2
+        yield tables.rich_table(section.title, header, rows[: len(rows) - left_out])
         notes = section.footnotes if explain else section.remarks
+        if left_out:
+            notes = (wording.rows_left_out(left_out), *notes)
         if notes:
             yield from (*notes, "")
 

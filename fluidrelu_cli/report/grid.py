@@ -40,7 +40,7 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     if declaration.tuned is not None:
         answer = f"{answer} {wording.tuned(declaration)}"
     untrained = {name: evidence.untrained_pair for name, evidence in by_name.items() if evidence.untrained_pair}
-    if untrained:
+    if untrained and (multiverse is None or not any(multiverse.unlearned.values())):
         whose = [name for name in first.pair if any(name in names for names in untrained.values())]
         answer = f"{answer} {wording.hardly_learned_in(list(untrained), len(declaration.cells), whose)}"
     return Document(

@@ -25,7 +25,11 @@ class Multiverse:
     compared: pd.DataFrame
     """grid.compare_cells, of that activation."""
     pooled: pd.DataFrame
-    """multiverse.pool_protocols."""
+    """multiverse.pool_protocols, of the protocols in which every run learned, where these are enough; else of all."""
+    overall: pd.DataFrame
+    """multiverse.pool_protocols of all."""
+    unlearned: Mapping[str, int]
+    """By activation of the two, in how many protocols some run is near guessing."""
     choices: Mapping[str, Mapping[str, Hashable]]
     """By cell, what was chosen in it."""
     effects: pd.DataFrame
@@ -55,16 +59,26 @@ def gather(
     pairs = keep_common(pd.concat([_tabulate_pairs(name, cells[name], about) for name in primary["cell"]]))
     if not (pairs["cell"].value_counts() > 1).any():
         return None
-    pooled = pool_protocols(pairs, float(primary["margin"].median()))
+    margin = float(primary["margin"].median())
+    unlearned = {
+        name: {cell for cell in primary["cell"] if cells[cell].has_unlearned(name)} for name in (about, baseline)
+    }
+    learned = primary[~primary["cell"].isin(set.union(*unlearned.values()))]
+    if len(learned) < FEWEST_CELLS:
+        learned = primary
+    overall = pool_protocols(pairs, margin)
+    pooled = pool_protocols(pairs[pairs["cell"].isin(learned["cell"])], margin)
     choices = list_choices({cell.name: cell for cell in declaration.cells if cell.name in set(primary["cell"])})
-    effects = weigh_choices(dict(zip(primary["cell"], primary["mean_difference"], strict=True)), choices)
+    means = dict(zip(learned["cell"], learned["mean_difference"], strict=True))
+    effects = weigh_choices(means, {cell: choices[cell] for cell in means})
     if interim:
-        pooled = pooled.assign(p=math.nan, p_median=math.nan)
+        pooled, overall = (each.assign(p=math.nan, p_median=math.nan) for each in (pooled, overall))
         effects = effects.assign(field_p=math.nan, field_p_holm=math.nan)
     published = declaration.find_published()
     nothing = pd.DataFrame()
     weights, weighted = weigh_protocols(pairs, published, baseline) if published else (nothing, nothing)
-    return Multiverse(primary, pooled, choices, effects, weights, weighted, published, interim)
+    counts = {name: len(failing) for name, failing in unlearned.items()}
+    return Multiverse(primary, pooled, overall, counts, choices, effects, weights, weighted, published, interim)
 
 
 def _tabulate_pairs(name: str, evidence: Evidence, about: str) -> pd.DataFrame:
@@ -100,16 +114,17 @@ def list_choices(cells: Mapping[str, Cell]) -> dict[str, dict[str, Hashable]]:
 def describe(multiverse: Multiverse) -> tuple[Section, ...]:
     """The table over all protocols, and that of the choices where they can be told apart."""
     [pooled] = multiverse.pooled.to_dict("records")
+    n, of = len(multiverse.compared), pooled["cells"]
     activation, baseline = (str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline"))
     more = {"weights": multiverse.weights, "weighted": multiverse.weighted} if len(multiverse.weighted) else {}
     sections = [
         Section(
             "multiverse",
-            f"{tables.label(activation)} minus {tables.label(baseline)}, over {len(multiverse.compared)} protocols",
+            f"{tables.label(activation)} minus {tables.label(baseline)}, over {of if of == n else f'{of} of {n}'} protocols",
             multiverse.pooled,
-            tables.multiverse_cells(multiverse.pooled, multiverse.weighted),
-            remarks=tuple(filter(None, [wording.shared_seeds(pooled)])),
-            more=more,
+            tables.multiverse_cells(multiverse.pooled, multiverse.overall, multiverse.weighted),
+            remarks=tuple(filter(None, [wording.unlearned_left_out(n - of), wording.shared_seeds(pooled)])),
+            more={**more, "multiverse_all": multiverse.overall} if of < n else more,
             explanations=(wording.explain_multiverse(tables.label(baseline) if more else None),),
         )
     ]
@@ -143,7 +158,9 @@ def draw(multiverse: Multiverse, summary: pd.DataFrame) -> Picture:
 
 def tell(multiverse: Multiverse) -> str:
     """What to put at the head of the answer."""
-    [pooled] = multiverse.pooled.to_dict("records")
+    [pooled], [overall] = (each.to_dict("records") for each in (multiverse.pooled, multiverse.overall))
     pair = [str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline")]
     weighted = multiverse.weighted.to_dict("records")
-    return wording.multiverse(pooled, multiverse.effects, weighted, pair, interim=multiverse.interim)
+    return wording.multiverse(
+        pooled, overall, multiverse.unlearned, multiverse.effects, weighted, pair, interim=multiverse.interim
+    )

@@ -238,14 +238,15 @@ def cell_summary_cells(summary: pd.DataFrame) -> Cells:
     return head, rows
 
 
-def multiverse_cells(pooled: pd.DataFrame, weighted: pd.DataFrame) -> Cells:
+def multiverse_cells(pooled: pd.DataFrame, overall: pd.DataFrame, weighted: pd.DataFrame) -> Cells:
     """multiverse.pool_protocols and multiverse.weigh_protocols's second table, one row per number.
 
     Args:
-        pooled: the one.
+        pooled: the one, of those protocols in which every run learned.
+        overall: the same of all.
         weighted: the other; it may be empty.
     """
-    [row] = pooled.to_dict("records")
+    [row], [its] = pooled.to_dict("records"), overall.to_dict("records")
     margin = f"{row['margin']:.2g}"
     rows = [
         ["mean difference", difference(row["mean"]), limits(row["ci_low"], row["ci_high"])],
@@ -262,8 +263,13 @@ def multiverse_cells(pooled: pd.DataFrame, weighted: pd.DataFrame) -> Cells:
         ["p of the mean (sign flips)", p_value(row["p"]), "–"],
         ["p of the median (sign flips)", p_value(row["p_median"]), "–"],
     ]
+    if its["cells"] > row["cells"]:
+        rows += [
+            [f"mean difference, all {its['cells']}", difference(its["mean"]), limits(its["ci_low"], its["ci_high"])],
+            [f"median difference, all {its['cells']}", difference(its["median"]), "–"],
+        ]
     for mine in weighted.to_dict("records"):
-        what = f"mean difference, weighted by {label(mine['activation'])}"
+        what = f"mean difference, all weighted by {label(mine['activation'])}"
         rows.append([what, difference(mine["mean"]), limits(mine["ci_low"], mine["ci_high"])])
     return ["", "estimate", "95 % interval"], rows
 

@@ -576,6 +576,8 @@ def answer_grid(
 
 def multiverse(
     pooled: Mapping[Any, Any],
+    overall: Mapping[Any, Any],
+    unlearned: Mapping[str, int],
     effects: pd.DataFrame,
     weighted: Sequence[Mapping[Any, Any]],
     pair: Sequence[str],
@@ -585,7 +587,9 @@ def multiverse(
     """What the cells of a grid say together: the mean, what to expect elsewhere, the choice that matters most.
 
     Args:
-        pooled: the row of multiverse.pool_protocols.
+        pooled: the row of multiverse.pool_protocols, of those in which every run learned.
+        overall: that of all.
+        unlearned: by activation, in how many protocols some run is near guessing.
         effects: multiverse.weigh_choices.
         weighted: the rows of multiverse.weigh_protocols's second table.
         pair: the activation and its baseline.
@@ -595,12 +599,18 @@ def multiverse(
     p = f"p = {p_value(pooled['p'])}".replace("= <", "< ")
     predicted = f"between {difference(pooled['predicted_low'])} and {difference(pooled['predicted_high'])}"
     apart = _apart({"mean_difference": pooled["mean"]}, b)
+    n, all_learned = overall["cells"], pooled["cells"] == overall["cells"]
+    over = f"over {n} protocols" if all_learned else f"over the {pooled['cells']} protocols in which all runs learned"
     said = [
-        f"{'So far, over' if interim else 'Over'} {pooled['cells']} protocols {a}'s mean accuracy is {apart}"
-        f" ({_limits(pooled)}); in a protocol not tried the difference would lie {predicted}."
+        f"{f'So far, {over}' if interim else over.capitalize()} {a}'s mean accuracy is {apart} ({_limits(pooled)});"
+        f" in a protocol not tried the difference would lie {predicted}."
     ]
     if not interim:
         said.append(f"That the two differ in none of them has {p}.")
+    if any(unlearned.values()):
+        said.append(_tell_unlearned(unlearned, n))
+    if not all_learned:
+        said.append(f"Over all {n} the median difference is {difference(overall['median'])}.")
     if not effects.empty and not interim:
         said.append(_tell_choice(effects))
     said += [
@@ -610,6 +620,28 @@ def multiverse(
         for row in weighted
     ]
     return " ".join(said)
+
+
+def _tell_unlearned(unlearned: Mapping[str, int], of: int) -> str:
+    """In how many protocols some run of an activation is near guessing."""
+    each = [f"{label(name)} in {n or 'none'}" for name, n in unlearned.items()]
+    return f"Some runs have learned hardly anything: those of {_join(each)} of {of} protocols."
+
+
+def unlearned_left_out(n: int) -> str | None:
+    """What is told of so many protocols that are not in a table; None if all are."""
+    if not n:
+        return None
+    them, were = ("1 protocol", "is") if n == 1 else (f"{n} protocols", "are")
+    return (
+        f"{them} in which some run is near guessing {were} left out here, and where choices are compared, because a single"
+        " such run outweighs all others. The rows that say so have all protocols."
+    )
+
+
+def rows_left_out(n: int) -> str:
+    """What stands below a table of which a terminal shows the first rows."""
+    return f"{n} more rows are on the page and in its tables; --explain shows them here."
 
 
 def _tell_choice(effects: pd.DataFrame) -> str:

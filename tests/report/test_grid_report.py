@@ -15,7 +15,7 @@ from factories import make_declaration, make_study
 from fluidrelu_cli.declaration import Cell, Declaration
 from fluidrelu_cli.declared import keep_declaration
 from fluidrelu_cli.protocol import Protocol
-from fluidrelu_cli.report import plots
+from fluidrelu_cli.report import formats, plots
 from fluidrelu_cli.report.compose import illustrate
 from fluidrelu_cli.report.document import Document
 from fluidrelu_cli.report.evidence import Evidence
@@ -327,6 +327,39 @@ def test_cells_that_lack_runs_have_estimates_over_protocols_and_no_p_values(tmp_
     assert made.tables["multiverse"][["p", "p_median"]].isna().all(axis=None)
     assert made.tables["choices"]["field_p"].isna().all()
     assert "weights" not in made.tables
+
+
+def test_protocols_in_which_a_run_learned_nothing_are_counted_and_pooled_apart(tmp_path: Path) -> None:
+    text = PROTOCOLS.replace("batch_size = [10, 20, 50]", "batch_size = [10, 20, 50, 100]")
+    cells = [*six_cells(by_rate=0.0)[:3], {"relu": RELU, "fluid": [0.1, *ABOVE[1:]]}, *six_cells(by_rate=0.0)[3:]]
+    made = document(tmp_path, [*cells, {"relu": RELU, "fluid": [0.2] * SEEDS}], text)
+    assert made.answer.startswith("Over the 6 protocols in which all runs learned FluidReLU's mean accuracy is 0.000")
+    said = "Some runs have learned hardly anything: those of FluidReLU in 2 and ReLU in none of 8 protocols."
+    assert f" {said} Over all 8 the median difference is −0.00005. " in made.answer
+    assert "hardly learned anything yet" not in made.answer
+    assert made.tables["multiverse"]["cells"].tolist() == [6]
+    assert made.tables["multiverse_all"]["cells"].tolist() == [8]
+    [table, choices, *_] = made.sections
+    assert table.title == "FluidReLU minus ReLU, over 6 of 8 protocols"
+    assert "mean difference, all 8" in [row[0] for row in table.cells[1]]
+    assert table.remarks[0].startswith("2 protocols in which some run is near guessing are left out here")
+    assert sum(choices.table["cells"]) == 2 * 6
+    few = document(tmp_path / "few", [*cells[:4], *[{"relu": RELU, "fluid": [0.2] * SEEDS}] * 4], text)
+    assert few.answer.startswith("Over 8 protocols")
+    assert few.tables["multiverse"]["cells"].tolist() == [8]
+
+
+def test_a_long_table_is_cut_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MOST_ROWS", 4)
+    made = document(tmp_path, [GOOD] * 3, PAIR.replace("0.001, 0.1", "0.001, 0.1, 0.2"))
+    told = "4 more rows are on the page and in its tables; --explain shows them here."
+    cut, whole = (
+        [part if isinstance(part, str) else part.row_count for part in to_parts(made, explain=explain)]
+        for explain in (False, True)
+    )
+    assert cut[cut.index(2) :][:3] == [2, told, ""]
+    assert told not in whole
+    assert [part for part in whole if isinstance(part, int)] == [3, 6]
 
 
 def test_choices_that_are_not_shown_to_matter_are_said_to_be_that(tmp_path: Path) -> None:
