@@ -115,12 +115,13 @@ def describe(multiverse: Multiverse) -> tuple[Section, ...]:
     """The table over all protocols, and that of the choices where they can be told apart."""
     [pooled] = multiverse.pooled.to_dict("records")
     n, of = len(multiverse.compared), pooled["cells"]
+    over = f"{of} protocols" if of == n else f"{of} of {n} protocols"
     activation, baseline = (str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline"))
     more = {"weights": multiverse.weights, "weighted": multiverse.weighted} if len(multiverse.weighted) else {}
     sections = [
         Section(
             "multiverse",
-            f"{tables.label(activation)} minus {tables.label(baseline)}, over {of if of == n else f'{of} of {n}'} protocols",
+            f"{tables.label(activation)} minus {tables.label(baseline)}, over {over}",
             multiverse.pooled,
             tables.multiverse_cells(multiverse.pooled, multiverse.overall, multiverse.weighted),
             remarks=tuple(filter(None, [wording.unlearned_left_out(n - of), wording.shared_seeds(pooled)])),

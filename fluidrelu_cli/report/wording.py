@@ -634,8 +634,8 @@ def unlearned_left_out(n: int) -> str | None:
         return None
     them, were = ("1 protocol", "is") if n == 1 else (f"{n} protocols", "are")
     return (
-        f"{them} in which some run is near guessing {were} left out here, and where choices are compared, because a single"
-        " such run outweighs all others. The rows that say so have all protocols."
+        f"{them} in which some run is near guessing {were} left out here, and where choices are compared, because a"
+        " single such run outweighs all others. The rows that say so have all protocols."
     )
 
 
