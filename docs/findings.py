@@ -285,6 +285,18 @@ def least_p(p_values: Iterable[float]) -> float:
     return min(holm(list(p_values)))
 
 
+def fluid_rows(predictive: pd.DataFrame) -> pd.DataFrame:
+    """Those of published.predict that are about FluidReLU: ReLU was calibrated to what was published of it."""
+    return predictive[predictive["activation"] == "fluid"]
+
+
+def by_epoch(study: str, epoch: int) -> dict[str, Any]:
+    """FluidReLU's row of by_epoch.compare_by_epoch after an epoch."""
+    table = evidence(study).by_epoch["fluid"]
+    [found] = table[table["epoch"] == epoch].to_dict("records")
+    return found
+
+
 def least_adjusted_p(pairs: int, comparisons: int) -> float:
     """The smallest p-value that so many pairs can give, adjusted (Holm) for so many comparisons."""
     return comparisons * 2 * 0.5**pairs
@@ -329,7 +341,7 @@ VOCABULARY = (
         furthest,
     ),
     *(at_minus_one, published, lead, mean_at, rival, first_seeds, below, by_study, has),
-    *(over_last_epochs, least_adjusted_p, least_p, interval, points, mean, difference),
+    *(over_last_epochs, by_epoch, fluid_rows, least_adjusted_p, least_p, interval, points, mean, difference),
 )
 """The functions that templates call."""
 
