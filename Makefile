@@ -17,7 +17,7 @@ GENERATED := README.md docs/cli.md docs/findings.md docs/paper.md
 COG := $(BIN)/cog -I docs -p 'import findings, readings' --verbosity 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test check lint format docs site results calibration studies gpu-studies benchmarks clean
+.PHONY: help setup reproduce test check all-tests fast-tests lint format docs site results calibration studies gpu-studies benchmarks clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,13 +43,19 @@ reproduce: $(READY)  ## Train the paper's six trials and print its Table 2 besid
 	$(BIN)/fluidrelu run studies/paper.toml --results results/reproduced
 	$(BIN)/fluidrelu report studies/paper.toml --results results/reproduced --against results/paper
 
-test: lint  ## Run linters, type check and all tests
+test: $(READY)  ## Run linters, type check and all tests
+	@$(MAKE) --no-print-directory --jobs=2 lint all-tests  # linters take one core for a minute, and tests wait at times
+
+check: $(READY)  ## Run linters, type check and fast tests, while you work
+	@$(MAKE) --no-print-directory --jobs=2 lint fast-tests
+
+all-tests: $(READY)
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-check: lint  ## Run linters, type check and fast tests, while you work
+fast-tests: $(READY)
 	$(BIN)/python -m pytest -q -m 'not slow' -n 2
 
 lint: $(READY)  ## Run linters and type check; check what is generated
