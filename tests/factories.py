@@ -91,8 +91,8 @@ def make_cost(steps: Mapping[str, Sequence[float]], again: Sequence[float], **pr
     """
 
     def measured(number: int, name: str, seconds: Sequence[float]) -> Measured:
-        passes = (tuple(each * share for each in seconds) for share in (1, 0.25, 0.5))
-        return Measured(name, *passes, saved_bytes=1_000_000 + 250_000 * number, parameters=48 * number)
+        step, forward, backward = (tuple(each * share for each in seconds) for share in (1, 0.25, 0.5))
+        return Measured(name, step, forward, backward, 1_000_000 + 250_000 * number, 48 * number)
 
     return Cost(
         Protocol(**protocol),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -84,10 +83,10 @@ def test_a_batch_has_no_more_images_than_there_are() -> None:
 def test_every_second_round_goes_backwards() -> None:
     order: list[str] = []
 
-    def turns(name: str) -> str:
-        order.append(name)
-        return name
+    def take_turns(name: str) -> Iterator[str]:
+        while True:
+            order.append(name)
+            yield name
 
-    contenders = {name: iter(lambda name=name: turns(name), None) for name in "abc"}
-    assert in_turn(contenders, 3) == {"a": ["a"] * 3, "b": ["b"] * 3, "c": ["c"] * 3}
+    assert in_turn({name: take_turns(name) for name in "abc"}, 3) == {name: [name] * 3 for name in "abc"}
     assert "".join(order) == "abccbaabc"
