@@ -80,9 +80,11 @@ def cost(
 ) -> None:
     """Measure what each activation costs relative to ReLU: time, memory and parameters.
 
-    Times are those of a training step, and of its forward and backward pass, on one thread. The activations take turns,
-    and ReLU takes two in each round: what differs between these is noise. A data set is not downloaded, because images
-    are random. With a study, `fluidrelu report` shows the cost, too.
+    Timed are a training step and its two passes, on one thread. A report shows what a study's activations cost.
+
+    All take turns. ReLU takes two in each round: what differs between these is noise.
+
+    Nothing is downloaded: images are random.
     """
     from fluidrelu_cli.files import csv_text
     from fluidrelu_cli.report import tables

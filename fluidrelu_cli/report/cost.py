@@ -16,12 +16,12 @@ from fluidrelu_cli.report.tables import Cells, label
 _IT = label(REFERENCE)
 
 EXPLAINED = (
-    f"Cost: a time is the median of its ratios to {_IT}'s in the same round, ± as far as its 95 % interval reaches."
-    f" What cannot be told from noise is ≈ 1. {_IT} has two turns in each round, and its own row compares these: that"
-    f" is the noise. An interval that has a value in common with {_IT}'s, or holds 1, shows no difference. On a CPU the"
-    " time is the processor's. step: a whole training step. forward: with the loss. saved memory: what the forward pass"
-    f" keeps for the backward pass, without weights, relative to {_IT}'s. learned: how many values the activation"
-    " learns."
+    f"Cost: a time is the median of its ratios to {_IT}'s in the same round, ± half the width of its 95 % interval. ≈ 1"
+    f" stands for what cannot be told from noise, ± how far from 1 its interval reaches. {_IT} has two turns in each"
+    " round, and its own row compares these: that is the noise. An interval shows no difference if it holds 1, or has a"
+    f" value in common with {_IT}'s. On a CPU the time is the processor's. step: a whole training step. forward: with"
+    " the loss. saved memory: what the forward pass keeps for the backward pass, without weights, relative to"
+    f" {_IT}'s. learned: how many values the activation learns."
 )
 
 
@@ -67,9 +67,10 @@ def cost_cells(table: pd.DataFrame) -> Cells:
 
 def ratio(row: Mapping[Any, Any], name: str) -> str:
     """A ratio of one of PASSES, from a row of cost.compare_cost: ``1.28 ± 0.07``, or ``≈ 1 ± 0.03`` within noise."""
-    centre = row[name] if row[f"{name}_differs"] else 1.0
-    reach = max(abs(row[f"{name}{end}"] - centre) for end in ("_low", "_high"))
-    return f"{f'{centre:.2f}' if row[f'{name}_differs'] else '≈ 1'} ± {reach:.2f}"
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if row[f"{name}_differs"]:
+        return f"{row[name]:.2f} ± {(high - low) / 2:.2f}"
+    return f"≈ 1 ± {max(abs(low - 1), abs(high - 1)):.2f}"
 
 
 def _describe_measurement(cost: Cost, reference: Mapping[Any, Any]) -> str:
