@@ -1,4 +1,4 @@
-"""What the benchmarks share: contenders timed in turn, ratios with their spread, goals, and the machine's name."""
+"""What the benchmarks share: ratios with their spread, goals, and the machine's name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from rich.console import Console
@@ -21,9 +20,6 @@ from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.training.machine import read_cpu_model
 from fluidrelu_cli.workers.local import default_workers
-
-Key = TypeVar("Key")
-Measured = TypeVar("Measured")
 
 console = Console(highlight=False, soft_wrap=True)
 console.width = max(console.width, 140)  # a table's line is not broken
@@ -52,21 +48,8 @@ def timed(step: Callable[[], object], steps: int) -> Iterator[float]:
         yield (time.perf_counter() - start) / steps
 
 
-def in_turn(contenders: Mapping[Key, Iterator[Measured]], rounds: int) -> dict[Key, list[Measured]]:
-    """Measure all contenders round by round.
-
-    Each has one turn per round, so that a machine that is busy for a while slows all of them. What counts is the ratio
-    of two times of the same round.
-    """
-    measured: dict[Key, list[Measured]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, turns in contenders.items():
-            measured[name].append(next(turns))
-    return measured
-
-
 def ratios(numerators: Iterable[float], denominators: Iterable[float]) -> list[float]:
-    """The ratio in each round."""
+    """The ratio in each round (training.timing.in_turn)."""
     return [a / b for a, b in zip(numerators, denominators, strict=True)]
 
 

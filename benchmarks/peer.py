@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import torch
 import train
 import typer
-from measuring import CORES, PAIR, Goal, console, in_turn, judge, ratios, run, show_machine, spread
+from measuring import CORES, PAIR, Goal, console, judge, ratios, run, show_machine, spread
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
@@ -24,6 +24,7 @@ from fluidrelu_cli.data.catalogue import default_data_dir
 from fluidrelu_cli.data.load import load
 from fluidrelu_cli.protocol import Protocol
 from fluidrelu_cli.report.tables import rich_table
+from fluidrelu_cli.training.timing import in_turn
 
 
 class Fluid(nn.Module):

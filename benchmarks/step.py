@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Annotated
 
 import torch
 import typer
-from measuring import PAIR, Goal, console, convolution_flops, in_turn, judge, ratios, show_machine, spread, timed
+from measuring import PAIR, Goal, console, convolution_flops, judge, ratios, show_machine, spread, timed
 from peer import PeerCNN, peer_optimizer
 from torch import nn
 
@@ -22,6 +21,7 @@ from fluidrelu_cli.report.tables import rich_table
 from fluidrelu_cli.seeding import make_deterministic
 from fluidrelu_cli.training.loop import Training
 from fluidrelu_cli.training.machine import keep_freed_memory
+from fluidrelu_cli.training.timing import in_turn, steps_per_turn, time_turns
 
 CPU = torch.device("cpu")
 FLOOR, STRICT_FLOOR = "floor, default layout", "floor, channels last"
@@ -64,11 +64,9 @@ def naive(activation: str, dataset: Dataset, batch_size: int) -> Callable[[], ob
 
 
 def training(protocol: Protocol, activation: str, dataset: Dataset, steps: int) -> Iterator[float]:
-    """Seconds per step of fluidrelu's own training, which takes its batches out of the data. A turn is an epoch."""
-    stamps: list[float] = []
-    for _ in make_training(protocol, activation, dataset).epochs(lambda: stamps.append(time.perf_counter())):
-        yield (stamps[-1] - stamps[0]) / steps
-        stamps.clear()
+    """Seconds per step of fluidrelu's own training, which takes its batches out of the data."""
+    turns = time_turns(make_training(protocol, activation, dataset), steps, CPU)
+    return (turn.step for turn in turns)
 
 
 def make_training(protocol: Protocol, activation: str, dataset: Dataset) -> Training:
@@ -90,11 +88,11 @@ def main(
     Every contender has one turn per round. The table shows median and quartiles of the ratios of two times of the same
     round.
     """
-    steps = PROFILED_STEPS if profile else steps
+    steps = PROFILED_STEPS // 2 if profile else steps
     protocol = Protocol(
         epochs=10**9,  # as many turns as are asked for
         batch_size=batch_size,
-        train_images=(steps + 1) * batch_size,
+        train_images=steps_per_turn(steps) * batch_size,
         test_images=1,
         precision=precision,
     )

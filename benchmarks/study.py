@@ -17,7 +17,6 @@ from measuring import (
     Goal,
     console,
     convolution_flops,
-    in_turn,
     judge,
     ratios,
     run,
@@ -29,6 +28,7 @@ from measuring import (
 from fluidrelu_cli.data.catalogue import default_data_dir
 from fluidrelu_cli.data.load import load
 from fluidrelu_cli.report.tables import rich_table
+from fluidrelu_cli.training.timing import in_turn
 
 GEMM_SIZE = 8192
 

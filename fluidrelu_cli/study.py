@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fluidrelu_cli import run
+from fluidrelu_cli.cost import Cost, read_cost
 from fluidrelu_cli.errors import (
     ContradictoryRunError,
     DamagedFileError,
@@ -323,6 +324,27 @@ class Study:
         path = self.files(trial.name).failure
         write_whole(path, details)
         return path
+
+    @property
+    def cost_path(self) -> Path:
+        """Where it is kept what its activations cost."""
+        return self.folder / "cost.json"
+
+    def read_cost(self) -> Cost | None:
+        """What its activations cost on its network, if that was measured and kept.
+
+        Raises StorageError if its file cannot be used: it cannot be read, is damaged, or is of another protocol.
+        """
+        if not self.cost_path.exists():
+            return None
+        cost = read_cost(self.cost_path)
+        differences = self.protocol.differences(cost.protocol)
+        if differences:
+            raise OtherProtocolError(
+                f"{self.cost_path} is of another protocol than its study ({', '.join(differences)}): measure again"
+                " with `fluidrelu cost`"
+            )
+        return cost
 
     def source(self, sha256: str) -> Path:
         """Where a user's file of this digest is kept, as it was when its activation or network was trained."""

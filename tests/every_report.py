@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from factories import make_declaration, make_study
+from factories import make_cost, make_declaration, make_study
 
 from fluidrelu_cli.declaration import FIRST_TUNING_SEED
 from fluidrelu_cli.declared import settle
@@ -15,7 +15,7 @@ from fluidrelu_cli.report.grid import build_grid_document
 from fluidrelu_cli.study import load_study
 
 TABLES = {
-    *("summary", "comparisons", "other_comparisons", "studies", "agreement"),
+    *("summary", "comparisons", "other_comparisons", "studies", "agreement", "cost"),
     *("table2", "rankings", "predictive", "looks", "tuning", "by_epoch", "images", "spread", "regression"),
     *("multiverse", "choices", "weights", "weighted", "stops"),
 }
@@ -40,6 +40,7 @@ def make_every_report(folder: Path) -> dict[str, Document]:
     again = make_study(folder / "again", RUNS)
     twice = make_study(folder / "published", {name: [*runs, *runs] for name, runs in RUNS.items()}, bits=True)
     more = make_study(folder / "more", {"relu": RUNS["relu"] * 3, "fluid": RUNS["fluid"] * 2})
+    make_cost({"relu": [0.001] * 6, "mine:My_β": [0.002] * 6}, [0.001] * 6, epochs=2).write(study.cost_path)
     of_file = make_declaration(FILE + EPOCHS, folder / "a_declared-study.toml")
     published = make_declaration(FILE.replace("= 3", "= 6") + EPOCHS + PUBLISHED + WORST)
     sequential = make_declaration(FILE + 'margin = 0.01\nstop = "decided"\n' + EPOCHS)

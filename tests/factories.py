@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fluidrelu_cli.cost import REFERENCE, Cost, Measured
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.files import sealed_json
 from fluidrelu_cli.protocol import Protocol, Trial
@@ -78,6 +79,29 @@ def make_study(
             made = make_run(activation, seed, run, **protocol)
             study.write(with_bits(made) if bits else made)
     return study
+
+
+def make_cost(steps: Mapping[str, Sequence[float]], again: Sequence[float], **protocol: Any) -> Cost:
+    """A measurement with these seconds per step, by activation; a forward pass takes a quarter, a backward pass half.
+
+    Args:
+        steps: relu first.
+        again: of relu's second turns.
+        protocol: its fields.
+    """
+
+    def measured(number: int, name: str, seconds: Sequence[float]) -> Measured:
+        step, forward, backward = (tuple(each * share for each in seconds) for share in (1, 0.25, 0.5))
+        return Measured(name, step, forward, backward, 1_000_000 + 250_000 * number, 48 * number)
+
+    return Cost(
+        Protocol(**protocol),
+        tuple(measured(number, *each) for number, each in enumerate(steps.items())),
+        measured(0, REFERENCE, again),
+        5,
+        Provenance(versions={"torch": "2.15.0"}, cpu="Some CPU", cpu_capability="AVX2", device="cpu", threads=1),
+        "2026-11-25T07:10:00Z",
+    )
 
 
 def keep_source(study: Path, content: bytes) -> str:

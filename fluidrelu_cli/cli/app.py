@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fluidrelu_cli import __version__
-from fluidrelu_cli.cli import report, run, status, train
+from fluidrelu_cli.cli import cost, report, run, status, train
 from fluidrelu_cli.cli.data import data
 from fluidrelu_cli.cli.options import JsonOption
 from fluidrelu_cli.cli.terminal import App, show, show_json
@@ -43,6 +43,7 @@ app.command(epilog="Example: fluidrelu new studies/mine.toml")(run.new)
 app.command(epilog="Example: fluidrelu status studies/mine.toml")(status.status)
 app.command(epilog="Example: fluidrelu report mine --against paper")(report.report)
 app.command(epilog="Example: fluidrelu plan paper --effect 0.0005")(report.plan)
+app.command(epilog="Example: fluidrelu cost studies/mine.toml")(cost.cost)
 app.command(epilog="Example: fluidrelu verify paper --act relu")(train.verify)
 app.command(epilog="Example: fluidrelu calibrate studies/calibration.toml")(report.calibrate)
 app.command(epilog="Example: fluidrelu restore paper")(report.restore)

@@ -108,6 +108,14 @@ MixOption = Annotated[
     ),
 ]
 
+
+def pick_format(output: str | None, as_json: bool) -> str:
+    """What --format names, or table; --json is --format json, and UsageError beside another one."""
+    if as_json and output not in (None, "json"):
+        raise UsageError(f"--json means --format json: leave out --json or --format {output}.")
+    return "json" if as_json else output or "table"
+
+
 STUDY_OR_FILE = "the study: a name, the path of its folder, or a study file (studies/mine.toml)"
 
 

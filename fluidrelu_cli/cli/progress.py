@@ -219,6 +219,23 @@ class Spinner(_Shown[Status]):
         super().__init__(console, lambda: console.status(Text(doing)))
 
 
+class TurnsProgress(_Shown[Progress]):
+    """How many of so many turns are done: on a terminal a bar with the time left, elsewhere a line at the start."""
+
+    def __init__(self, console: Console, doing: str, turns: int) -> None:
+        columns = _Words("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+        super().__init__(console, lambda: Progress(*columns, console=console, transient=True))
+        if self._live is None:
+            self._say(f"{doing}.")
+        else:
+            self._task = self._live.add_task(doing, total=turns)
+
+    def advance(self) -> None:
+        """One more is done."""
+        if self._live is not None:
+            self._live.advance(self._task)
+
+
 class TransferProgress(_Shown[Progress]):
     """The progress of downloads: hand every advance to :meth:`show`.
 

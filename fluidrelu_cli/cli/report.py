@@ -24,6 +24,7 @@ from fluidrelu_cli.cli.options import (
     StudyOption,
     TrustOption,
     WorkersOption,
+    pick_format,
     with_study_argument,
 )
 from fluidrelu_cli.cli.terminal import WHERE_RESULTS_GO, count, open_stderr, say, show, show_json, show_text
@@ -210,9 +211,7 @@ def _pick_format(output: str | None, as_json: bool, beside_checklist: Mapping[st
         if given:
             raise UsageError(f"--checklist prints plain text and writes no files: leave {given[0]} out.")
         return CHECKLIST
-    if as_json and output not in (None, "json"):
-        raise UsageError(f"--json means --format json: leave out --json or --format {output}.")
-    return "json" if as_json else output or "table"
+    return pick_format(output, as_json)
 
 
 MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}

@@ -21,10 +21,11 @@ from fluidrelu_cli.analysis.sequential import Decision, decide, follow
 from fluidrelu_cli.analysis.tuning import Tuned
 from fluidrelu_cli.analysis.verdicts import ALPHA, INTERIM, NOT_JUDGED, PRIMARY, SECONDARY, TOO_FEW, UNDECIDED
 from fluidrelu_cli.audit import describe_doubts
+from fluidrelu_cli.cost import Cost
 from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.declaration import Declaration
 from fluidrelu_cli.declared import recall_declaration
-from fluidrelu_cli.errors import FluidReluError, UsageError
+from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.networks.named import find_among
 from fluidrelu_cli.protocol import Protocol, file_stem, is_own
 from fluidrelu_cli.run import Run, tabulate_parameters, tabulate_runs
@@ -94,6 +95,11 @@ class Evidence:
         if not self.runs:
             raise FluidReluError(f"{study.folder} has no finished run of what its file declares: train some first.")
         self._notes = [*contents.notes, *describe_doubts(self.runs, study.folder)]
+        self.cost: Cost | None = None
+        try:
+            self.cost = study.read_cost()
+        except StorageError as error:  # a damaged file is one too
+            self._notes.append(f"Left out: {error}.")
         self._names = inference.arrange({*self.asked, *(run.trial.activation for run in self.runs)}, list(self.asked))
         self._stopping = self._find_stopping()
         compare = declaration.compare if declaration is not None else self._stopping and self._stopping.compare

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fluidrelu_cli.report import tables, wording
+from fluidrelu_cli.report.cost import describe_cost
 from fluidrelu_cli.report.document import Section
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.tuning import describe_tuning
@@ -190,6 +191,11 @@ def tell_tuning(evidence: Evidence) -> Section | None:
     return None if evidence.tuned is None or tuning is None else describe_tuning(evidence.tuned.table, tuning)
 
 
+def tell_cost(evidence: Evidence) -> Section | None:
+    """What the activations cost, where that was measured on the study's network."""
+    return None if evidence.cost is None else describe_cost(evidence.cost, evidence.order)
+
+
 def compare_studies(evidence: Evidence) -> Section | None:
     """The first comparison in this study and in those beside it."""
     studies = evidence.studies
@@ -234,6 +240,7 @@ SECTIONS: tuple[Callable[[Evidence], Section | None], ...] = (
     tell_tuning,
     refer_to_table2,
     predict_published,
+    tell_cost,
     compare_studies,
     compare_digits,
 )

@@ -18,7 +18,7 @@ from torch.nn import functional
 from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.data.load import load_dataset
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.build import list_factors
+from fluidrelu_cli.networks.build import Network, list_factors
 from fluidrelu_cli.networks.named import Activation, resolve_model
 from fluidrelu_cli.networks.source import record_sources
 from fluidrelu_cli.protocol import Protocol, Trial
@@ -63,13 +63,21 @@ class Training:
         self._correct: Tensor | None = None
         self._device = device
 
-    def epochs(self, on_step: Callable[[], None] = lambda: None) -> Iterator[tuple[Epoch, ...]]:
+    @property
+    def network(self) -> Network:
+        """What is trained; of several trials its parameters are elsewhere."""
+        return self._ensemble.network
+
+    def epochs(
+        self, on_step: Callable[[], None] = lambda: None, on_pass: Callable[[str], None] = lambda _: None
+    ) -> Iterator[tuple[Epoch, ...]]:
         """Train, test after each epoch or more often (Protocol.evaluations), and yield one Epoch per trial each time.
 
         The seconds are those of all trials together. ``on_step`` is called after every step; it may raise to stop.
+        ``on_pass`` is called with "batch", "forward" and "backward" within it: when that is done.
         """
         torch.manual_seed(stream_seed(self.trials[0].seed, "training"))  # an activation may draw random numbers
-        training = (means for _ in range(self._protocol.epochs) for means in self._train_epoch(on_step))
+        training = (means for _ in range(self._protocol.epochs) for means in self._train_epoch(on_step, on_pass))
         start = time.perf_counter()
         for epochs, train in zip(self._protocol.tested_at(), training, strict=True):
             middle = time.perf_counter()
@@ -119,7 +127,9 @@ class Training:
             mine["augmentation_sha256"] = augmentation.hexdigest()
         return digests
 
-    def _train_epoch(self, on_step: Callable[[], None]) -> Iterator[list[tuple[float, float]]]:
+    def _train_epoch(
+        self, on_step: Callable[[], None], on_pass: Callable[[str], None]
+    ) -> Iterator[list[tuple[float, float]]]:
         """Yield each trial's mean loss and accuracy when it is to be tested, over the images since the last time."""
         images, labels = self._train
         orders = [torch.randperm(len(images), generator=generator) for generator in self._orders]
@@ -138,13 +148,17 @@ class Training:
             shown = images.index_select(0, batch.flatten())
             if choices is not None:
                 shown = flip_crop(shown, choices[:, step * size : (step + 1) * size].flatten(0, 1))
-            logits = self._ensemble.logits(self._scaled(shown.view(*batch.shape, *images.shape[1:])))
+            scaled = self._scaled(shown.view(*batch.shape, *images.shape[1:]))
+            on_pass("batch")
+            logits = self._ensemble.logits(scaled)
             # The trials share no parameter, so that the sum of their losses has the gradient of each.
             loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
             if self._protocol.loss == "mean":
                 loss = loss / batch.shape[1]
+            on_pass("forward")
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            on_pass("backward")
             self._optimizer.step()
             if self._scheduler is not None:
                 self._scheduler.step()

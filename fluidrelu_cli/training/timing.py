@@ -1,10 +1,15 @@
-"""How long a trial will take on this machine, from some of its steps. Nothing is written."""
+"""How long training takes on this machine, from some of its steps. Nothing is written."""
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
 
 from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.networks.named import Activation
@@ -12,6 +17,9 @@ from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.run import Epoch
 from fluidrelu_cli.seeding import own_torch_settings
 from fluidrelu_cli.training.loop import Training, set_up
+
+Key = TypeVar("Key")
+Measured = TypeVar("Measured")
 
 FEWEST_STEPS = 3
 ENOUGH_SECONDS = 0.4
@@ -67,3 +75,74 @@ def _first(dataset: Dataset, images: int) -> Dataset:
         test_images=dataset.test_images[:images],
         test_labels=dataset.test_labels[:images],
     )
+
+
+class Turn(NamedTuple):
+    """Mean seconds per training step."""
+
+    step: float
+    """Of the whole step: getting the batch, both passes, and the optimizer."""
+    forward: float
+    """Of the forward pass with the loss."""
+    backward: float
+
+
+def steps_per_turn(steps: int) -> int:
+    """How many steps an epoch has to have for :func:`time_turns`."""
+    return 1 + 2 * steps
+
+
+def time_turns(
+    training: Training, steps: int, device: torch.device, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[Turn]:
+    """Time a training again and again; a turn is one of its epochs, which has :func:`steps_per_turn`.
+
+    The first step of a turn is not counted, because the caches are cold then. So many are timed as a whole, and as many
+    more pass by pass: on a GPU each pass then waits until the one before it is done, as it does not while it trains.
+    """
+    stamps: dict[str, list[float]] = {}
+    done = 0
+
+    def stamp(name: str) -> None:
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
+        stamps.setdefault(name, []).append(clock())
+
+    def on_step() -> None:
+        nonlocal done
+        done += 1
+        if done in (1, 1 + steps):
+            stamp("step")
+
+    def on_pass(name: str) -> None:
+        if done > steps:
+            stamp(name)
+
+    for _ in training.epochs(on_step, on_pass):
+        start, end = stamps["step"]
+        batch, forward, backward = (sum(stamps[name]) for name in ("batch", "forward", "backward"))
+        yield Turn((end - start) / steps, (forward - batch) / steps, (backward - forward) / steps)
+        stamps.clear()
+        done = 0
+
+
+def in_turn(
+    contenders: Mapping[Key, Iterator[Measured]], rounds: int, on_turn: Callable[[], None] = lambda: None
+) -> dict[Key, list[Measured]]:
+    """Measure all contenders round by round.
+
+    Each has one turn per round, so that a machine that is busy for a while slows all of them. What counts is the ratio
+    of two times of the same round. Every second round goes backwards, so that none is always first.
+
+    Args:
+        contenders: by name, what measures one turn after the other.
+        rounds: how many turns of each.
+        on_turn: called after each turn.
+    """
+    measured: dict[Key, list[Measured]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for number in range(rounds):
+        for name in reversed(names) if number % 2 else names:
+            measured[name].append(next(contenders[name]))
+            on_turn()
+    return measured

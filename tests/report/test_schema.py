@@ -11,6 +11,7 @@ import pytest
 from every_report import TABLES, make_every_report
 from jsonschema import Draft202012Validator
 
+from fluidrelu_cli.analysis.cost import COST_COLUMNS
 from fluidrelu_cli.analysis.inference import COMPARISON_COLUMNS
 from fluidrelu_cli.analysis.tuning import TUNING_COLUMNS
 from fluidrelu_cli.protocol import SETTINGS
@@ -46,6 +47,7 @@ def test_every_report_is_as_the_schema_says(reports: dict[str, Document]) -> Non
         ("comparison", ["cell", *COMPARISON_COLUMNS]),
         ("run", ["cell", *RUN_COLUMNS]),
         ("setting", TUNING_COLUMNS),
+        ("cost", COST_COLUMNS),
         ("protocol", list(SETTINGS)),
     ],
 )
