@@ -242,13 +242,14 @@ def resolve(name: str) -> Activation:
 
 def find_among(name: str, names: Collection[str]) -> str | None:
     """Which of these activations' names one stands for, as :func:`resolve` would take it; a user's own by its class
-    alone, too. None if none or several may be meant. Nothing is imported.
+    alone, too, if no built-in one is called so. None if none or several may be meant. Nothing is imported.
     """
     arm = _find_arm(name)
     for exact in (name, arm):
         if exact in names:
             return exact
-    found = [each for each in names if _key(arm) in (_key(each), _key(each.rpartition(":")[2]))]
+    own_too = _key(arm.partition("@")[0]) not in _BY_KEY
+    found = [each for each in names if _key(arm) in (_key(each), _key(each.rpartition(":")[2] if own_too else each))]
     return found[0] if len(found) == 1 else None
 
 

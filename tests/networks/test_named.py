@@ -28,6 +28,7 @@ from fluidrelu_cli.networks.named import (
     ARCHITECTURES,
     CASTS,
     expand_casts,
+    find_among,
     find_model,
     list_cast,
     resolve,
@@ -159,6 +160,13 @@ COMMON = ["relu", "leaky-relu", "prelu", "elu", "GELU", "SiLU", "Mish"]
 )
 def test_a_cast_stands_for_those_of_its_activations_that_are_not_named(names: list[object], expanded: object) -> None:
     assert expand_casts(names) == expanded
+
+
+def test_a_users_own_goes_by_its_class_alone_unless_a_built_in_one_does() -> None:
+    assert find_among("Soft", ["relu", "mine:Soft"]) == "mine:Soft"
+    for name in ("swish", "swish@lr=0.1", "SWISH"):
+        assert find_among(name, ["relu", "mine:Swish", "mine:Swish@lr=0.1"]) is None
+    assert find_among("silu@lr=1e-1", ["SiLU", "SiLU@lr=0.1"]) == "SiLU@lr=0.1"
 
 
 def test_the_casts_are_activations_each_named_once() -> None:
