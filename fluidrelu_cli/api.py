@@ -112,11 +112,11 @@ def _check_fields(protocol: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolve(activations: Sequence[str | type[nn.Module]]) -> list[Activation]:
-    from fluidrelu_cli.networks.named import resolve, resolve_class
+    from fluidrelu_cli.networks.named import expand_casts, resolve, resolve_class
 
     if isinstance(activations, str) or not activations:
         raise UsageError('compare needs a list of activations, such as ["relu", "elu"].')
-    resolved = [resolve(one) if isinstance(one, str) else resolve_class(one) for one in activations]
+    resolved = [resolve(one) if isinstance(one, str) else resolve_class(one) for one in expand_casts(activations)]
     names = [activation.name for activation in resolved]
     if len(set(names)) < len(names):
         raise UsageError(f"Two activations have the same name ({', '.join(names)}): rename one, or leave it out.")

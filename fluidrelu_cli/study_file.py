@@ -21,7 +21,7 @@ from fluidrelu_cli.data.catalogue import canonical
 from fluidrelu_cli.declaration import BUILT_IN, ENDING, TUNING, Cell, Declaration, Tuning, shown
 from fluidrelu_cli.errors import StorageError, UsageError, printable
 from fluidrelu_cli.files import read_bytes
-from fluidrelu_cli.networks.named import ARCHITECTURES, find_among, key_of_name, spell_model
+from fluidrelu_cli.networks.named import ARCHITECTURES, expand_casts, find_among, key_of_name, list_cast, spell_model
 from fluidrelu_cli.protocol import (
     OF_ARM,
     SETTINGS,
@@ -287,18 +287,21 @@ class _Reader:
         """By activation, its number of seeds."""
         default = self.whole("seeds", self.content["seeds"], MOST_SEEDS)
         listed = self.content["activations"]
+        if isinstance(listed, str) and list_cast(listed):
+            listed = [listed]
         if not isinstance(listed, list) or not listed:
             raise self.wrong('activations must be a list of names, such as ["relu", "fluid"].')
         self.check_number("activations names", len(listed), "activations", MOST_ACTIVATIONS, "leave some out")
+        read = [self.read_arm(each, default) for each in listed]
+        counts = {each: n for name, n in reversed(read) for each in list_cast(name)} | dict(read)
         arms: dict[str, int] = {}
         names: dict[str, str] = {}
-        for each in listed:
-            name, n = self.read_arm(each, default)
+        for name in expand_casts(name for name, _ in read):
             earlier = names.setdefault(key_of_name(name), name)
             if earlier in arms:
                 what = f"{name} is named twice" if name == earlier else f"{earlier} and {name} are the same"
                 raise self.wrong(f"activations: {what}: leave one out.")
-            arms[name] = n
+            arms[name] = counts[name]
         return arms
 
     def read_arm(self, each: Any, default: int) -> tuple[str, int]:

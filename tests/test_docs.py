@@ -224,7 +224,9 @@ def test_the_readings_of_the_lost_formula_by_hand() -> None:
         "fluid-third": (-6 / 7, None),
     }
     assert [reading.name.strip("`") for reading in readings.READINGS] == list(shown)
-    assert [name for name in shown if name in ACTIVATIONS] == [name for name in ACTIVATIONS if "fluid" in name]
+    assert [name for name in shown if name in ACTIVATIONS] == [
+        name for name in ACTIVATIONS if "fluid" in name and name != "fluid-fixed"
+    ]
     for reading, (value, lowest) in zip(readings.READINGS, shown.values(), strict=True):
         _, at_minus_one, slope, _, smallest_a, largest_a, rises, _ = reading.cells()
         assert float(at_minus_one.replace("−", "-")) == pytest.approx(value, abs=0.0005)

@@ -73,6 +73,28 @@ lr = [0.001, 0.003, 0.01, 0.03]
 """
 
 
+@pytest.mark.parametrize(
+    ("listed", "arms"),
+    [
+        ('"common"', "relu 3, leaky-relu 3, prelu 3, elu 3, GELU 3, SiLU 3, Mish 3"),
+        ('["fluid", "common"]', "fluid 3, relu 3, leaky-relu 3, prelu 3, elu 3, GELU 3, SiLU 3, Mish 3"),
+        (
+            '[{name = "common", seeds = 5}, {name = "gelu", seeds = 9}]',
+            "relu 5, leaky-relu 5, prelu 5, elu 5, SiLU 5, Mish 5, gelu 9",
+        ),
+        (
+            '[{name = "common", lr = 0.1}, "relu"]',
+            "relu@lr=0.1 3, leaky-relu@lr=0.1 3, prelu@lr=0.1 3, elu@lr=0.1 3, GELU@lr=0.1 3, SiLU@lr=0.1 3,"
+            " Mish@lr=0.1 3, relu 3",
+        ),
+    ],
+)
+def test_a_cast_is_the_activations_that_it_stands_for(listed: str, arms: str) -> None:
+    read = parse(f"activations = {listed}\nseeds = 3")
+    assert ", ".join(f"{name} {n}" for name, n in read.seeds.items()) == arms
+    assert tuple(read.seeds) == read.activations
+
+
 def test_a_file_with_all_that_one_may_say_reads_as_it_should() -> None:
     read = parse(EXAMPLE + "[vary]\nlr = [0.0005, 0.001, 0.002]\n")
     assert (read.activations, read.compare) == (("relu", "fluid", "elu"), ("fluid", "relu"))
@@ -242,6 +264,7 @@ WRONG = [
         "[vary] and [tune] cannot stand in one file: write a file for each.",
     ),
     (START + "protocol = 3", "protocol must be a table: write what belongs to it below a line [protocol]."),
+    ('activations = "relu"\nseeds = 3', 'activations must be a list of names, such as ["relu", "fluid"].'),
     ("activations = []\nseeds = 3", 'activations must be a list of names, such as ["relu", "fluid"].'),
     ('activations = ["relu", "relu"]\nseeds = 3', "activations: relu is named twice: leave one out."),
     (

@@ -45,9 +45,13 @@ def arrange(names: Iterable[str], order: Sequence[str]) -> list[str]:
 
 
 def summary(
-    finals: pd.DataFrame, asked: Mapping[str, int], test_images: int, order: Sequence[str] = ()
+    finals: pd.DataFrame,
+    asked: Mapping[str, int],
+    test_images: int,
+    order: Sequence[str] = (),
+    diverged: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """One row per activation: n, asked, mean, ci_low, ci_high, sd (sample), median, best, worst, image_se.
+    """One row per activation: n, asked, mean, ci_low, ci_high, sd (sample), median, best, worst, image_se, diverged.
 
     ``ci_*`` are :func:`interval`'s. ``image_se`` is the standard error of an accuracy p on N test images drawn at
     random, sqrt(p (1 - p) / N). NaN stands where n is too small. Best and worst describe these n runs alone: they
@@ -58,6 +62,7 @@ def summary(
         asked: how many seeds, from 0, were asked for by activation.
         test_images: N.
         order: of the rows, as for :func:`arrange`.
+        diverged: how many of the n runs have (Run.diverged), by activation; they are in every number.
     """
     rows = []
     for activation in arrange({*finals["activation"], *asked}, order):
@@ -78,9 +83,13 @@ def summary(
                 "best": max(values, default=math.nan),
                 "worst": min(values, default=math.nan),
                 "image_se": math.sqrt(mean * (1 - mean) / test_images),
+                "diverged": (diverged or {}).get(activation, 0),
             }
         )
-    columns = ["activation", "n", "asked", "mean", "ci_low", "ci_high", "sd", "median", "best", "worst", "image_se"]
+    columns = [
+        *("activation", "n", "asked", "mean", "ci_low", "ci_high", "sd", "median", "best", "worst", "image_se"),
+        "diverged",
+    ]
     table: pd.DataFrame = pd.DataFrame(rows, columns=columns)
     return table
 

@@ -51,14 +51,20 @@ app.command(epilog="Example: fluidrelu restore paper")(report.restore)
 
 @app.command(epilog="Example: fluidrelu acts")
 def acts(as_json: JsonOption = False) -> None:
-    """List the built-in activations, with formula and source."""
-    from fluidrelu_cli.networks.named import ACTIVATIONS
+    """List the built-in activations, with formula and source, and the casts: names for several of them."""
+    from fluidrelu_cli.networks.named import ACTIVATIONS, CASTS
     from fluidrelu_cli.report.tables import label, rich_table
 
     if as_json:
         show_json(
             [
-                {"name": one.name, "title": label(one.name), "formula": one.spelled_formula, "origin": one.source}
+                {
+                    "name": one.name,
+                    "title": label(one.name),
+                    "formula": one.spelled_formula,
+                    "origin": one.source,
+                    "casts": [cast for cast, members in CASTS.items() if one.name in members],
+                }
                 for one in ACTIVATIONS.values()
             ]
         )
@@ -66,7 +72,12 @@ def acts(as_json: JsonOption = False) -> None:
     rows = [[activation.name, activation.formula, activation.source] for activation in ACTIVATIONS.values()]
     show(rich_table("Activations", ["name", "formula", "source"], rows, left=range(3)))
     show('"v | g" means v for v ≥ 0 and g for v < 0; γ = v / (2 exp(a)), a learned per kernel from 0.')
-    show("Any class of torch.nn works too (--act Mish), and any that can be imported (--act mymodule:MyAct).")
+    show(
+        "Case does not matter: gelu is GELU. Any class of torch.nn works too (--act Softsign), and any that can be"
+        " imported (--act mymodule:MyAct)."
+    )
+    casts = [[name, ", ".join(members)] for name, members in CASTS.items()]
+    show(rich_table("Casts, as in: fluidrelu repeat --act common", ["name", "activations"], casts, left=range(2)))
 
 
 @app.command(epilog="Example: fluidrelu models")

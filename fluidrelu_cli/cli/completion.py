@@ -13,11 +13,10 @@ import typer
 from fluidrelu_cli.study import list_studies
 
 TORCH_ACTIVATIONS = (
-    *("CELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "LogSoftmax", "Mish"),
-    *("RReLU", "ReLU6", "SELU", "SiLU", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign"),
-    "Tanhshrink",
+    *("Hardshrink", "Hardsigmoid", "Hardtanh", "LogSigmoid", "LogSoftmax", "RReLU", "Softmax", "Softmax2d", "Softmin"),
+    *("Softshrink", "Softsign", "Tanhshrink"),
 )
-"""The classes of torch.nn that can serve as an activation and are not built in here under another name."""
+"""The classes of torch.nn that can serve as an activation and are not built in here."""
 
 
 def complete_study(context: typer.Context, incomplete: str) -> Iterable[str]:
@@ -26,8 +25,8 @@ def complete_study(context: typer.Context, incomplete: str) -> Iterable[str]:
 
 
 def complete_activation(incomplete: str) -> Iterable[str]:
-    """The built-in activations, those of torch.nn, and the classes of the current folder's modules; after an ``@``, the
-    settings that one may have of its own.
+    """The built-in activations and those of torch.nn, in lower case too, and the classes of the current folder's
+    modules; after an ``@``, the settings that one may have of its own.
     """
     from fluidrelu_cli.networks.named import ACTIVATIONS
     from fluidrelu_cli.networks.own import list_own
@@ -36,7 +35,16 @@ def complete_activation(incomplete: str) -> Iterable[str]:
     activation, at, _ = incomplete.rpartition("@")
     if at:
         return _begin(incomplete, (f"{activation}@{name}=" for name in OF_ARM))
-    return _begin(incomplete, (*ACTIVATIONS, *TORCH_ACTIVATIONS, *list_own(incomplete, "activation")))
+    known = [*ACTIVATIONS, *TORCH_ACTIVATIONS]
+    spelled = (name if name.startswith(incomplete) else name.lower() for name in known)
+    return _begin(incomplete, (*spelled, *list_own(incomplete, "activation")))
+
+
+def complete_activations(incomplete: str) -> Iterable[str]:
+    """What one activation is completed with, and the casts."""
+    from fluidrelu_cli.networks.named import CASTS
+
+    return (*complete_activation(incomplete), *_begin(incomplete, CASTS))
 
 
 def complete_model(incomplete: str) -> Iterable[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fluidrelu_cli.cli.completion import complete_activation, complete_study
+from fluidrelu_cli.cli.completion import complete_activation, complete_activations, complete_study
 from fluidrelu_cli.cli.forecast import Asked, show_forecast
 from fluidrelu_cli.cli.options import (
     ANY_STUDY,
@@ -167,9 +167,9 @@ def repeat(
     act: Annotated[
         list[str] | None,
         typer.Option(
-            help="An activation; repeat the option for several (left out: the study's, or relu and fluid)."
-            " `fluidrelu acts` lists them.",
-            autocompletion=complete_activation,
+            help="An activation, or a cast of several; repeat the option for more (left out: the study's, or relu and"
+            " fluid). `fluidrelu acts` lists them.",
+            autocompletion=complete_activations,
             show_default=False,
             rich_help_panel=WHAT,
         ),
@@ -207,10 +207,13 @@ def repeat(
         opened = find_study(results, study)
         _drop(opened, drop, report_command(results, opened.name))
         return
+    from fluidrelu_cli.networks.named import expand_casts
+
     goal = _read_goal(context, until, margin, most)
     pool = PoolOptions(workers, batch_seeds, dask, device, data_dir)
     how = {"elsewhere": dask is not None, "in_workers": dask is None, "save_weights": save_weights}
-    experiment = _prepare(results, study, requested, act, device, data_dir, offline, trust, **how)
+    named = expand_casts(act or [])
+    experiment = _prepare(results, study, requested, named, device, data_dir, offline, trust, **how)
     stopping = None if goal is None else _make_stopping(experiment, *goal)
     if dry_run and stopping is not None:
         show_forecast([Asked.until_decided(experiment.study, stopping)], workers, device, data_dir)

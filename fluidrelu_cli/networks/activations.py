@@ -229,3 +229,14 @@ class FluidThird(ParametricActivation):
 
     function = staticmethod(fluid_third)
     beta: float | None = None
+
+
+class FluidFixed(nn.Module):
+    """:func:`fluid` with ``a`` fixed at 0, where the paper's starts: ``v / (1 - v / 2)`` for v < 0. Nothing is learned.
+
+    It shows what of an effect is the function's, and what is the learning's.
+    """
+
+    def forward(self, v: Tensor) -> Tensor:
+        wide = v.to(torch.promote_types(v.dtype, torch.float32))
+        return (wide / (1 + wide.neg().relu() / 2)).to(v.dtype)

@@ -1,12 +1,13 @@
 """The built-in activations as numpy functions: what reports draw, without torch.
 
-Each function is ``(v) -> f``, or ``(v, parameter) -> f`` if it learns, of arrays that broadcast against each other,
+Each function is ``(v) -> f``, or ``(v, *parameters) -> f`` if it learns, of arrays that broadcast against each other,
 computed in float64. The formulas are those of :mod:`fluidrelu_cli.networks.activations`, where gamma = v / (2 exp(a)),
-and torch's.
+of :mod:`fluidrelu_cli.networks.contenders`, and torch's.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -94,6 +95,100 @@ def tanh(v: ArrayLike) -> Array:
     return values
 
 
+def fluid_fixed(v: ArrayLike) -> Array:
+    """The paper's activation with a = 0: ``v`` for v >= 0, ``v / (1 - v / 2)`` for v < 0."""
+    return fluid(v, 0)
+
+
+def gelu(v: ArrayLike) -> Array:
+    """Hendrycks and Gimpel 2016: ``v Phi(v)``, where Phi is the normal distribution function."""
+    v = np.asarray(v, np.float64)
+    values: Array = v * (1 + np.vectorize(math.erf, otypes=[float])(v / math.sqrt(2))) / 2
+    return values
+
+
+def silu(v: ArrayLike) -> Array:
+    """Elfwing et al. 2017: ``v / (1 + exp(-v))``."""
+    return swish(v, 1)
+
+
+def mish(v: ArrayLike) -> Array:
+    """Misra 2019: ``v tanh(ln(1 + exp(v)))``."""
+    v = np.asarray(v, np.float64)
+    values: Array = v * np.tanh(np.logaddexp(0, v))
+    return values
+
+
+def selu(v: ArrayLike) -> Array:
+    """Klambauer et al. 2017: ``scale v`` for v >= 0, ``scale alpha (exp(v) - 1)`` for v < 0."""
+    scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+    below = elu(v)
+    return scale * np.where(below < 0, alpha * below, below)
+
+
+def relu6(v: ArrayLike) -> Array:
+    """Krizhevsky 2010: ``min(max(0, v), 6)``."""
+    return np.minimum(relu(v), 6)
+
+
+def hardswish(v: ArrayLike) -> Array:
+    """Howard et al. 2019: ``v min(max(0, v + 3), 6) / 6``."""
+    v = np.asarray(v, np.float64)
+    values: Array = v * relu6(v + 3) / 6
+    return values
+
+
+def softplus(v: ArrayLike) -> Array:
+    """Dugas et al. 2001: ``ln(1 + exp(v))``; beyond 20 torch has it as ``v``."""
+    v = np.asarray(v, np.float64)
+    return np.where(v > 20, v, np.logaddexp(0, v))
+
+
+def identity(v: ArrayLike) -> Array:
+    """``v``."""
+    return np.asarray(v, np.float64)
+
+
+def swish(v: ArrayLike, beta: ArrayLike) -> Array:
+    """Ramachandran et al. 2017: ``v / (1 + exp(-beta v))``."""
+    v = np.asarray(v, np.float64)
+    values: Array = v * sigmoid(np.asarray(beta, np.float64) * v)
+    return values
+
+
+def golu(v: ArrayLike) -> Array:
+    """Das et al. 2025: ``v exp(-exp(-v))``."""
+    v = np.asarray(v, np.float64)
+    values: Array = v * np.exp(-np.exp(-np.maximum(v, -8)))
+    return values
+
+
+def telu(v: ArrayLike) -> Array:
+    """Fernandez and Mali 2024: ``v tanh(exp(v))``."""
+    v = np.asarray(v, np.float64)
+    values: Array = v * np.tanh(np.exp(np.minimum(v, 4)))
+    return values
+
+
+def acon_c(v: ArrayLike, beta: ArrayLike, p1: ArrayLike, p2: ArrayLike) -> Array:
+    """Ma et al. 2021: ``d / (1 + exp(-beta d)) + p2 v`` with d = (p1 - p2) v."""
+    v, p1, p2 = (np.asarray(each, np.float64) for each in (v, p1, p2))
+    values: Array = swish((p1 - p2) * v, beta) + p2 * v
+    return values
+
+
+def pau(v: ArrayLike, *coefficients: ArrayLike) -> Array:
+    """Molina et al. 2020: ``(a0 + a1 v + ... + a5 v**5) / (1 + |b1 v + ... + b4 v**4|)``; a0 to a5, then b1 to b4."""
+    v, *each = (np.asarray(each, np.float64) for each in (v, *coefficients))
+    numerator, denominator = each[5], each[9]
+    for coefficient in reversed(each[:5]):
+        numerator = numerator * v + coefficient
+    for coefficient in reversed(each[6:9]):
+        denominator = denominator * v + coefficient
+    values: Array = numerator / (1 + np.abs(denominator * v))
+    return values
+
+
 def _split(v: ArrayLike, a: ArrayLike) -> tuple[Array, Array]:
     """The input in float64, and -gamma where it is negative, 0 elsewhere."""
     v = np.asarray(v, np.float64)
@@ -112,5 +207,20 @@ CURVES: Mapping[str, Curve] = {
     "fluid-coth": fluid_coth,
     "fluid-critical": fluid_critical,
     "fluid-third": fluid_third,
+    "fluid-fixed": fluid_fixed,
+    "GELU": gelu,
+    "SiLU": silu,
+    "Mish": mish,
+    "SELU": selu,
+    "CELU": elu,
+    "ReLU6": relu6,
+    "Hardswish": hardswish,
+    "Softplus": softplus,
+    "Identity": identity,
+    "swish": swish,
+    "golu": golu,
+    "telu": telu,
+    "acon-c": acon_c,
+    "pau": pau,
 }
-"""By the activation's name."""
+"""By the activation's name. One that learns several parameters takes them in the order of their names."""

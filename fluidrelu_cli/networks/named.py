@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fluidrelu_cli.errors import UsageError, one_line, printable
 from fluidrelu_cli.networks.own import did_you_mean, find_line, import_own, suggest_own
@@ -112,11 +112,50 @@ _ACTIVATIONS = (
         *("fluid-third", "v | v / (1 - γ/3)", "fluid with another start of a"),
         *("fluidrelu_cli.networks.activations:FluidThird", True),
     ),
+    Activation(
+        *("fluid-fixed", "v | v / (1 - v/2)", "fluid with a fixed at 0"),
+        *("fluidrelu_cli.networks.activations:FluidFixed", True),
+    ),
+    Activation("GELU", "v (1 + erf(v/√2)) / 2", "Hendrycks and Gimpel 2016", "torch.nn:GELU"),
+    Activation("SiLU", "v / (1 + exp(-v))", "Elfwing et al. 2017", "torch.nn:SiLU"),
+    Activation("Mish", "v tanh(ln(1 + exp(v)))", "Misra 2019", "torch.nn:Mish"),
+    Activation("SELU", "1.0507 v | 1.7581 (exp(v) - 1)", "Klambauer et al. 2017", "torch.nn:SELU", True),
+    Activation("CELU", "v | exp(v) - 1 (ELU's)", "Barron 2017, with α = 1", "torch.nn:CELU", True),
+    Activation("ReLU6", "min(max(0, v), 6)", "Krizhevsky 2010", "torch.nn:ReLU6", True),
+    Activation("Hardswish", "v min(max(0, v + 3), 6) / 6", "Howard et al. 2019", "torch.nn:Hardswish"),
+    Activation("Softplus", "ln(1 + exp(v))", "Dugas et al. 2001", "torch.nn:Softplus", True),
+    Activation("Identity", "v", "none at all, as a floor", "torch.nn:Identity", True),
+    Activation(
+        *("swish", "v / (1 + exp(-β v)), β learned from 1", "Ramachandran et al. 2017"),
+        "fluidrelu_cli.networks.contenders:Swish",
+    ),
+    Activation("golu", "v exp(-exp(-v))", "Das et al. 2025", "fluidrelu_cli.networks.contenders:GoLU"),
+    Activation("telu", "v tanh(exp(v))", "Fernandez and Mali 2024", "fluidrelu_cli.networks.contenders:TeLU"),
+    Activation(
+        *("acon-c", "d / (1 + exp(-β d)) + p2 v, d = (p1 - p2) v", "Ma et al. 2021"),
+        "fluidrelu_cli.networks.contenders:AconC",
+    ),
+    Activation(
+        *("pau", "(a0 + … + a5 v⁵) / (1 + |b1 v + … + b4 v⁴|)", "Molina et al. 2020, safe form"),
+        "fluidrelu_cli.networks.contenders:PAU",
+    ),
 )
 
 ACTIVATIONS = {activation.name: activation for activation in _ACTIVATIONS}
 """The built-in activations by name. In a formula "v | g(v)" means v for v >= 0 and g(v) for v < 0, and
-γ = v / (2 exp(a)) with a learned from 0."""
+γ = v / (2 exp(a)) with a learned from 0. Some are called as torch spells them, because that is what runs of earlier
+releases have recorded, whose trials theirs must be."""
+
+_COMMON = ("relu", "leaky-relu", "prelu", "elu", "GELU", "SiLU", "Mish")
+
+CASTS = {
+    "common": _COMMON,
+    "wide": (
+        *(*_COMMON, "SELU", "CELU", "ReLU6", "Hardswish", "Softplus", "tanh", "sigmoid", "Identity"),
+        *("swish", "golu", "telu", "acon-c", "pau"),
+    ),
+}
+"""Names that stand for several activations. What one stands for never changes, because study files say it."""
 
 
 def _key(name: str) -> str:
@@ -126,6 +165,35 @@ def _key(name: str) -> str:
 
 _BY_KEY = {_key(name): one for one in _ACTIVATIONS for name in (one.name, one.path.partition(":")[2])}
 """The built-in activations by their names and by those of their classes."""
+
+
+_Name = TypeVar("_Name")
+
+
+def expand_casts(names: Iterable[_Name]) -> list[_Name | str]:
+    """The names, with the activations of each cast in its place but for those that are among the names themselves.
+
+    ``common@lr=0.01`` stands for each of them with that setting. What is no name, as a class, stays as it is.
+
+    Raises:
+        UsageError: if the settings of a cast are none.
+    """
+    listed = list(names)
+    known = {key_of_name(name) for name in listed if isinstance(name, str)}
+    expanded: list[_Name | str] = []
+    for name in listed:
+        members = list_cast(name) if isinstance(name, str) else ()
+        expanded += [each for each in members if key_of_name(each) not in known] if members else [name]
+        known.update(map(key_of_name, members))
+    return expanded
+
+
+def list_cast(name: str) -> tuple[str, ...]:
+    """The activations that a cast's name stands for; none if it is no cast's."""
+    if name.partition("@")[0].lower() not in CASTS:
+        return ()
+    cast, settings = parse_arm(name)
+    return tuple(join_arm(member, settings) for member in CASTS[cast.lower()])
 
 
 def resolve(name: str) -> Activation:
@@ -138,6 +206,12 @@ def resolve(name: str) -> Activation:
     Raises:
         UsageError: if there is no such activation or setting, or it does not turn a tensor into one of the same shape.
     """
+    members = list_cast(name)
+    if members:
+        raise UsageError(
+            f"'{name}' stands for several activations ({', '.join(members)}): name one of them, or take them"
+            f" all with `fluidrelu repeat --act {name}`."
+        )
     function, settings = parse_arm(name)
     if settings:
         found = resolve(function)
@@ -168,13 +242,14 @@ def resolve(name: str) -> Activation:
 
 def find_among(name: str, names: Collection[str]) -> str | None:
     """Which of these activations' names one stands for, as :func:`resolve` would take it; a user's own by its class
-    alone, too. None if none or several may be meant. Nothing is imported.
+    alone, too, if no built-in one is called so. None if none or several may be meant. Nothing is imported.
     """
     arm = _find_arm(name)
     for exact in (name, arm):
         if exact in names:
             return exact
-    found = [each for each in names if _key(arm) in (_key(each), _key(each.rpartition(":")[2]))]
+    own_too = _key(arm.partition("@")[0]) not in _BY_KEY
+    found = [each for each in names if _key(arm) in (_key(each), _key(each.rpartition(":")[2] if own_too else each))]
     return found[0] if len(found) == 1 else None
 
 

@@ -43,6 +43,8 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
     )
     if untrained := evidence.untrained_pair:
         answer = f"{answer} {wording.hardly_learned(untrained)}"
+    if diverged := wording.count_diverged(evidence.summary):
+        answer = f"{answer} {diverged}"
     untold = {name: paths for name, paths in failures.items() if paths[-1] not in answer}
     return Document(
         question=evidence.question or wording.question(evidence.order, evidence.baseline, evidence.focus),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -203,7 +204,8 @@ class Evidence:
         if self._stopping is not None and self.sequential is not None:  # once it is decided, no more seeds are
             asked |= {name: len(seeds) for name, seeds in self._stopping.seeds_for(self.sequential.decision).items()}
         counted = self.finals.assign(seed=self.finals["seed"] - self._first_seed)
-        return inference.summary(counted, asked, self.test_images, self.order)
+        diverged = Counter(run.trial.activation for run in self.runs if run.diverged)
+        return inference.summary(counted, asked, self.test_images, self.order, diverged)
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:

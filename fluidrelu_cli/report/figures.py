@@ -295,7 +295,7 @@ def _find_functions(evidence: Evidence, activation: str) -> KernelFunctions:
 
 def _curves(activation: str) -> KernelFunctions:
     def functions(parameters: Mapping[str, Array], v: Array) -> Array:
-        return CURVES[activation](v[:, None], *parameters.values())
+        return CURVES[activation](v[:, None], *(parameters[name] for name in sorted(parameters)))
 
     return functions
 

@@ -43,6 +43,8 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     if untrained and (multiverse is None or not any(multiverse.unlearned.values())):
         whose = [name for name in first.pair if any(name in names for names in untrained.values())]
         answer = f"{answer} {wording.hardly_learned_in(list(untrained), len(declaration.cells), whose)}"
+    if diverged := wording.count_diverged(summary):
+        answer = f"{answer} {diverged}"
     return Document(
         question=declaration.question or wording.question(order, declaration.baseline, _about(declaration)),
         answer=answer,

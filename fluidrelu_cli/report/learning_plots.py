@@ -219,7 +219,8 @@ def _stack(
 def learned_parameters(parameters: pd.DataFrame, of_seeds: int) -> Figure:
     """One activation's learned parameters by kernel (down) and epoch (right), one row per layer, one column per seed.
 
-    A layer has a row for each of its parameters, and a panel stays empty where a seed has no such layer.
+    A layer has a row for each of its parameters, if they are several with what they moved from their starts, and a
+    panel stays empty where a seed has no such layer.
 
     Args:
         parameters: run.PARAMETER_COLUMNS of one activation; the first three seeds are drawn.
@@ -228,9 +229,13 @@ def learned_parameters(parameters: pd.DataFrame, of_seeds: int) -> Figure:
     activation = str(parameters["activation"].iloc[0])
     seeds = sorted(parameters["seed"].unique())[: fit(1, 1, SEEDS_SHOWN)]
     shown = parameters[parameters["seed"].isin(seeds)]
+    names = list(dict.fromkeys(shown["parameter"]))
+    if len(names) > 1:  # they may start far apart: what each moved has one scale
+        shown = shown.sort_values("epoch", kind="stable", ignore_index=True)
+        kernels = shown.groupby(["seed", "layer", "parameter", "kernel"])["value"]
+        shown = shown.assign(value=shown["value"] - kernels.transform("first"))
     by_layer = list(shown.groupby(["layer", "parameter"], sort=False))
     layers = [by_layer[index] for index in _spread(len(by_layer))]
-    names = list(dict.fromkeys(shown["parameter"]))
     heights = [min(max(14, group["kernel"].max() + 1), 32) for _, group in layers]  # 14 have room for the layer's name
     figure = make_figure(1.4 + 0.11 * sum(heights))
     grid = figure.subplots(len(layers), len(seeds), squeeze=False, sharex=True, height_ratios=heights)
@@ -260,7 +265,10 @@ def learned_parameters(parameters: pd.DataFrame, of_seeds: int) -> Figure:
                 ax.set_xlabel(wrap("epoch (0: start)", 54 // len(seeds)))
     place = "right" if fit(2, 0, 1) else "bottom"
     figure.colorbar(
-        ScalarMappable(scale, "PuOr"), ax=grid, location=place, label=wrap(f"learned {', '.join(names)}", 40)
+        ScalarMappable(scale, "PuOr"),
+        ax=grid,
+        location=place,
+        label=wrap(f"{'change of' if len(names) > 1 else 'learned'} {', '.join(names)}", 40),
     )
     which = _which(len(seeds), of_seeds, len(layers), len(by_layer), "layers" if len(names) == 1 else "parameters")
     figure.suptitle(wrap(f"What {label(activation)} learned{which}", TITLE_WIDTH), **TITLE)

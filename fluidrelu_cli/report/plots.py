@@ -43,7 +43,7 @@ COLOURS: Mapping[str, str] = {
     "fluid-critical": "#AA4499",
     "fluid-third": "#DDCC77",
 }
-"""The built-in activations', the same in every study: of the colours that colour-blind readers can tell apart by Okabe
+"""Some built-in activations', the same in every study: of the colours that colour-blind readers can tell apart by Okabe
 and Ito (2008) and by Tol (2021)."""
 
 MORE_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")

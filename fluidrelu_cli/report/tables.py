@@ -104,11 +104,13 @@ def table2_cells(table: pd.DataFrame, runs: str = "three") -> Cells:
 
 def summary_cells(summary: pd.DataFrame) -> Cells:
     """inference.summary, one row per activation: the highest mean first, those without runs last."""
-    head = ["activation", "n", "mean ± 95 %\ninterval", "sample\nSD", "median", "best\nof n", "worst\nof n"]
+    column, count = _count_diverged(summary)
+    head = ["activation", "n", *column, "mean ± 95 %\ninterval", "sample\nSD", "median", "best\nof n", "worst\nof n"]
     rows = [
         [
             label(row["activation"]),
             f"{row['n']}/{row['asked']}",
+            *count(row),
             plus_minus(accuracy(row["mean"], 5), row),
             accuracy(row["sd"], 5),
             accuracy(row["median"], 5),
@@ -118,6 +120,13 @@ def summary_cells(summary: pd.DataFrame) -> Cells:
         for row in summary.sort_values("mean", ascending=False, kind="stable").to_dict("records")
     ]
     return head, rows
+
+
+def _count_diverged(summary: pd.DataFrame) -> tuple[list[str], Callable[[Mapping[Any, Any]], list[str]]]:
+    """The head of a column of how many runs diverged and what makes a row's cell: nothing where none has."""
+    if not summary["diverged"].any():
+        return [], lambda _row: []
+    return ["div."], lambda row: [str(row["diverged"])]
 
 
 def comparison_cells(comparisons: pd.DataFrame) -> Cells:
@@ -224,12 +233,14 @@ def other_cell_cells(cells: pd.DataFrame) -> Cells:
 
 def cell_summary_cells(summary: pd.DataFrame) -> Cells:
     """inference.summary of each cell, one row per cell and activation, in their order."""
-    head = ["cell", "activation", "n", "mean ± 95 %\ninterval", "sample\nSD"]
+    column, count = _count_diverged(summary)
+    head = ["cell", "activation", "n", *column, "mean ± 95 %\ninterval", "sample\nSD"]
     rows = [
         [
             row["cell"],
             label(row["activation"]),
             f"{row['n']}/{row['asked']}",
+            *count(row),
             plus_minus(accuracy(row["mean"], 5), row),
             accuracy(row["sd"], 5),
         ]

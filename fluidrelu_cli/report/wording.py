@@ -41,7 +41,7 @@ from fluidrelu_cli.report.tables import (
     round_up,
     spell_choice,
 )
-from fluidrelu_cli.run import Provenance, Run
+from fluidrelu_cli.run import DIVERGED_LOSS, Provenance, Run
 from fluidrelu_cli.stopping import list_recalled
 from fluidrelu_cli.study import ASKED, LOOKED, MOST_SEEDS, Entry
 
@@ -943,8 +943,23 @@ def held_out(images: int) -> str:
 
 def diverged(losses: Mapping[str, float]) -> str:
     """Which runs diverged, and the training loss that each ended with."""
-    runs = ", ".join(f"{name} (training loss {loss:.0e})" for name, loss in losses.items())
-    return f"Diverged, but counted: {runs}."
+    runs = _shorten([f"{name} (training loss {loss:.0e})" for name, loss in losses.items()])
+    return (
+        f"Diverged (div.), but counted: {', '.join(runs)}. That is, the training loss of the last epoch is above"
+        f" {DIVERGED_LOSS:,.0f}, or no number."
+    )
+
+
+def count_diverged(summary: pd.DataFrame) -> str | None:
+    """How many runs of each activation diverged: what an answer ends with then. None if none has.
+
+    Args:
+        summary: inference.summary, perhaps of several cells.
+    """
+    counts = summary.groupby("activation", sort=False)[["diverged", "n"]].sum()
+    found = [f"{some} of {label(name)}'s {n}" for name, some, n in counts[counts["diverged"] > 0].itertuples()]
+    they = "it counts" if counts["diverged"].sum() == 1 else "they count"
+    return f"{_join(found)} runs diverged; {they} like any other." if found else None
 
 
 def factors(betas: Mapping[str, Mapping[str, float]]) -> str | None:
@@ -1111,10 +1126,14 @@ MOST_NAMES, NAMES_SHOWN = 8, 6
 
 def _names(activations: Sequence[str], last: str = "and") -> str:
     """Activations in a sentence, of very many the first ones."""
-    names = [label(name) for name in activations]
-    if len(names) > MOST_NAMES:
-        names = [*names[:NAMES_SHOWN], f"{len(names) - NAMES_SHOWN} more"]
-    return _join(names, last)
+    return _join(_shorten([label(name) for name in activations]), last)
+
+
+def _shorten(names: Sequence[str]) -> list[str]:
+    """All of them; of very many the first ones, and how many more there are."""
+    if len(names) <= MOST_NAMES:
+        return [*names]
+    return [*names[:NAMES_SHOWN], f"{len(names) - NAMES_SHOWN} more"]
 
 
 def _join(names: Sequence[str], last: str = "and") -> str:

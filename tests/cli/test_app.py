@@ -30,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("folder")
         ("train --act fluide", "There is no activation 'fluide'. Did you mean fluid"),
         ("train --act Linear", "'Linear' cannot serve as an activation"),
         ("train --act nowhere:Act", "cannot be imported (ModuleNotFoundError"),
+        ("train --act common", "'common' stands for several activations (relu, leaky-relu, prelu, elu, GELU, SiLU"),
         ("repeat --act relu,gelu", "Name each with an --act of its own: --act relu --act gelu."),
         (
             "train --dataset mnits",
@@ -207,7 +208,10 @@ def test_acts_lists_every_built_in_activation() -> None:
         "title": "FluidReLU",
         "formula": "v for v ≥ 0, v / (1 - γ) for v < 0, γ = v / (2 exp(a))",
         "origin": "the paper, eq. (4), as reconstructed here",
+        "casts": [],
     }
+    assert (listed["GELU"]["casts"], listed["telu"]["casts"]) == (["common", "wide"], ["wide"])
+    assert "\n common  relu, leaky-relu, prelu, elu, GELU, SiLU, Mish" in output
     assert listed["fluid-critical"]["formula"] == "max(v, -2 exp(a))"
     assert listed["prelu"]["formula"] == "v for v ≥ 0, a v for v < 0, a learned from 0.25"
 

@@ -19,10 +19,10 @@ from fluidrelu_cli.cli.app import app
 from fluidrelu_cli.cli.completion import TORCH_ACTIVATIONS
 from fluidrelu_cli.data.catalogue import CATALOGUE
 from fluidrelu_cli.errors import UsageError
-from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES, resolve
+from fluidrelu_cli.networks.named import ACTIVATIONS, ARCHITECTURES, CASTS, resolve
 
 OWN = "import nowhere\n\nclass Soft: ...\n\nclass _Hidden: ...\n\ndef net(): ...\n"
-ALL = (*ACTIVATIONS, *TORCH_ACTIVATIONS, "mycurves:Soft")
+ALL = (*ACTIVATIONS, *TORCH_ACTIVATIONS, "mycurves:Soft", *CASTS)
 
 
 def complete(line: str) -> list[str]:
@@ -47,7 +47,11 @@ def complete(line: str) -> list[str]:
         ("repeat --study lon", ["longer"]),
         ("repeat --act ", sorted(ALL, key=ALL.index)),
         ("train --act myc", ["mycurves:Soft"]),
-        ("train --act Soft", ["Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign"]),
+        ("train --act Softm", ["Softmax", "Softmax2d", "Softmin"]),
+        ("train --act com", []),
+        ("repeat --act com", ["common"]),
+        ("train --act ge", ["gelu"]),
+        ("plan --baseline soft", ["softplus", "softmax", "softmax2d", "softmin", "softshrink", "softsign"]),
         ("train --act relu@", ["relu@beta=", "relu@lr=", "relu@momentum=", "relu@weight_decay="]),
         ("train --act relu@beta=1@l", ["relu@beta=1@lr="]),
         ("verify local --act pre", ["prelu"]),
@@ -101,7 +105,7 @@ def test_the_activations_of_torch_are_those_that_can_serve() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Softmax wants to know its dimension
             try:
-                serving += [name] if resolve(name).name == name else []
+                serving += [name] if resolve(name).source == "torch.nn" else []
             except UsageError:
                 continue
     assert sorted(serving) == list(TORCH_ACTIVATIONS)

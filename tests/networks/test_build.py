@@ -223,7 +223,11 @@ def test_the_smallest_images_are_taken_and_smaller_ones_refused(model: str, smal
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
-@pytest.mark.parametrize("activation", [*ACTIVATIONS.values(), NOISY], ids=lambda activation: activation.name)
+@pytest.mark.parametrize(
+    "activation",
+    [*(ACTIVATIONS[name] for name in ("fluid", "prelu", "tanh", "acon-c", "pau")), NOISY],
+    ids=lambda activation: activation.name,
+)
 def test_one_seed_gives_the_same_weights_whatever_the_activation(activation: Activation, model: str) -> None:
     expected, found = (seeded_weights(model, each, 5) for each in (ACTIVATIONS["relu"], activation))
     assert found.keys() == expected.keys()

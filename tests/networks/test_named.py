@@ -22,10 +22,15 @@ from torch import Tensor, nn
 import fluidrelu_cli
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.networks.activations import FluidReLU, ParametricActivation
+from fluidrelu_cli.networks.contenders import AconC
 from fluidrelu_cli.networks.named import (
     ACTIVATIONS,
     ARCHITECTURES,
+    CASTS,
+    expand_casts,
+    find_among,
     find_model,
+    list_cast,
     resolve,
     resolve_class,
     resolve_model,
@@ -88,8 +93,9 @@ def test_activations_that_do_not_commute_with_max_pooling(name: str, parameter: 
 def test_a_class_of_torch_nn() -> None:
     activation = resolve("Mish")
     assert isinstance(activation.make(4), nn.Mish)
-    assert (activation.name, activation.source) == ("Mish", "torch.nn")
+    assert (activation.name, activation.source) == ("Mish", "Misra 2019")
     assert not activation.commutes_with_max_pool
+    assert resolve("softsign").source == "torch.nn"
 
 
 @pytest.mark.parametrize(
@@ -111,6 +117,9 @@ def test_a_class_of_torch_nn() -> None:
         ("FluidReLU", "fluid"),
         ("fluidexp", "fluid-exp"),
         ("FluidCritical", "fluid-critical"),
+        ("Acon_C", "acon-c"),
+        ("nn.Softsign", "Softsign"),
+        ("identity", "Identity"),
         ("FluidReLU@lr=1e-2@beta=1000.0", "fluid@beta=1000@lr=0.01"),
     ],
 )
@@ -121,16 +130,52 @@ def test_the_spellings_of_one_activation_are_one_activation(spelling: str, name:
 
 
 def test_of_two_classes_that_differ_by_case_the_exact_name_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nn, "Gelu", type("Gelu", (nn.GELU,), {}), raising=False)
-    assert [resolve(name).name for name in ("GELU", "Gelu")] == ["GELU", "Gelu"]
-    with pytest.raises(UsageError, match=r"There is no activation 'gelu'\. Did you mean GELU or Gelu\?"):
-        resolve("gelu")
+    monkeypatch.setattr(nn, "SoftSign", type("SoftSign", (nn.Softsign,), {}), raising=False)
+    assert [resolve(name).name for name in ("Softsign", "SoftSign")] == ["Softsign", "SoftSign"]
+    with pytest.raises(UsageError, match=r"There is no activation 'softsign'\. Did you mean Softsign or SoftSign\?"):
+        resolve("softsign")
 
 
 def test_prelu_is_the_built_in_one_with_a_slope_per_channel() -> None:
     assert resolve("PReLU") is ACTIVATIONS["prelu"]
     slopes = dict(resolve("PReLU").make(4).named_parameters())
     assert {name: value.tolist() for name, value in slopes.items()} == {"weight": [0.25] * 4}
+
+
+COMMON = ["relu", "leaky-relu", "prelu", "elu", "GELU", "SiLU", "Mish"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expanded"),
+    [
+        (["common"], COMMON),
+        (["Common", "fluid"], [*COMMON, "fluid"]),
+        (["fluid", "gelu", "common"], ["fluid", "gelu", *(name for name in COMMON if name != "GELU")]),
+        (["common", "common"], COMMON),
+        (["common", "wide"], [*COMMON, *CASTS["wide"][7:]]),
+        (["common@lr=1e-2", "relu"], [*(f"{name}@lr=0.01" for name in COMMON), "relu"]),
+        (["relu", "relu", "mine:common"], ["relu", "relu", "mine:common"]),  # which is for others to refuse
+        ([nn.ReLU, "common"], [nn.ReLU, *COMMON]),
+    ],
+)
+def test_a_cast_stands_for_those_of_its_activations_that_are_not_named(names: list[object], expanded: object) -> None:
+    assert expand_casts(names) == expanded
+
+
+def test_a_users_own_goes_by_its_class_alone_unless_a_built_in_one_does() -> None:
+    assert find_among("Soft", ["relu", "mine:Soft"]) == "mine:Soft"
+    for name in ("swish", "swish@lr=0.1", "SWISH"):
+        assert find_among(name, ["relu", "mine:Swish", "mine:Swish@lr=0.1"]) is None
+    assert find_among("silu@lr=1e-1", ["SiLU", "SiLU@lr=0.1"]) == "SiLU@lr=0.1"
+
+
+def test_the_casts_are_activations_each_named_once() -> None:
+    for cast, members in CASTS.items():
+        assert [resolve(name).name for name in members] == list(dict.fromkeys(members))
+        assert list_cast(cast) == members
+    assert list(CASTS["wide"][:7]) == COMMON
+    for name in ("relu", "commons", "mine:common", "relu@lr=0.1"):
+        assert list_cast(name) == ()
 
 
 OWN_MODULE = """
@@ -252,6 +297,8 @@ class Cubic(nn.Module):
         (nn.PReLU, "prelu"),
         (FluidReLU, "fluid"),
         (nn.Mish, "Mish"),
+        (nn.Softsign, "Softsign"),
+        (AconC, "acon-c"),
     ],
 )
 def test_a_class_of_torch_or_of_this_package_is_the_named_one(constructor: type[nn.Module], name: str) -> None:
@@ -357,6 +404,13 @@ def test_names_need_no_torch(tmp_path: Path) -> None:
         (resolve, "@lr=1", "no activation ''."),
         (resolve, "rellu@lr=1", "no activation 'rellu'. Did you mean relu"),
         (resolve, "relu@epochs=3", "An activation cannot have its own 'epochs'"),
+        (
+            resolve,
+            "common@lr=1",
+            "'common@lr=1' stands for several activations (relu@lr=1, leaky-relu@lr=1, prelu@lr=1, elu@lr=1, GELU@lr=1,"
+            " SiLU@lr=1, Mish@lr=1): name one of them, or take them all with `fluidrelu repeat --act common@lr=1`.",
+        ),
+        (lambda name: expand_casts([name]), "wide@epochs=1", "An activation cannot have its own 'epochs'"),
         (resolve, "functional", "no activation 'functional'."),
         (resolve, "Conv2d", "'Conv2d' cannot serve as an activation (TypeError: "),
         (resolve, "Linear", "'in_features'"),

@@ -20,8 +20,8 @@ UNUSED = "never learns a: "
 SHARED = "learns one "
 
 ELEMENTWISE = (
-    *("CELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "Mish", "PReLU", "ReLU6"),
-    *("SELU", "SiLU", "Softplus", "Softshrink", "Softsign", "Tanhshrink"),
+    *(name for name in ACTIVATIONS if name != "Identity"),
+    *("Hardshrink", "Hardsigmoid", "Hardtanh", "LogSigmoid", "Softshrink", "Softsign", "Tanhshrink"),
 )
 
 
@@ -34,7 +34,7 @@ def find(activation: Activation) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", [*ACTIVATIONS, *ELEMENTWISE])
+@pytest.mark.parametrize("name", ELEMENTWISE)
 def test_what_is_meant_to_be_compared_has_no_odd_habit(name: str) -> None:
     assert find(resolve(name)) == []
 

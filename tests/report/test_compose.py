@@ -254,7 +254,9 @@ def test_what_stands_out_is_remarked(tmp_path: Path) -> None:
     assert remarks(build_document(Evidence(make_study(tmp_path / "mine", BOTH), against=other))) == plain + 1
     seeds = {**BOTH, "relu": RELU[:2]}
     assert remarks(documented(tmp_path / "left-out", seeds)) == plain + 2  # of both tables
-    assert sum("ReLU seed 1" in remark for remark in build_document(diverged(tmp_path)).remarks) == 1
+    document = build_document(diverged(tmp_path))
+    assert sum("ReLU seed 1" in remark for remark in document.remarks) == 1
+    assert document.answer.endswith(" 1 of ReLU's 2 runs diverged; it counts like any other.")
 
 
 def diverged(folder: Path) -> Evidence:

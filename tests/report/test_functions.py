@@ -19,12 +19,12 @@ ONE = [(0.5, 0.6)]
 
 
 def test_activations_of_a_name_have_a_formula_or_a_class(tmp_path: Path) -> None:
-    evidence = Evidence(make_study(tmp_path, {"relu": ONE, "fluid": ONE, "GELU": ONE}))
-    relu, fluid, gelu = define_activations(evidence)
+    evidence = Evidence(make_study(tmp_path, {"relu": ONE, "fluid": ONE, "Softsign": ONE}))
+    relu, fluid, softsign = define_activations(evidence)
     assert (relu.title, relu.formula) == ("ReLU", "max(0, v)")
     assert fluid.formula == "v for v ≥ 0, v / (1 - γ) for v < 0, γ = v / (2 exp(a))"
     assert fluid.learned == {"a": 4}
-    assert gelu == Definition("GELU", "GELU", None, "torch.nn.GELU")
+    assert softsign == Definition("Softsign", "Softsign", None, "torch.nn.Softsign")
     assert "convolutions" in str(define_network(evidence).formula)
 
 

@@ -222,8 +222,10 @@ def test_several_parameters_of_a_layer_are_told_apart() -> None:
         "kernel of second, a",
         "kernel of first, b",
         "kernel of second, b",
-        "learned a, b",
+        "change of a, b",
     ]
+    for _, image in images(drawn):  # each kernel has moved by 1 an epoch, wherever it started
+        assert image.get_array().tolist() == [[0.0, 1.0, 2.0]] * 2
     many = pd.concat([table.assign(parameter=name) for name in "abcd"])
     assert learning_plots.learned_parameters(many, 1).get_suptitle() == "What FluidReLU learned (6 of 8 parameters)"
 

@@ -156,6 +156,17 @@ def test_summary_cells_say_how_many_of_those_asked_for() -> None:
     assert rows[1] == ["ELU", "1/3", "0.50000", "–", "0.50000", "0.5000", "0.5000"]
 
 
+def test_summary_cells_say_how_many_diverged_where_any_has() -> None:
+    finals = inference.final_accuracies(make_run_table({"relu": [(0.97,), (0.98,)], "elu": [(0.5,)]}))
+    summary = inference.summary(finals, {}, 100, ["relu"], {"relu": 1})
+    assert summary["diverged"].tolist() == [1, 0]
+    for cells in (tables.summary_cells(summary), tables.cell_summary_cells(summary.assign(cell="lr=1"))):
+        column = cells[0].index("div.")
+        assert [row[column] for row in cells[1]] == ["1", "0"]
+        assert len({len(cells[0]), *map(len, cells[1])}) == 1
+    assert "div." not in tables.summary_cells(summary.assign(diverged=0))[0]
+
+
 def test_summary_cells_are_sorted_by_mean_without_runs_last() -> None:
     finals = inference.final_accuracies(make_run_table({"relu": [(0.5,)], "elu": [(0.75,)], "tanh": [(0.25,)]}))
     summary = inference.summary(finals, {"mine:Soft": 3}, 100, ["mine:Soft", "relu"])
@@ -295,7 +306,7 @@ def all_tables() -> dict[str, Cells]:
     )
     return {
         "epochs": tables.epoch_cells(make_run_table({"relu": accuracies[:1]})),
-        "summary": tables.summary_cells(summarised(runs, 100)),
+        "summary": tables.summary_cells(summarised(runs, 100).assign(diverged=60)),
         "comparisons": tables.comparison_cells(inference.comparisons(far, "relu", 10_000)),
         "predictive": tables.predictive_cells(published.predict(PAPER, finals, "relu")),
         "calibration": tables.calibration_cells(calibration({10: runs, 100: runs}, PAPER)),

@@ -516,8 +516,16 @@ def test_factors_are_told_unless_the_name_does() -> None:
 def test_what_stands_out() -> None:
     assert wording.held_out(5000).startswith("All accuracies here are on 5,000 training images that were held out, not")
     assert wording.diverged({"relu seed 0": 7.1e23, "elu seed 1": math.nan}) == (
-        "Diverged, but counted: relu seed 0 (training loss 7e+23), elu seed 1 (training loss nan)."
+        "Diverged (div.), but counted: relu seed 0 (training loss 7e+23), elu seed 1 (training loss nan). That is, the"
+        " training loss of the last epoch is above 1,000, or no number."
     )
+    assert ", 54 more. That is" in wording.diverged({f"relu seed {seed}": math.nan for seed in range(60)})
+    counts = pd.DataFrame({"activation": ["relu", "elu", "relu"], "n": [3, 20, 3], "diverged": [0, 1, 0]})
+    assert wording.count_diverged(counts) == "1 of ELU's 20 runs diverged; it counts like any other."
+    assert wording.count_diverged(counts.assign(diverged=[1, 1, 2])) == (
+        "3 of ReLU's 6 and 1 of ELU's 20 runs diverged; they count like any other."
+    )
+    assert wording.count_diverged(counts.assign(diverged=0)) is None
     assert wording.other_protocol({"train_images": (500, None), "lr": (0.1, 0.001)}) == (
         "This is not the protocol that stands for the paper's (train images 500, lr 0.1): do not compare with the"
         " published numbers."

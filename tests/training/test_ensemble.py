@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 STEPS = 5
 PROTOCOL = Protocol(epochs=2, batch_size=16, lr=0.01, beta=300.0, train_images=50, test_images=50)
 # 50 is no multiple of 16: the last batch is smaller.
-ACTIVATIONS = ("relu", "fluid", "prelu", "fluid-coth", "fluid-critical", "elu", "Softplus")
+ACTIVATIONS = ("relu", "fluid", "prelu", "fluid-coth", "fluid-critical", "elu", "Softplus", "acon-c", "pau")
 LEARNING = {"fluid": "a", "prelu": "weight", "fluid-coth": "a"}
 
 both_forms = pytest.mark.parametrize("matmul", [False, True], ids=["grouped", "matmul"])

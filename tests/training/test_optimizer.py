@@ -51,6 +51,8 @@ def batch(shape: tuple[int, int, int], seed: int) -> tuple[Tensor, Tensor]:
         ("paper", MNIST, "relu"),
         ("paper", MNIST, "fluid"),
         ("paper", MNIST, "prelu"),
+        ("paper", MNIST, "acon-c"),
+        ("paper", MNIST, "pau"),
         ("resnet20", (3, 8, 8), "fluid"),
     ],
 )
