@@ -27,7 +27,7 @@ from fluidrelu_cli.analysis.verdicts import (
     fewest_pairs,
 )
 from fluidrelu_cli.data.catalogue import CATALOGUE
-from fluidrelu_cli.declaration import Declaration
+from fluidrelu_cli.declaration import Declaration, Tuning
 from fluidrelu_cli.protocol import Protocol, split_arm, split_model
 from fluidrelu_cli.report.evidence import Sequential
 from fluidrelu_cli.report.tables import (
@@ -274,9 +274,17 @@ def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str
 def tuned(declared: Declaration | None) -> str:
     """What was tuned, and on what, as far as it is declared."""
     if declared is not None and declared.tuning is not None:
-        names = [name_setting(name) for name in declared.tuning.grid]
-        were = "was" if len(names) == 1 else "were"
-        return f"The {_join(names)} of each {were} tuned on {declared.tuning.validation_images:,} held-out images."
+        fields = declared.tuned_fields()
+        whose = {
+            field: [name for name, mine in fields.items() if field in mine]
+            for field in dict.fromkeys(field for mine in fields.values() for field in mine)
+        }
+        of_each = [name_setting(field) for field, names in whose.items() if len(names) == len(fields)]
+        told = [f"the {_join(of_each)} of each"] if of_each else []
+        told += [f"{name_setting(field)} of {_names(names)}" for field, names in whose.items() if names != [*fields]]
+        were = "was" if len(whose) == 1 else "were"
+        text = f"{_join(told)} {were} tuned on {declared.tuning.validation_images:,} held-out images."
+        return text[0].upper() + text[1:]
     if declared is not None and declared.tuned is not None:
         return f"Tuned: {declared.tuned.rstrip('.')}."
     return "No tuning was declared."
@@ -682,12 +690,20 @@ def name_setting(field: str) -> str:
     return NAMES_OF_SETTINGS.get(field, field.replace("_", " "))
 
 
-def budget(settings: int, seeds: int, images: int) -> str:
+def budget(tuning: Tuning) -> str:
     """With how much each activation was tuned."""
+    first, *others = tuning.settings
+    same = all(each == first for each in others)
+    with_what = f"the same {len(first)} settings" if same else f"as many settings ({len(first)}), not all the same,"
     return (
-        f"Each activation was tried with the same {settings} settings on {seeds} seeds, tested on {images:,} held-out"
-        " training images. These seeds are not among those of the results."
+        f"Each activation was tried with {with_what} on {tuning.seeds} seeds, tested on {tuning.validation_images:,}"
+        " held-out training images. These seeds are not among those of the results."
     )
+
+
+def changes_along(activations: Sequence[str]) -> str:
+    """That a tuning curve, drawn over one setting, is of activations of which others were tried, too."""
+    return f"Along the line of {_names(activations)}, other settings change, too: the table has them."
 
 
 def at_an_end(ends: Mapping[str, Sequence[str]]) -> str:
