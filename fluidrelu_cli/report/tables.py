@@ -238,6 +238,65 @@ def cell_summary_cells(summary: pd.DataFrame) -> Cells:
     return head, rows
 
 
+def verdict_cells(compared: pd.DataFrame, places: Mapping[str, str]) -> Cells:
+    """overview.compare_studies, one row per activation and one column per study: the verdict, and the difference.
+
+    Args:
+        compared: the table.
+        places: by study, the head of its column.
+    """
+    found = {(row["activation"], row["cell"]): row for row in compared.to_dict("records")}
+    rows = []
+    for name in dict.fromkeys(compared["activation"]):
+        mine = [found.get((name, study)) for study in places]
+        rows.append(
+            [label(name), *(f"{row['verdict']} {difference(row['mean_difference'])}" if row else "–" for row in mine)]
+        )
+    return ["activation", *places.values()], rows
+
+
+def overview_cells(compared: pd.DataFrame) -> Cells:
+    """overview.compare_studies, one row per study and, below it, one per activation."""
+    priced = bool(compared["cost"].notna().any())
+    head = ["study,\nactivation", *_EFFECT, "wins", "p\n(Holm)", "verdict", *(["cost"] if priced else [])]
+    rows = []
+    for study, mine in compared.groupby("cell", sort=False):
+        rows.append([f"{study}:", *[""] * (len(head) - 1)])
+        for row in mine.to_dict("records"):
+            effect = [difference(row["mean_difference"]), limits(row["ci_low"], row["ci_high"])]
+            verdict = [f"{row['wins']}/{row['n']}", p_value(row["p_holm"]), row["verdict"]]
+            cost = [spell_ratio(row["cost"])] if priced else []
+            rows.append([label(row["activation"]), *effect, *verdict, *cost])
+    return head, rows
+
+
+def accuracy_cells(summary: pd.DataFrame, places: Mapping[str, str]) -> Cells:
+    """inference.summary of each study, with the column cell: one row per activation and one column per study.
+
+    Args:
+        summary: the table.
+        places: by study, the head of its column.
+    """
+    found = {
+        (row["activation"], row["cell"]): f"{accuracy(row['mean'])} ± {accuracy(row['sd'])}"
+        for row in summary[summary["n"] > 0].to_dict("records")
+    }
+    names = dict.fromkeys(summary["activation"])
+    rows = [[label(name), *(found.get((name, study), "–") for study in places)] for name in names]
+    return ["activation", *places.values()], rows
+
+
+def spell_ratio(value: float) -> str:
+    """How many times as much; a dash where it is not known."""
+    return "–" if math.isnan(value) else f"{value:.2f}×"
+
+
+def rank_cells(table: pd.DataFrame) -> Cells:
+    """ranks.Ranking.table, one row per activation."""
+    rows = [[label(row["activation"]), f"{row['mean_rank']:.2f}"] for row in table.to_dict("records")]
+    return ["activation", "mean rank"], rows
+
+
 def multiverse_cells(pooled: pd.DataFrame, weighted: pd.DataFrame) -> Cells:
     """multiverse.pool_protocols and multiverse.weigh_protocols's second table, one row per number.
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.published import BEST, LEAD, LEVEL, MEAN, MIDRANGE, PAPER, RANGE, SD, SPREAD, WORST
+from fluidrelu_cli.analysis.ranks import Ranking
 from fluidrelu_cli.analysis.verdicts import (
     ALPHA,
     BETTER,
@@ -254,6 +255,132 @@ def answer(
     return " ".join(said)
 
 
+def ask_overview(baseline: str) -> str:
+    """The question of a report over several studies."""
+    return f"Which activation is better than {label(baseline)}, and on which data?"
+
+
+def overview(compared: pd.DataFrame, baseline: str, ranking: Ranking | None) -> str:
+    """What each activation did over all studies, the best of them first.
+
+    Args:
+        compared: overview.compare_studies.
+        baseline: what they are compared with.
+        ranking: their mean ranks, where there are enough data sets.
+    """
+    studies, data_sets = (list(dict.fromkeys(compared[column])) for column in ("cell", "dataset"))
+    over = f"{len(data_sets)} data set{'' if len(data_sets) == 1 else 's'}"
+    names = compared["dataset"].map(name_data)
+    if len(studies) > len(data_sets):
+        over, names = f"{len(studies)} studies of {over}", compared["cell"]
+    told: dict[tuple[int, int, str], list[str]] = {}
+    for activation in dict.fromkeys(compared["activation"]):
+        mine = compared["activation"] == activation
+        found = {verdict: names[mine & (compared["verdict"] == verdict)].tolist() for verdict in _COUNTED}
+        said = [
+            f"{_COUNTED[verdict]} {len(where)}{_name_few(where) if len(where) < mine.sum() else ''}"
+            for verdict, where in found.items()
+            if where
+        ]
+        told.setdefault((-len(found[BETTER]), len(found[WORSE]), _join(said)), []).append(activation)
+    in_order = "; ".join(f"{_names(told[key])} {key[2]}" for key in sorted(told, key=lambda key: key[:2]))
+    text = f"Against {label(baseline)}, over {over}: {in_order}."
+    return text if ranking is None else f"{text} {tell_ranks(ranking)}"
+
+
+_COUNTED = {
+    BETTER: "better on",
+    WORSE: "worse on",
+    EQUAL: "equal within the margin on",
+    UNDECIDED: "undecided on",
+    NOT_JUDGED: "not judged on",
+    INTERIM: "without a verdict yet on",
+    TOO_FEW: "with too few pairs on",
+}
+"""What is said of so many studies, by the verdict in them."""
+
+
+def tell_ranks(ranking: Ranking) -> str:
+    """What the mean ranks say."""
+    names = ranking.table["activation"].tolist()
+    best = ranking.table["mean_rank"].iloc[0]
+    text = (
+        f"By mean rank over {ranking.data_sets} data sets {label(names[0])} is first ({best:.2f}; Friedman's test:"
+        f" p {_is(ranking.p)})"
+    )
+    worse = ranking.table.loc[ranking.table["mean_rank"] - best > ranking.critical_difference, "activation"].tolist()
+    if ranking.p >= ALPHA or not worse:
+        return f"{text}, and no other is told apart from it."
+    return f"{text}, and told apart from {_names(worse)} (Nemenyi's test)."
+
+
+def _is(p: float) -> str:
+    text = p_value(p)
+    return text.replace("<", "< ") if text.startswith("<") else f"= {text}"
+
+
+def name_data(dataset: str) -> str:
+    """What texts call a data set: a file by its name alone."""
+    known = CATALOGUE.get(dataset)
+    return known.title if known else re.split(r"[/\\]", dataset)[-1]
+
+
+def name_place(protocol: Protocol) -> str:
+    """A data set, a network and its epochs as the head of a column: ``MNIST\npaper, 2 epochs``."""
+    epochs = f"{protocol.epochs} epoch{'' if protocol.epochs == 1 else 's'}"
+    return f"{name_data(protocol.dataset)}\n{label(protocol.model)}, {epochs}"
+
+
+def describe_study(
+    protocol: Protocol,
+    activations: Sequence[str],
+    seeds: Sequence[int],
+    standing: str,
+    declared: Declaration | None,
+    chosen: Sequence[str],
+) -> str:
+    """What a study of several is about.
+
+    Args:
+        protocol: by which was trained.
+        activations: of the study.
+        seeds: how many its activations have, in ascending order.
+        standing: :func:`standing`.
+        declared: its file.
+        chosen: the activations with the settings that were chosen for them.
+    """
+    number = "–".join(dict.fromkeys(map(str, (seeds[0], seeds[-1]))))
+    settings = f" Chosen: {_join([label(name) for name in chosen])}." if chosen else ""
+    return f"{describe_place(protocol, activations)}, {number} seeds. {standing} {tuned(declared)}{settings}"
+
+
+def compares_nothing(study: str, baseline: str) -> str:
+    """That a study is left out of those that are compared with one baseline."""
+    return f"{study} is left out: it has no results that are compared with {label(baseline)}."
+
+
+def explain_overview(*, costs: bool) -> str:
+    """What the columns of a table over several studies mean."""
+    cost = (
+        " Cost: the time of a training step over that of the baseline, measured side by side on the study's network."
+        if costs
+        else ""
+    )
+    return (
+        "Compare signs and intervals between studies rather than sizes: a gain of 0.001 is small at 60 % accuracy and"
+        " large at 98 %. Wins: pairs in which the activation is ahead. p: a study's primary comparison"
+        " is adjusted for the studies in this table, the others for each other within their study (Holm)."
+        f" Undecided: neither a difference nor its absence is established.{cost}"
+    )
+
+
+RANKS_EXPLAINED = (
+    "Mean rank: 1 is the highest mean accuracy on every data set; equal ones share a rank. Two activations are told"
+    " apart if their mean ranks differ by more than the critical difference, at 5 % for all pairs together. This takes"
+    " the data sets for a sample of those that matter, and depends on which activations are ranked."
+)
+
+
 def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str:
     """Where a verdict holds: ``On MNIST with the network cnn3 after 2 epochs``.
 
@@ -261,8 +388,7 @@ def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str
         protocol: by which was trained.
         activations: of the study; "the paper's network" is its name in one that has the paper's activations alone.
     """
-    known = CATALOGUE.get(protocol.dataset)
-    data = known.title if known else re.split(r"[/\\]", protocol.dataset)[-1]
+    data = name_data(protocol.dataset)
     held_out = "held-out images of " if protocol.validation_images else ""
     name, options = split_model(protocol.model)
     of_paper = name == PAPER.protocol.model and {*PAPER.activations} <= {*activations}
