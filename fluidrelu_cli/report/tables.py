@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -245,14 +246,29 @@ def verdict_cells(compared: pd.DataFrame, places: Mapping[str, str]) -> Cells:
         compared: the table.
         places: by study, the head of its column.
     """
-    found = {(row["activation"], row["cell"]): row for row in compared.to_dict("records")}
-    rows = []
-    for name in dict.fromkeys(compared["activation"]):
-        mine = [found.get((name, study)) for study in places]
-        rows.append(
-            [label(name), *(f"{row['verdict']} {difference(row['mean_difference'])}" if row else "–" for row in mine)]
-        )
-    return ["activation", *places.values()], rows
+    found = {
+        (row["activation"], row["cell"]): (row["verdict"], difference(row["mean_difference"]))
+        for row in compared.to_dict("records")
+    }
+    return _by_study(found, dict.fromkeys(compared["activation"]), places)
+
+
+ONE_LINE = 3
+"""Up to so many studies, beside each other, have cells of one line on a terminal of 80 columns; more have two."""
+
+
+def _by_study(
+    found: Mapping[tuple[str, str], tuple[str, str]], activations: Iterable[str], places: Mapping[str, str]
+) -> Cells:
+    """One row per activation and one column per study: both texts of each, below each other where there are many."""
+    many = len(places) > ONE_LINE
+    wrapped = {
+        study: "\n".join(textwrap.wrap(place, 9, break_long_words=False, break_on_hyphens=False))
+        for study, place in places.items()
+    }
+    head = ["activation", *(wrapped if many else places).values()]
+    texts = {pair: ("\n" if many else " ").join(both) for pair, both in found.items()}
+    return head, [[label(name), *(texts.get((name, study), "–") for study in places)] for name in activations]
 
 
 def overview_cells(compared: pd.DataFrame) -> Cells:
@@ -278,12 +294,10 @@ def accuracy_cells(summary: pd.DataFrame, places: Mapping[str, str]) -> Cells:
         places: by study, the head of its column.
     """
     found = {
-        (row["activation"], row["cell"]): f"{accuracy(row['mean'])} ± {accuracy(row['sd'])}"
+        (row["activation"], row["cell"]): (accuracy(row["mean"]), f"± {accuracy(row['sd'])}")
         for row in summary[summary["n"] > 0].to_dict("records")
     }
-    names = dict.fromkeys(summary["activation"])
-    rows = [[label(name), *(found.get((name, study), "–") for study in places)] for name in names]
-    return ["activation", *places.values()], rows
+    return _by_study(found, dict.fromkeys(summary["activation"]), places)
 
 
 def spell_ratio(value: float) -> str:
@@ -519,14 +533,22 @@ def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], l
     caption = Text(printable(title), style="bold")
     table = Table(title=caption, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, name in enumerate(head):
-        lines = [printable(line) for line in name.split("\n")]
         # A number is not broken where a name beside it can be; a head that is longer is a study's path.
-        whole = index not in left and max(map(len, lines)) <= max((len(row[index]) for row in rows), default=0)
+        whole = index not in left and _width(name) <= max((_width(row[index]) for row in rows), default=0)
         justify: Literal["left", "right"] = "left" if index in left else "right"
-        table.add_column(Text("\n".join(lines)), justify=justify, overflow="fold", no_wrap=whole)
+        table.add_column(Text(_printable_lines(name)), justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text((printable if i in left else _printable_lines)(cell)) for i, cell in enumerate(row)))
     return table
+
+
+def _printable_lines(text: str) -> str:
+    """A text of which every line shows what cannot be seen; the ends of lines in a name are such, too."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _width(text: str) -> int:
+    return max(map(len, text.split("\n")))
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
