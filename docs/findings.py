@@ -287,13 +287,14 @@ def least_p(p_values: Iterable[float]) -> float:
 
 def fluid_rows(predictive: pd.DataFrame) -> pd.DataFrame:
     """Those of published.predict that are about FluidReLU: ReLU was calibrated to what was published of it."""
-    return predictive[predictive["activation"] == "fluid"]
+    rows: pd.DataFrame = predictive[predictive["activation"] == "fluid"]
+    return rows
 
 
 def by_epoch(study: str, epoch: int) -> dict[str, Any]:
     """FluidReLU's row of by_epoch.compare_by_epoch after an epoch."""
     table = evidence(study).by_epoch["fluid"]
-    [found] = table[table["epoch"] == epoch].to_dict("records")
+    found: dict[str, Any] = table[table["epoch"] == epoch].to_dict("records")[0]
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,10 +46,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How each activation's settings are chosen: the same grid, seeds and held-out images for all."""
+    """How each activation's settings are chosen: as many trials, and the same seeds and held-out images, for all."""
 
-    grid: Mapping[str, tuple[float, ...]]
-    """By field of an arm, the values to try; every combination is."""
+    settings: tuple[tuple[Mapping[str, float], ...], ...]
+    """What each activation is tried with, in the order of the file's activations: as many settings for all."""
     seeds: int
     validation_images: int
 
@@ -60,9 +59,9 @@ class Tuning:
         return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.seeds)
 
     @property
-    def settings(self) -> tuple[Mapping[str, float], ...]:
-        """Every combination, in the order of the file."""
-        return tuple(dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values()))
+    def fields(self) -> tuple[tuple[str, ...], ...]:
+        """What is chosen for each activation, in the same order: ``("lr", "beta")``."""
+        return tuple(tuple(tried[0]) for tried in self.settings)
 
 
 @dataclass(frozen=True)
@@ -148,8 +147,16 @@ class Declaration:
 
     def tuning_arms(self) -> dict[str, list[tuple[str, Mapping[str, float]]]]:
         """By activation, each setting that is tried: the arm's name, and what it sets."""
-        grid = self.tuning.settings if self.tuning else ()
-        return {name: [(_arm(name, settings), settings) for settings in grid] for name in self.activations}
+        tried = self.tuning.settings if self.tuning else ((),) * len(self.activations)
+        return {
+            name: [(_arm(name, settings), settings) for settings in mine]
+            for name, mine in zip(self.activations, tried, strict=True)
+        }
+
+    def tuned_fields(self) -> dict[str, tuple[str, ...]]:
+        """By activation, what is chosen for it; its name is without that, even where it is settled."""
+        fields = self.tuning.fields if self.tuning else ()
+        return {_without(name, mine): mine for name, mine in zip(self.activations, fields, strict=False)}
 
     def settled(self, chosen: Mapping[str, str]) -> Declaration:
         """The declaration in which each activation is the arm that was chosen for it."""
@@ -160,8 +167,8 @@ class Declaration:
 
         Arms that are tried for an activation stand for it, too.
         """
-        tried = self.tuning.grid if self.tuning else ()
-        known = {each for name in names for each in (name, _without(name, tried))}
+        fields = set(self.tuning.fields if self.tuning else ())
+        known = {each for name in names for each in (name, *(_without(name, mine) for mine in fields))}
         others = known.difference(self.activations)
         return self._renamed(
             {name: name if name in known else find_among(name, others) or name for name in self.activations}

@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -66,6 +66,9 @@ epochs = 2
 # lr = [0.001, 0.003, 0.01]
 # seeds = 2
 # validation_images = 5000
+# [tune.fluid]                       # for this one: β, too, with no more trials than the others have
+# beta = [100, 1000, 10000]
+# sample = 3
 """
 """What a new study file has."""
 
@@ -95,6 +98,9 @@ PRINTED = ("best", "worst", "mean", "sd")
 
 SAMPLING = ("sample", "disjoint_seeds")
 """What [vary] may say beside the fields: how many of all combinations, and whether each has seeds of its own."""
+
+OF_TUNING = ("sample",)
+"""What [tune], and a table of it for one activation, may say beside settings: how many of all combinations."""
 
 RESULTS = ("last", "nearest")
 """Which test of a run is its result: the last, or in each cell the one where the baseline is nearest to what was
@@ -190,7 +196,7 @@ class _Reader:
         tuning = self.read_tune(protocol, list(arms))
         trials = sum(arms.values()) * (len(cells) or 1)
         if tuning:
-            trials += len(arms) * len(tuning.settings) * tuning.seeds
+            trials += sum(map(len, tuning.settings)) * tuning.seeds
         self.check_number("the file asks for", trials, "trials", MOST_TRIALS, "ask for fewer seeds")
         if stop == "decided" and compare is None:
             raise self.wrong('stop = "decided" needs two activations to compare: name another.')
@@ -219,6 +225,7 @@ class _Reader:
             content=self.content,
         )
         self.check_result(declaration)
+        self.check_tried(declaration)
         return declaration
 
     def read_result(self) -> Any:
@@ -386,29 +393,28 @@ class _Reader:
             return self.make_cells(settings, [self.read_cell(each) for each in found])
         table = self.table("vary")
         self.check_keys("[vary] ", table, (*SAMPLING, *SETTINGS))
-        axes: dict[str, list[Any]] = {}
-        for name, values in table.items():
-            if name not in SAMPLING:
-                axes[name] = self.read_list("[vary] ", name, values)
+        for name in table:
             if name in settings:
                 raise self.wrong(f"{name} is both below [protocol] and below [vary]: leave one out.")
-        cells = self.make_cells(settings, [("", each) for each in self.read_combinations(table, axes)])
+        combinations = self.read_combinations("[vary]", table, SETTINGS)
+        cells = self.make_cells(settings, [("", each) for each in combinations])
         if not self.read_flag("[vary] disjoint_seeds", table.get("disjoint_seeds", False)):
             return cells
         self.check_number("[vary] disjoint_seeds takes", len(cells) * seeds, "seeds", MOST_SEEDS, "ask for fewer")
         return tuple(replace(cell, first_seed=place * seeds) for place, cell in enumerate(cells))
 
-    def read_combinations(self, table: Mapping[str, Any], axes: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-        """Every combination of the values of these fields, or as many of them as `sample` says."""
-        if "sample" not in table:
-            self.check_product("[vary]", axes)
-            return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-        n = self.whole("[vary] sample", table["sample"], MOST_CELLS, least=2)
+    def read_combinations(self, where: str, table: Mapping[str, Any], fields: Collection[str]) -> list[dict[str, Any]]:
+        """Every combination of the values that a table lists of such fields, or as many of them as `sample` says."""
+        axes = {name: self.read_list(f"{where} ", name, values) for name, values in table.items() if name in fields}
         total = math.prod(map(len, axes.values()))
+        n = self.whole(f"{where} sample", table["sample"], MOST_CELLS, least=2) if "sample" in table else total
+        if n == total:
+            self.check_product(where, axes)
+            return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
         rows = sample_combinations([(name, len(values)) for name, values in axes.items()], n) if n < total else None
         if rows is None:
             raise self.wrong(
-                f"[vary] sample = {n} is too many of {total:,} combinations for each value to come equally often: make"
+                f"{where} sample = {n} is too many of {total:,} combinations for each value to come equally often: make"
                 " it smaller, or leave it out."
             )
         return [{name: axes[name][place] for name, place in zip(axes, row, strict=True)} for row in rows]
@@ -477,29 +483,54 @@ class _Reader:
         if "tune" not in self.content:
             return None
         table = self.table("tune")
-        tunable = [name for name in OF_ARM if name != "beta"]
-        self.check_keys(
-            "[tune] ", table, (*tunable, "seeds", "validation_images"), required=("seeds", "validation_images")
-        )
-        self.check_product("[tune]", {name: values for name, values in table.items() if name in tunable})
-        grid = {
-            name: tuple(self.read_list("[tune] ", name, values)) for name, values in table.items() if name in tunable
-        }
-        if not grid:
-            raise self.wrong("[tune] tries nothing: name a setting and its values, such as lr = [0.001, 0.01].")
-        for name in arms:
-            fixed = [setting for setting in split_arm(name)[1] if setting in grid]
-            if fixed:
-                raise self.wrong(f"[tune] chooses {fixed[0]}, which {name} has already: leave it out of one of them.")
+        keys = (*OF_ARM, *OF_TUNING, "seeds", "validation_images")
+        own = {key: each for key, each in table.items() if isinstance(each, dict) and key not in keys}
+        common = {key: each for key, each in table.items() if key not in own}
+        self.check_keys("[tune] ", common, keys, required=("seeds", "validation_images"))
+        tables = dict.fromkeys(arms, ("[tune]", common))
+        for key, each in own.items():
+            name, where = find_among(key, arms), f"[tune.{shown_key(key)}]"
+            if name is None:
+                raise self.wrong(f"{where}: {shown(key)} is not among the activations: name {_list_or(arms)}.")
+            if tables[name][1] is not common:
+                raise self.wrong(f"[tune] has two tables for {name}: leave one out.")
+            self.check_keys(f"{where} ", each, (*OF_ARM, *OF_TUNING))
+            tables[name] = where, {**common, **each}
         if protocol.validation_images is not None:
             raise self.wrong("[protocol] validation_images belongs below [tune]: move it there.")
         if protocol.test_images is not None:
             raise self.wrong("[protocol] test_images cannot stand beside [tune], which holds images out: leave it out.")
         return Tuning(
-            grid,
+            tuple(tuple(self.read_tried(where, each, name)) for name, (where, each) in tables.items()),
             self.whole("[tune] seeds", table["seeds"], MOST_SEEDS),
             self.value("[tune] ", "validation_images", table["validation_images"]),
         )
+
+    def read_tried(self, where: str, table: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+        """The settings that an activation is tried with."""
+        found = [setting for setting in OF_ARM if setting in table]
+        if not found:
+            raise self.wrong(f"{where} tries nothing: name a setting and its values, such as lr = [0.001, 0.01].")
+        fixed = [setting for setting in found if setting in split_arm(name)[1]]
+        if fixed:
+            raise self.wrong(f"{where} chooses {fixed[0]}, which {name} has already: leave it out of one of them.")
+        return self.read_combinations(where, table, OF_ARM)
+
+    def check_tried(self, declaration: Declaration) -> None:
+        """Refuse a race that is not fair, or in which two activations could become one."""
+        tried = declaration.tuning_arms()
+        first = next(iter(tried))
+        firsts: dict[str, str] = {}
+        for name, arms in tried.items():
+            if len(arms) != len(tried[first]):
+                raise self.wrong(
+                    f"[tune] tries {len(tried[first])} settings of {first} and {len(arms)} of {name}: list as many for"
+                    " each activation, or let `sample` take as many of all combinations."
+                )
+            for arm, _ in arms:
+                other = firsts.setdefault(key_of_name(arm), name)
+                if other != name:
+                    raise self.wrong(f"[tune] tries {arm} for {other} and for {name}: leave one out.")
 
     def read_published(self, arms: Sequence[str]) -> Mapping[str, Any] | str | None:
         found = self.content.get("published")
@@ -568,6 +599,11 @@ class _Reader:
 
 
 _HINTS = get_type_hints(Protocol)
+
+
+def shown_key(key: str) -> str:
+    """A key as TOML has it: bare if it can be."""
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else shown(key)
 
 
 def name_keys(sentence: str) -> str:

@@ -12,12 +12,13 @@ from fluidrelu_cli.report.compose import build_document
 from fluidrelu_cli.report.document import Document
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.grid import build_grid_document
+from fluidrelu_cli.report.overview import build_overview_document
 from fluidrelu_cli.study import load_study
 
 TABLES = {
     *("summary", "comparisons", "other_comparisons", "studies", "agreement", "cost"),
     *("table2", "rankings", "predictive", "looks", "tuning", "by_epoch", "images", "spread", "regression"),
-    *("multiverse", "choices", "weights", "weighted", "stops"),
+    *("multiverse", "choices", "weights", "weighted", "stops", "verdicts", "ranks"),
 }
 """Their names."""
 
@@ -52,6 +53,7 @@ def make_every_report(folder: Path) -> dict[str, Document]:
         "more seeds of the baseline": build_document(Evidence(more)),
         "tuned": _make_tuned(folder),
         "grid": _make_grid(folder),
+        "overview": _make_overview(folder),
     }
 
 
@@ -61,6 +63,14 @@ def _make_tuned(folder: Path) -> Document:
     make_study(folder / "tuned", {f"{name}@lr=0.01": [run[1:] for run in runs] for name, runs in RUNS.items()})
     declaration, tuned = settle(make_declaration(FILE + EPOCHS.replace("2", "1") + TUNED, Path("tuned.toml")), folder)
     return build_document(Evidence(load_study(folder / "tuned"), declaration=declaration, tuned=tuned))
+
+
+def _make_overview(folder: Path) -> Document:
+    data = ("mnist", "fashion-mnist", "kmnist", "cifar10", "svhn")
+    accuracies = {**RUNS, "elu": RUNS["relu"]}
+    return build_overview_document(
+        [Evidence(make_study(folder / "of" / each, accuracies, dataset=each)) for each in data]
+    )
 
 
 def _make_grid(folder: Path) -> Document:

@@ -51,6 +51,30 @@ def test_every_activation_is_tried_with_every_setting() -> None:
     assert read.tuning_protocol == Protocol(validation_images=50)
 
 
+def test_an_activation_is_tried_with_settings_of_its_own_and_no_more_often() -> None:
+    """It has what is tried with all unless it says otherwise, and a balanced sample of the combinations."""
+    read = make_declaration(
+        'activations = ["relu", "fluid", {name = "fluid", beta = 0}, "mine:Act"]\nseeds = 3\n[tune]\n'
+        "lr = [0.1, 0.2, 0.3, 0.4]\nseeds = 2\nvalidation_images = 50\n"
+        "[tune.FluidReLU]\nbeta = [1, 10]\nsample = 4\n"
+        '[tune."mine:Act"]\nlr = [0.1, 0.2]\nbeta = [1, 10]\n'
+    )
+    arms = {name: [arm for arm, _ in tried] for name, tried in read.tuning_arms().items()}
+    assert {name: len(tried) for name, tried in arms.items()} == dict.fromkeys(read.activations, 4)
+    assert arms["fluid@beta=0"][0] == "fluid@beta=0@lr=0.1"
+    assert arms["mine:Act"][1] == "mine:Act@beta=10@lr=0.1"
+    sampled = [settings for _, settings in read.tuning_arms()["fluid"]]
+    assert sorted(each["lr"] for each in sampled) == [0.1, 0.2, 0.3, 0.4]
+    assert sorted(each["beta"] for each in sampled) == [1, 1, 10, 10]
+    chosen = {name: tried[0] for name, tried in arms.items()}
+    fields = {"relu": ("lr",), "fluid": ("lr", "beta"), "fluid@beta=0": ("lr",), "mine:Act": ("lr", "beta")}
+    assert read.tuned_fields() == read.settled(chosen).tuned_fields() == fields
+    # a study's spelling is found by the arms that were tried, each without what was chosen for it
+    trained = ["relu@lr=0.1", "fluid@beta=1@lr=0.1", "fluid@beta=0@lr=0.1", "mine:Act@beta=10@lr=0.1"]
+    assert read.spelled(trained).activations == read.activations
+    assert make_declaration(read.text.replace('"relu"', '"ReLU"')).spelled(trained).activations == read.activations
+
+
 def test_nothing_is_tried_where_nothing_is_tuned() -> None:
     read = make_declaration(START)
     assert read.tuning_arms() == {"relu": [], "fluid@beta=10": []}

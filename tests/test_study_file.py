@@ -37,11 +37,13 @@ def test_the_file_to_start_from_reads() -> None:
 def test_what_it_has_as_a_comment_reads(part: str) -> None:
     blocks = STARTING_FILE.split("\n\n")
     chosen = [
-        re.sub(r"^# (?=\[?\w+(\]| =))", "", block, flags=re.MULTILINE) if part in block else block for block in blocks
+        re.sub(r"^# (?=\[?[\w.]+(\]| =))", "", block, flags=re.MULTILINE) if part in block else block
+        for block in blocks
     ]
     read = parse("\n\n".join(chosen))
     assert [cell.name for cell in read.cells] == (["lr=0.0005", "lr=0.001", "lr=0.002"] if part == "vary" else [""])
-    assert (read.stops_when_decided, read.tuning is not None) == (part == "stop", part == "tune")
+    assert read.stops_when_decided == (part == "stop")
+    assert (read.tuning and read.tuning.fields) == ((("lr",), ("lr", "beta")) if part == "tune" else None)
 
 
 EXAMPLE = """
@@ -202,7 +204,7 @@ def test_what_is_tuned_and_published() -> None:
     rows = "best = { ReLU = 1, fluid = 0.9 }\nworst = { relu = 0, fluid = 0.8 }\n"
     read = parse(START + TUNE + "lr = [0.001, 1]\n" + PUBLISHED + rows)
     assert read.tuning is not None
-    assert read.tuning.settings == ({"lr": 0.001}, {"lr": 1.0})
+    assert read.tuning.settings == (({"lr": 0.001}, {"lr": 1.0}),) * 2
     assert read.published == {
         "source": "a paper",
         "runs": {"relu": 3, "fluid": 3},
@@ -481,8 +483,37 @@ WRONG = [
     (START + "[vary]\nxyz = [3]", f'[vary] there is no key "xyz": use sample, disjoint_seeds, {FIELDS}'),
     (START + "[[vary]]\nxyz = 3", f'[[vary]] there is no key "xyz": use name, {FIELDS}'),
     (
-        START + TUNE + "beta = [1]",
-        '[tune] there is no key "beta": use lr, momentum, weight_decay, seeds or validation_images.',
+        START + TUNE + "rate = [1]",
+        '[tune] there is no key "rate": use beta, lr, momentum, weight_decay, sample, seeds or validation_images.',
+    ),
+    (
+        START + TUNE + "[tune.fluid]\nseeds = 3",
+        '[tune.fluid] there is no key "seeds": use beta, lr, momentum, weight_decay or sample.',
+    ),
+    (
+        START + TUNE + '[tune."the elu"]\nlr = [1]',
+        '[tune."the elu"]: "the elu" is not among the activations: name relu or fluid.',
+    ),
+    (START + TUNE + "[tune.ReLU]\nlr = [1]\n[tune.relu]\nlr = [1]", "[tune] has two tables for relu: leave one out."),
+    (
+        START + TUNE + "lr = [1, 2]\n[tune.fluid]\nbeta = [1, 2]",
+        "[tune] tries 2 settings of relu and 4 of fluid: list as many for each activation, or let `sample` take as many"
+        " of all combinations.",
+    ),
+    (
+        START + TUNE + "lr = [1, 2]\n[tune.fluid]\nlr = [1]\nbeta = [1, 2]\nsample = 3",
+        "[tune.fluid] sample = 3 is too many of 2 combinations for each value to come equally often: make it smaller,"
+        " or leave it out.",
+    ),
+    (
+        'activations = ["fluid", "fluid@beta=2"]\nseeds = 3\n'
+        + TUNE
+        + "lr = [1, 2]\n[tune.fluid]\nlr = [1]\nbeta = [1, 2]",
+        "[tune] tries fluid@beta=2@lr=1 for fluid and for fluid@beta=2: leave one out.",
+    ),
+    (
+        START + TUNE + "[tune.relu]\nlr = [1]",
+        "[tune] tries nothing: name a setting and its values, such as lr = [0.001, 0.01].",
     ),
     (START + PUBLISHED + "xyz = 1", '[published] there is no key "xyz": use source, runs, best, worst, mean or sd.'),
     (START + "[protocol]\nlr = 0", "[protocol] lr must be a number above 0, not 0."),

@@ -47,6 +47,7 @@ from fluidrelu_cli.study import (
 if TYPE_CHECKING:
     from fluidrelu_cli.analysis.planning import Plan
     from fluidrelu_cli.declaration import Cell, Declaration
+    from fluidrelu_cli.report.document import Document
     from fluidrelu_cli.report.evidence import Evidence
     from fluidrelu_cli.study import Study
 
@@ -54,7 +55,6 @@ COMPARED, SHOWN = "What is compared", "What is shown and written"
 """Panels of the help."""
 
 
-@with_study_argument
 def report(
     results: ResultsOption = DEFAULT_RESULTS,
     study: StudyOption = DEFAULT_STUDY,
@@ -140,17 +140,26 @@ def report(
     ] = None,
     trust: TrustOption = False,
     as_json: JsonOption = False,
+    named: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="STUDY...",
+            help=f"The study, as for --study: {ANY_STUDY}, or a study file. Several, or a folder of study files: one"
+            " overview over them.",
+            show_default=False,
+            autocompletion=complete_study,
+        ),
+    ] = None,
 ) -> None:
-    """Compare the activations of a study.
+    """Compare the activations of a study, or what they do in several.
 
     Everything is computed from the study's runs. Its folder `report` is replaced: tables, figures, and the page
-    report.html; --output names another folder.
+    report.html; --output names another folder. Of several studies that folder is in the one of all studies.
     """
     from fluidrelu_cli.cli.progress import Spinner
     from fluidrelu_cli.report.checklist import write_checklist
-    from fluidrelu_cli.report.compose import build_document, illustrate, write_report
+    from fluidrelu_cli.report.compose import illustrate, write_report
     from fluidrelu_cli.report.formats import FORMATS, to_parts
-    from fluidrelu_cli.report.grid import build_grid_document
 
     written = {"--figures": figures, "--width": width, "--output": into, "--explain": explain}
     shown = _pick_format(output, as_json, written if checklist else None)
@@ -158,19 +167,9 @@ def report(
     if into is not None and into.exists() and not (into.is_dir() and not any(into.iterdir())):
         raise UsageError(f"{into} is there already: name another folder with --output, or move it away.")
     kinds = ("png", "svg", *([figures] if figures else ()))
-    grid = _gather_grid(results, study, trust)
-    if grid is not None:
-        _refuse_for_grid(study, {"--baseline": baseline, "--focus": focus, "--against": against, "--beside": beside})
-        declaration, cells = grid
-        looked = list(cells.values())
-        draft, folder = (
-            build_grid_document(declaration, cells, date.today()),
-            (declaration.home or results) / declaration.name / "report",
-        )
-    else:
-        evidence = _gather(results, [study, *(beside or ())], baseline, focus, against, trust)
-        looked = [evidence]
-        draft, folder = build_document(evidence, date.today()), evidence.study.folder / "report"
+    typed = list_studies(results, named or [], study)
+    compared = {"--baseline": baseline, "--focus": focus, "--against": against, "--beside": beside}
+    draft, looked, folder = _draft(results, typed, compared, trust)
     if shown == CHECKLIST:
         _record_looks(looked)
         _say_all(draft.notes)
@@ -192,6 +191,58 @@ def report(
         raise typer.Exit(failed)
     hint = " --explain adds here what the columns mean." if shown == "table" and not explain else ""
     say(f"Written: {folder / 'report.html'}, with tables and figures in the same folder.{hint}")
+
+
+def list_studies(results: Path, named: Sequence[str], study: str) -> list[str]:
+    """The studies that are meant, as they were typed: a folder of study files is all of these.
+
+    Raises UsageError if one is named twice.
+    """
+    from fluidrelu_cli.declaration import ENDING
+    from fluidrelu_cli.study_file import find_files
+
+    if named and study not in (DEFAULT_STUDY, *named):
+        raise UsageError(f"The study is named twice, {named[0]} and --study {study}: leave one out.")
+    found: list[str] = []
+    for each in named or [study]:
+        files = sorted(Path(each).glob(f"*{ENDING}")) if each and Path(each).is_dir() else []
+        found += map(str, find_files(files)) if files and find_folder(results, each) is None else [each]
+    twice = [each for each in found if found.count(each) > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} is named twice: leave one out.")
+    return found
+
+
+def _draft(
+    results: Path, typed: Sequence[str], options: Mapping[str, Any], trust: bool
+) -> tuple[Document, list[Evidence], Path]:
+    """The report that is meant, undrawn; what the runs behind it show; and the folder that it is written to.
+
+    Args:
+        results: the folder of all studies.
+        typed: one study, a file that varies something, or several studies.
+        options: by name those that say what is compared.
+        trust: whether code that only a study names may be imported.
+    """
+    from fluidrelu_cli.report.compose import build_document
+    from fluidrelu_cli.report.grid import build_grid_document
+    from fluidrelu_cli.report.overview import build_overview_document
+
+    if len(typed) > 1:
+        _refuse_compared("Several studies are compared as their files say", options)
+        studies = _gather_several(results, typed, trust)
+        return build_overview_document(studies, date.today()), studies, results / "report"
+    [study] = typed
+    grid = _gather_grid(results, study, trust)
+    if grid is None:
+        beside = options["--beside"] or ()
+        baseline, focus, against = (options[name] for name in ("--baseline", "--focus", "--against"))
+        evidence = _gather(results, [study, *beside], baseline, focus, against, trust)
+        return build_document(evidence, date.today()), [evidence], evidence.study.folder / "report"
+    _refuse_compared(f"{study} is a grid, whose file says what is compared", options)
+    declaration, cells = grid
+    folder = (declaration.home or results) / declaration.name / "report"
+    return build_grid_document(declaration, cells, date.today()), [*cells.values()], folder
 
 
 CHECKLIST = "checklist"
@@ -302,10 +353,40 @@ def _gather_grid(results: Path, typed: str, trust: bool) -> tuple[Declaration, d
     return declaration, cells
 
 
-def _refuse_for_grid(typed: str, options: Mapping[str, object]) -> None:
+def _gather_several(results: Path, typed: Sequence[str], trust: bool) -> list[Evidence]:
+    """What the runs of several studies show; one that has none yet, or is a grid, is left out, which is said.
+
+    Raises UsageError if one is not there, or two have one name.
+    """
+    found: dict[str, Evidence] = {}
+    for each in typed:
+        if _is_grid(results, each):
+            say(f"{each} is left out: it varies something, so report it by itself.")
+            continue
+        try:
+            evidence = _gather(results, [each], None, None, None, trust)
+        except UsageError:
+            raise
+        except FluidReluError as error:
+            say(f"{each} is left out: {error}")
+            continue
+        if evidence.study.name in found:
+            raise UsageError(f"Two of the studies are called {evidence.study.name}: leave one out.")
+        found[evidence.study.name] = evidence
+    return [*found.values()]
+
+
+def _is_grid(results: Path, typed: str) -> bool:
+    from fluidrelu_cli.declared import find_question
+
+    declaration = find_question(results, typed) if find_folder(results, typed) is None else None
+    return declaration is not None and declaration.is_grid
+
+
+def _refuse_compared(reason: str, options: Mapping[str, object]) -> None:
     given = [name for name, value in options.items() if value]
     if given:
-        raise UsageError(f"{typed} is a grid, whose file says what is compared: leave {given[0]} out.")
+        raise UsageError(f"{reason}: leave {given[0]} out.")
 
 
 def _say_all(notes: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -249,6 +250,78 @@ def cell_summary_cells(summary: pd.DataFrame) -> Cells:
     return head, rows
 
 
+def verdict_cells(compared: pd.DataFrame, places: Mapping[str, str]) -> Cells:
+    """overview.compare_studies, one row per activation and one column per study: the verdict, and the difference.
+
+    Args:
+        compared: the table.
+        places: by study, the head of its column.
+    """
+    found = {
+        (row["activation"], row["cell"]): (row["verdict"], difference(row["mean_difference"]))
+        for row in compared.to_dict("records")
+    }
+    return _by_study(found, dict.fromkeys(compared["activation"]), places)
+
+
+ONE_LINE = 3
+"""Up to so many studies, beside each other, have cells of one line on a terminal of 80 columns; more have two."""
+
+
+def _by_study(
+    found: Mapping[tuple[str, str], tuple[str, str]], activations: Iterable[str], places: Mapping[str, str]
+) -> Cells:
+    """One row per activation and one column per study: both texts of each, below each other where there are many."""
+    many = len(places) > ONE_LINE
+    wrapped = {
+        study: "\n".join(textwrap.wrap(place, 9, break_long_words=False, break_on_hyphens=False))
+        for study, place in places.items()
+    }
+    head = ["activation", *(wrapped if many else places).values()]
+    texts = {pair: ("\n" if many else " ").join(both) for pair, both in found.items()}
+    return head, [[label(name), *(texts.get((name, study), "–") for study in places)] for name in activations]
+
+
+def overview_cells(compared: pd.DataFrame) -> Cells:
+    """overview.compare_studies, one row per study and, below it, one per activation."""
+    priced = bool(compared["cost"].notna().any())
+    head = ["study,\nactivation", *_EFFECT, "wins", "p\n(Holm)", "verdict", *(["cost"] if priced else [])]
+    rows = []
+    for study, mine in compared.groupby("cell", sort=False):
+        rows.append([f"{study}:", *[""] * (len(head) - 1)])
+        for row in mine.to_dict("records"):
+            effect = [difference(row["mean_difference"]), limits(row["ci_low"], row["ci_high"])]
+            verdict = [f"{row['wins']}/{row['n']}", p_value(row["p_holm"]), row["verdict"]]
+            cost = [spell_ratio(row["cost"])] if priced else []
+            rows.append([label(row["activation"]), *effect, *verdict, *cost])
+    return head, rows
+
+
+def accuracy_cells(summary: pd.DataFrame, places: Mapping[str, str]) -> Cells:
+    """inference.summary of each study, with the column cell: one row per activation and one column per study.
+
+    Args:
+        summary: the table.
+        places: by study, the head of its column.
+    """
+    found = {
+        (row["activation"], row["cell"]): (accuracy(row["mean"]), f"± {accuracy(row['sd'])}")
+        for row in summary[summary["n"] > 0].to_dict("records")
+    }
+    return _by_study(found, dict.fromkeys(summary["activation"]), places)
+
+
+def spell_ratio(value: float) -> str:
+    """How many times as much; a dash where it is not known."""
+    return "–" if math.isnan(value) else f"{value:.2f}×"
+
+
+def rank_cells(table: pd.DataFrame) -> Cells:
+    """ranks.Ranking.table, one row per activation."""
+    rows = [[label(row["activation"]), f"{row['mean_rank']:.2f}"] for row in table.to_dict("records")]
+    return ["activation", "mean rank"], rows
+
+
 def multiverse_cells(pooled: pd.DataFrame, overall: pd.DataFrame, weighted: pd.DataFrame) -> Cells:
     """multiverse.pool_protocols and multiverse.weigh_protocols's second table, one row per number.
 
@@ -477,14 +550,22 @@ def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], l
     caption = Text(printable(title), style="bold")
     table = Table(title=caption, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, name in enumerate(head):
-        lines = [printable(line) for line in name.split("\n")]
         # A number is not broken where a name beside it can be; a head that is longer is a study's path.
-        whole = index not in left and max(map(len, lines)) <= max((len(row[index]) for row in rows), default=0)
+        whole = index not in left and _width(name) <= max((_width(row[index]) for row in rows), default=0)
         justify: Literal["left", "right"] = "left" if index in left else "right"
-        table.add_column(Text("\n".join(lines)), justify=justify, overflow="fold", no_wrap=whole)
+        table.add_column(Text(_printable_lines(name)), justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text((printable if i in left else _printable_lines)(cell)) for i, cell in enumerate(row)))
     return table
+
+
+def _printable_lines(text: str) -> str:
+    """A text of which every line shows what cannot be seen; the ends of lines in a name are such, too."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _width(text: str) -> int:
+    return max(map(len, text.split("\n")))
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

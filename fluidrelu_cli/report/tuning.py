@@ -21,7 +21,7 @@ def describe_tuning(table: pd.DataFrame, tuning: Tuning) -> Section:
         table: analysis.tuning.tune.
         tuning: what was declared.
     """
-    settings, close = len(tuning.settings), list_close(table)
+    close = list_close(table)
     return Section(
         "tuning",
         "Settings, chosen on held-out training images",
@@ -31,8 +31,8 @@ def describe_tuning(table: pd.DataFrame, tuning: Tuning) -> Section:
             filter(
                 None,
                 [
-                    wording.budget(settings, tuning.seeds, tuning.validation_images),
-                    _warn_of_ends(table, tuning),
+                    wording.budget(tuning),
+                    _warn_of_ends(table),
                     wording.within_noise(close, tuning.seeds) if close else None,
                 ],
             )
@@ -40,21 +40,22 @@ def describe_tuning(table: pd.DataFrame, tuning: Tuning) -> Section:
     )
 
 
-def _warn_of_ends(table: pd.DataFrame, tuning: Tuning) -> str | None:
+def _warn_of_ends(table: pd.DataFrame) -> str | None:
     """That a better setting may lie beyond the grid; None where no chosen one is at an end of it."""
     ends: dict[str, list[str]] = {}
     for row in table[table["chosen"]].to_dict("records"):
-        chosen = split_arm(row["arm"])[1]
-        for name, values in tuning.grid.items():
-            if len(values) > 1 and chosen[name] in (min(values), max(values)):
-                ends.setdefault(f"{name} {chosen[name]:g}", []).append(row["activation"])
+        tried = [split_arm(arm)[1] for arm in table.loc[table["activation"] == row["activation"], "arm"]]
+        for name, chosen in split_arm(row["arm"])[1].items():
+            values = {each[name] for each in tried}
+            if len(values) > 1 and chosen in (min(values), max(values)):
+                ends.setdefault(f"{name} {chosen:g}", []).append(row["activation"])
     return wording.at_an_end(ends) if ends else None
 
 
 def draw_tuning(
     table: pd.DataFrame, finals: pd.DataFrame, tuning: Tuning, colours: Mapping[str, str]
 ) -> Picture | None:
-    """The tuning curve: validation accuracy against the setting; None where several are tuned at once.
+    """The tuning curve: validation accuracy against the setting; None unless one, and no more, is tuned of all.
 
     Args:
         table: analysis.tuning.tune.
@@ -62,9 +63,13 @@ def draw_tuning(
         tuning: what was declared.
         colours: by activation.
     """
-    if len(tuning.grid) != 1:
+    of_all = set.intersection(*map(set, tuning.fields))
+    if len(of_all) != 1:
         return None
-    [name] = tuning.grid
+    [name] = of_all
+    others = [
+        each for each, mine in zip(dict.fromkeys(table["activation"]), tuning.fields, strict=True) if mine != (name,)
+    ]
     arms = {row["arm"]: row["activation"] for row in table.to_dict("records")}
     summary = table.assign(cell=table["arm"], ci_low=math.nan, ci_high=math.nan)
     mine = finals[finals["activation"].isin(arms)]
@@ -72,6 +77,7 @@ def draw_tuning(
     places = {arm: split_arm(arm)[1][name] for arm in arms}
     return Picture(
         "tuning",
-        "Validation accuracy of each activation at each setting: every seed, and the mean. The highest mean is chosen.",
+        "Validation accuracy of each activation at each setting: every seed, and the mean. The highest mean is chosen."
+        + (f" {wording.changes_along(others)}" if others else ""),
         lambda: plots.by_setting(summary, points, places, colours, wording.name_setting(name), on="validation"),
     )

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from fluidrelu_cli.analysis.published import BEST, LEAD, LEVEL, MEAN, MIDRANGE, PAPER, RANGE, SD, SPREAD, WORST
+from fluidrelu_cli.analysis.ranks import Ranking
 from fluidrelu_cli.analysis.verdicts import (
     ALPHA,
     BETTER,
@@ -27,7 +28,7 @@ from fluidrelu_cli.analysis.verdicts import (
     fewest_pairs,
 )
 from fluidrelu_cli.data.catalogue import CATALOGUE
-from fluidrelu_cli.declaration import Declaration
+from fluidrelu_cli.declaration import Declaration, Tuning
 from fluidrelu_cli.protocol import Protocol, split_arm, split_model
 from fluidrelu_cli.report.evidence import Sequential
 from fluidrelu_cli.report.tables import (
@@ -254,6 +255,132 @@ def answer(
     return " ".join(said)
 
 
+def ask_overview(baseline: str) -> str:
+    """The question of a report over several studies."""
+    return f"Which activation is better than {label(baseline)}, and on which data?"
+
+
+def overview(compared: pd.DataFrame, baseline: str, ranking: Ranking | None) -> str:
+    """What each activation did over all studies, the best of them first.
+
+    Args:
+        compared: overview.compare_studies.
+        baseline: what they are compared with.
+        ranking: their mean ranks, where there are enough data sets.
+    """
+    studies, data_sets = (list(dict.fromkeys(compared[column])) for column in ("cell", "dataset"))
+    over = f"{len(data_sets)} data set{'' if len(data_sets) == 1 else 's'}"
+    names = compared["dataset"].map(name_data)
+    if len(studies) > len(data_sets):
+        over, names = f"{len(studies)} studies of {over}", compared["cell"]
+    told: dict[tuple[int, int, str], list[str]] = {}
+    for activation in dict.fromkeys(compared["activation"]):
+        mine = compared["activation"] == activation
+        found = {verdict: names[mine & (compared["verdict"] == verdict)].tolist() for verdict in _COUNTED}
+        said = [
+            f"{_COUNTED[verdict]} {len(where)}{_name_few(where) if len(where) < mine.sum() else ''}"
+            for verdict, where in found.items()
+            if where
+        ]
+        told.setdefault((-len(found[BETTER]), len(found[WORSE]), _join(said)), []).append(activation)
+    in_order = "; ".join(f"{_names(told[key])} {key[2]}" for key in sorted(told, key=lambda key: key[:2]))
+    text = f"Against {label(baseline)}, over {over}: {in_order}."
+    return text if ranking is None else f"{text} {tell_ranks(ranking)}"
+
+
+_COUNTED = {
+    BETTER: "better on",
+    WORSE: "worse on",
+    EQUAL: "equal within the margin on",
+    UNDECIDED: "undecided on",
+    NOT_JUDGED: "not judged on",
+    INTERIM: "without a verdict yet on",
+    TOO_FEW: "with too few pairs on",
+}
+"""What is said of so many studies, by the verdict in them."""
+
+
+def tell_ranks(ranking: Ranking) -> str:
+    """What the mean ranks say."""
+    names = ranking.table["activation"].tolist()
+    best = ranking.table["mean_rank"].iloc[0]
+    text = (
+        f"By mean rank over {ranking.data_sets} data sets {label(names[0])} is first ({best:.2f}; Friedman's test:"
+        f" p {_is(ranking.p)})"
+    )
+    worse = ranking.table.loc[ranking.table["mean_rank"] - best > ranking.critical_difference, "activation"].tolist()
+    if ranking.p >= ALPHA or not worse:
+        return f"{text}, and no other is told apart from it."
+    return f"{text}, and told apart from {_names(worse)} (Nemenyi's test)."
+
+
+def _is(p: float) -> str:
+    text = p_value(p)
+    return text.replace("<", "< ") if text.startswith("<") else f"= {text}"
+
+
+def name_data(dataset: str) -> str:
+    """What texts call a data set: a file by its name alone."""
+    known = CATALOGUE.get(dataset)
+    return known.title if known else re.split(r"[/\\]", dataset)[-1]
+
+
+def name_place(protocol: Protocol) -> str:
+    """A data set, a network and its epochs as the head of a column: ``MNIST\npaper, 2 epochs``."""
+    epochs = f"{protocol.epochs} epoch{'' if protocol.epochs == 1 else 's'}"
+    return f"{name_data(protocol.dataset)}\n{label(protocol.model)}, {epochs}"
+
+
+def describe_study(
+    protocol: Protocol,
+    activations: Sequence[str],
+    seeds: Sequence[int],
+    standing: str,
+    declared: Declaration | None,
+    chosen: Sequence[str],
+) -> str:
+    """What a study of several is about.
+
+    Args:
+        protocol: by which was trained.
+        activations: of the study.
+        seeds: how many its activations have, in ascending order.
+        standing: :func:`standing`.
+        declared: its file.
+        chosen: the activations with the settings that were chosen for them.
+    """
+    number = "–".join(dict.fromkeys(map(str, (seeds[0], seeds[-1]))))
+    settings = f" Chosen: {_join([label(name) for name in chosen])}." if chosen else ""
+    return f"{describe_place(protocol, activations)}, {number} seeds. {standing} {tuned(declared)}{settings}"
+
+
+def compares_nothing(study: str, baseline: str) -> str:
+    """That a study is left out of those that are compared with one baseline."""
+    return f"{study} is left out: it has no results that are compared with {label(baseline)}."
+
+
+def explain_overview(*, costs: bool) -> str:
+    """What the columns of a table over several studies mean."""
+    cost = (
+        " Cost: the time of a training step over that of the baseline, measured side by side on the study's network."
+        if costs
+        else ""
+    )
+    return (
+        "Compare signs and intervals between studies rather than sizes: a gain of 0.001 is small at 60 % accuracy and"
+        " large at 98 %. Wins: pairs in which the activation is ahead. p: a study's primary comparison"
+        " is adjusted for the studies in this table, the others for each other within their study (Holm)."
+        f" Undecided: neither a difference nor its absence is established.{cost}"
+    )
+
+
+RANKS_EXPLAINED = (
+    "Mean rank: 1 is the highest mean accuracy on every data set; equal ones share a rank. Two activations are told"
+    " apart if their mean ranks differ by more than the critical difference, at 5 % for all pairs together. This takes"
+    " the data sets for a sample of those that matter, and depends on which activations are ranked."
+)
+
+
 def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str:
     """Where a verdict holds: ``On MNIST with the network cnn3 after 2 epochs``.
 
@@ -261,8 +388,7 @@ def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str
         protocol: by which was trained.
         activations: of the study; "the paper's network" is its name in one that has the paper's activations alone.
     """
-    known = CATALOGUE.get(protocol.dataset)
-    data = known.title if known else re.split(r"[/\\]", protocol.dataset)[-1]
+    data = name_data(protocol.dataset)
     held_out = "held-out images of " if protocol.validation_images else ""
     name, options = split_model(protocol.model)
     of_paper = name == PAPER.protocol.model and {*PAPER.activations} <= {*activations}
@@ -274,9 +400,17 @@ def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str
 def tuned(declared: Declaration | None) -> str:
     """What was tuned, and on what, as far as it is declared."""
     if declared is not None and declared.tuning is not None:
-        names = [name_setting(name) for name in declared.tuning.grid]
-        were = "was" if len(names) == 1 else "were"
-        return f"The {_join(names)} of each {were} tuned on {declared.tuning.validation_images:,} held-out images."
+        fields = declared.tuned_fields()
+        whose = {
+            field: [name for name, mine in fields.items() if field in mine]
+            for field in dict.fromkeys(field for mine in fields.values() for field in mine)
+        }
+        of_each = [name_setting(field) for field, names in whose.items() if len(names) == len(fields)]
+        told = [f"the {_join(of_each)} of each"] if of_each else []
+        told += [f"{name_setting(field)} of {_names(names)}" for field, names in whose.items() if names != [*fields]]
+        were = "was" if len(whose) == 1 else "were"
+        text = f"{_join(told)} {were} tuned on {declared.tuning.validation_images:,} held-out images."
+        return text[0].upper() + text[1:]
     if declared is not None and declared.tuned is not None:
         return f"Tuned: {declared.tuned.rstrip('.')}."
     return "No tuning was declared."
@@ -714,12 +848,20 @@ def name_setting(field: str) -> str:
     return NAMES_OF_SETTINGS.get(field, field.replace("_", " "))
 
 
-def budget(settings: int, seeds: int, images: int) -> str:
+def budget(tuning: Tuning) -> str:
     """With how much each activation was tuned."""
+    first, *others = tuning.settings
+    same = all(each == first for each in others)
+    with_what = f"the same {len(first)} settings" if same else f"as many settings ({len(first)}), not all the same,"
     return (
-        f"Each activation was tried with the same {settings} settings on {seeds} seeds, tested on {images:,} held-out"
-        " training images. These seeds are not among those of the results."
+        f"Each activation was tried with {with_what} on {tuning.seeds} seeds, tested on {tuning.validation_images:,}"
+        " held-out training images. These seeds are not among those of the results."
     )
+
+
+def changes_along(activations: Sequence[str]) -> str:
+    """That a tuning curve, drawn over one setting, is of activations of which others were tried, too."""
+    return f"Along the line of {_names(activations)}, other settings change, too: the table has them."
 
 
 def at_an_end(ends: Mapping[str, Sequence[str]]) -> str:

@@ -140,15 +140,15 @@ def test_an_activation_that_there_is_not_is_named_with_the_file(copy: Path, data
 def test_settings_are_tuned_and_a_named_activation_is_trusted(folder: Path, data_dir: Path) -> None:
     (folder / "own_act.py").write_text("import torch\n\nclass Soft(torch.nn.Softplus):\n    pass\n")
     (folder / "tuned.toml").write_text(
-        'activations = ["relu", "own_act:Soft"]\nseeds = 1\n'
+        'activations = ["fluid", "own_act:Soft"]\nseeds = 1\n'
         + PROTOCOL.replace("test_images = 50\n", "")
-        + "[tune]\nlr = [0.001, 0.01]\nseeds = 1\nvalidation_images = 50\n"
+        + "[tune]\nlr = [0.001, 0.01]\nseeds = 1\nvalidation_images = 50\n[tune.fluid]\nbeta = [10, 1]\nsample = 2\n"
     )
     assert "has no run yet" in words(fluidrelu("report", "tuned.toml", code=1))
     said = words(train(folder, data_dir, "tuned.toml"))
-    assert "tuned.toml: chosen on held-out images: relu@lr=" in said
+    assert "tuned.toml: chosen on held-out images: fluid@beta=1" in said
     assert len(list((folder / "results" / "tuned" / "tuning" / "runs").glob("*.json"))) == 4
     fluidrelu("report", "tuned.toml")
-    for path in (folder / "results" / "tuned" / "tuning" / "runs").glob("relu*.json"):
+    for path in (folder / "results" / "tuned" / "tuning" / "runs").glob("fluid*.json"):
         path.unlink()
     assert "is not tuned yet: 2 of 4" in words(fluidrelu("report", "tuned.toml", code=1))

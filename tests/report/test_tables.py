@@ -353,6 +353,29 @@ def test_a_table_shows_names_as_they_are_and_writes_out_what_cannot_be_seen() ->
     assert [line for line in lines if "red" in line] == [f"Title {written}", written, rf"{written}\n1"]
 
 
+def test_many_studies_have_two_lines_in_a_cell() -> None:
+    row = {
+        "activation": "elu",
+        "cell": "a",
+        "verdict": "better",
+        "mean_difference": 0.5,
+        "n": 2,
+        "mean": 0.5,
+        "sd": 0.1,
+    }
+    places = {"a": "Some-data\na network, 5 epochs", **dict.fromkeys("bc", "Other\npaper, 5 epochs")}
+    table = pd.DataFrame([row])
+    assert tables.verdict_cells(table, places)[1] == [["ELU", "better +0.50000", "–", "–"]]
+    many = {**places, "d": "Some-data\na network, 5 epochs"}
+    head, rows = tables.verdict_cells(table, many)
+    assert (head[1], rows) == ("Some-data\na\nnetwork,\n5 epochs", [["ELU", "better\n+0.50000", "–", "–", "–"]])
+    assert tables.accuracy_cells(table, many)[1][0][1] == "0.5000\n± 0.1000"
+    console = Console(width=40, file=io.StringIO())
+    console.print(tables.rich_table("Title", ["a", "n"], [["ELU", "better\n+0.5"]]))
+    assert isinstance(console.file, io.StringIO)
+    assert [line.split() for line in console.file.getvalue().splitlines()][-3:-1] == [["ELU", "better"], ["+0.5"]]
+
+
 def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
     made = tables.rich_table("Title", ["name", "formula", "n"], [["relu", "max(0, v)", "3"]], left=(0, 1))
     assert [column.justify for column in made.columns] == ["left", "left", "right"]

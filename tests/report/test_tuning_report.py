@@ -15,6 +15,7 @@ from fluidrelu_cli.analysis.tuning import Tuned, tune
 from fluidrelu_cli.declaration import FIRST_TUNING_SEED, Tuning
 from fluidrelu_cli.declared import settle
 from fluidrelu_cli.errors import FluidReluError
+from fluidrelu_cli.protocol import join_arm
 from fluidrelu_cli.report import plots, wording
 from fluidrelu_cli.report.compose import build_document, illustrate
 from fluidrelu_cli.report.evidence import Evidence
@@ -27,13 +28,12 @@ BUDGET = (
     "Each activation was tried with the same 3 settings on 2 seeds, tested on 5,000 held-out training images. These"
     " seeds are not among those of the results."
 )
-RATES = Tuning({"lr": (0.01, 0.001, 0.1)}, 2, 5000)
+RATES = Tuning((tuple({"lr": rate} for rate in (0.01, 0.001, 0.1)),) * 2, 2, 5000)
 
 
 def tried(means: Mapping[str, Sequence[float]], tuning: Tuning = RATES) -> Tuned:
     """A tuning in which each activation had these mean accuracies, by setting."""
-    settings = ["".join(f"@{key}={value:g}" for key, value in sorted(each.items())) for each in tuning.settings]
-    arms = {name: [f"{name}{setting}" for setting in settings] for name in means}
+    arms = {name: [join_arm(name, each) for each in mine] for name, mine in zip(means, tuning.settings, strict=True)}
     values = {arm: mean for name in means for arm, mean in zip(arms[name], means[name], strict=True)}
     finals = final_accuracies(make_run_table({arm: [[mean - 0.01], [mean + 0.01]] for arm, mean in values.items()}))
     return Tuned(tune(finals, arms, tuning.seeds), finals)
@@ -58,7 +58,7 @@ def test_the_budget_is_told_and_how_far_the_choice_can_be_trusted(
 
 
 def test_several_settings_are_told_of_each_and_have_no_curve() -> None:
-    two = Tuning({"lr": (0.01, 0.1), "weight_decay": (0.5,)}, 2, 100)
+    two = Tuning((({"lr": 0.01, "weight_decay": 0.5}, {"lr": 0.1, "weight_decay": 0.5}),), 2, 100)
     tuned = tried({"relu": [0.6, 0.7]}, two)
     section = describe_tuning(tuned.table, two)
     assert section.remarks[1:] == ("At an end of what was tried: lr 0.1 of ReLU. A better one may lie beyond.",)
@@ -67,6 +67,23 @@ def test_several_settings_are_told_of_each_and_have_no_curve() -> None:
         ["ReLU", "lr 0.1, weight_decay 0.5", "2", "0.7000", "0.0141", "yes"],
     ]
     assert draw_tuning(tuned.table, tuned.finals, two, {"relu": "black"}) is None
+
+
+def test_one_that_is_tried_with_more_is_told_and_drawn_beside_the_others() -> None:
+    own = Tuning((({"lr": 0.01}, {"lr": 0.1}), ({"lr": 0.01, "beta": 1}, {"lr": 0.1, "beta": 10})), 2, 100)
+    tuned = tried({"relu": [0.6, 0.5], "fluid": [0.6, 0.7]}, own)
+    assert list(describe_tuning(tuned.table, own).remarks) == [
+        "Each activation was tried with as many settings (2), not all the same, on 2 seeds, tested on 100 held-out"
+        " training images. These seeds are not among those of the results.",
+        "At an end of what was tried: lr 0.01 of ReLU, beta 10 of FluidReLU and lr 0.1 of FluidReLU. A better one may"
+        " lie beyond.",
+    ]
+    picture = draw_tuning(tuned.table, tuned.finals, own, {"relu": "black", "fluid": "red"})
+    assert picture is not None
+    assert picture.caption.endswith("Along the line of FluidReLU, other settings change, too: the table has them.")
+    with plots.style(None):
+        lines = [line for line in picture.draw().axes[0].get_lines() if line.get_marker() == "D"]
+    assert [line.get_ydata().tolist() for line in lines] == [pytest.approx([0.6, 0.5]), pytest.approx([0.6, 0.7])]  # type: ignore[union-attr]
 
 
 def test_the_curve_has_each_seed_and_the_mean_by_setting() -> None:

@@ -241,6 +241,14 @@ def test_where_a_verdict_holds(protocol: dict[str, Any], place: str) -> None:
             "[tune]\nlr = [0.1, 0.2]\nmomentum = [0, 0.9]\nseeds = 2\nvalidation_images = 5000",
             "The learning rate and momentum of each were tuned on 5,000 held-out images.",
         ),
+        (
+            "[tune]\nlr = [0.1, 0.2]\nseeds = 2\nvalidation_images = 5000\n[tune.fluid]\nbeta = [1, 10]\nsample = 2",
+            "The learning rate of each and β of FluidReLU were tuned on 5,000 held-out images.",
+        ),
+        (
+            "[tune]\nseeds = 2\nvalidation_images = 50\n[tune.fluid]\nbeta = [1, 10]\n[tune.relu]\nlr = [1, 2]",
+            "Learning rate of ReLU and β of FluidReLU were tuned on 50 held-out images.",
+        ),
     ],
 )
 def test_what_was_tuned(more: str, said: str) -> None:
