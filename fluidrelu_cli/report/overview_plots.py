@@ -26,7 +26,7 @@ def effects_by_study(
         colours: by activation.
     """
     rows = [name for name in order if name in set(compared["activation"])]
-    names = [plots.wrap(label(name), 18) for name in rows]
+    names = [plots.wrap(label(name).replace(" (", "\n(", 1), 14) for name in rows]
     columns = min(plots.fit(1.8, 1, 3), len(titles))
     lines = -(-len(titles) // columns)
     figure = plots.make_figure(
@@ -66,6 +66,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, rows: Sequence[str], colours: Map
                 va="center",
                 fontsize="small",
                 color=colour,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # over the line at 0
             )
         else:
             ax.plot([row["ci_low"], row["ci_high"]], [at, at], color=colour, linewidth=1.5)
@@ -73,7 +74,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, rows: Sequence[str], colours: Map
     ax.axvline(0, color="black", linewidth=1)
     ax.axvspan(0, max(near) + room, color="grey", alpha=0.12, linewidth=0)
     ax.grid(visible=False, axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(plots.signed)
 
 
