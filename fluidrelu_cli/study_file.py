@@ -484,37 +484,59 @@ class _Reader:
             return None
         table = self.table("tune")
         keys = (*OF_ARM, *OF_TUNING, "seeds", "validation_images")
-        own = {key: each for key, each in table.items() if isinstance(each, dict) and key not in keys}
+        own = {
+            key: each
+            for key, each in table.items()
+            if key not in keys and (isinstance(each, dict) or (isinstance(each, list) and find_among(key, arms)))
+        }
         common = {key: each for key, each in table.items() if key not in own}
         self.check_keys("[tune] ", common, keys, required=("seeds", "validation_images"))
-        tables = dict.fromkeys(arms, ("[tune]", common))
+        tried: dict[str, list[dict[str, Any]]] = {}
         for key, each in own.items():
             name, where = find_among(key, arms), f"[tune.{shown_key(key)}]"
             if name is None:
                 raise self.wrong(f"{where}: {shown(key)} is not among the activations: name {_list_or(arms)}.")
-            if tables[name][1] is not common:
+            if name in tried:
                 raise self.wrong(f"[tune] has two tables for {name}: leave one out.")
-            self.check_keys(f"{where} ", each, (*OF_ARM, *OF_TUNING))
-            tables[name] = where, {**common, **each}
+            if isinstance(each, list):
+                tried[name] = self.read_tables(f"[{where}]", each)
+            else:
+                self.check_keys(f"{where} ", each, (*OF_ARM, *OF_TUNING))
+                tried[name] = self.read_combinations(where, {**common, **each}, OF_ARM)
+        for name in arms:
+            if name not in tried:
+                tried[name] = self.read_combinations("[tune]", common, OF_ARM)
+            self.check_fields(tried[name][0], name)
         if protocol.validation_images is not None:
             raise self.wrong("[protocol] validation_images belongs below [tune]: move it there.")
         if protocol.test_images is not None:
             raise self.wrong("[protocol] test_images cannot stand beside [tune], which holds images out: leave it out.")
         return Tuning(
-            tuple(tuple(self.read_tried(where, each, name)) for name, (where, each) in tables.items()),
+            tuple(tuple(tried[name]) for name in arms),
             self.whole("[tune] seeds", table["seeds"], MOST_SEEDS),
             self.value("[tune] ", "validation_images", table["validation_images"]),
         )
 
-    def read_tried(self, where: str, table: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-        """The settings that an activation is tried with."""
-        found = [setting for setting in OF_ARM if setting in table]
-        if not found:
-            raise self.wrong(f"{where} tries nothing: name a setting and its values, such as lr = [0.001, 0.01].")
-        fixed = [setting for setting in found if setting in split_arm(name)[1]]
+    def read_tables(self, where: str, tables: Sequence[Any]) -> list[dict[str, Any]]:
+        """The settings that an activation is tried with, one by one."""
+        found: list[dict[str, Any]] = []
+        for each in tables:
+            if not isinstance(each, dict):
+                raise self.wrong(f"{where} must be tables of settings, such as {{ lr = 0.01, beta = 1000 }}.")
+            self.check_keys(f"{where} ", each, OF_ARM, required=found[0] if found else ())
+            settings = {name: self.value(f"{where} ", name, value) for name, value in sorted(each.items())}
+            if settings in found:
+                raise self.wrong(f"{where} has {shown(settings)} twice: leave one out.")
+            found.append(settings)
+        return found or [{}]
+
+    def check_fields(self, settings: Mapping[str, Any], name: str) -> None:
+        """Refuse to choose nothing for an activation, or what its name has already."""
+        if not settings:
+            raise self.wrong("[tune] tries nothing: name a setting and its values, such as lr = [0.001, 0.01].")
+        fixed = [setting for setting in settings if setting in split_arm(name)[1]]
         if fixed:
-            raise self.wrong(f"{where} chooses {fixed[0]}, which {name} has already: leave it out of one of them.")
-        return self.read_combinations(where, table, OF_ARM)
+            raise self.wrong(f"[tune] chooses {fixed[0]}, which {name} has already: leave it out of one of them.")
 
     def check_tried(self, declaration: Declaration) -> None:
         """Refuse a race that is not fair, or in which two activations could become one."""

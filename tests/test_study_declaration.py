@@ -69,6 +69,11 @@ def test_an_activation_is_tried_with_settings_of_its_own_and_no_more_often() -> 
     chosen = {name: tried[0] for name, tried in arms.items()}
     fields = {"relu": ("lr",), "fluid": ("lr", "beta"), "fluid@beta=0": ("lr",), "mine:Act": ("lr", "beta")}
     assert read.tuned_fields() == read.settled(chosen).tuned_fields() == fields
+    rows = read.text.replace("[tune.FluidReLU]\nbeta = [1, 10]\nsample = 4", "") + "".join(
+        f"[[tune.FluidReLU]]\nlr = 0.1\nbeta = {beta}\n" for beta in (3, 1, 10, 20)
+    )
+    tried = make_declaration(rows).tuning_arms()["fluid"]
+    assert [arm for arm, _ in tried] == [f"fluid@beta={beta}@lr=0.1" for beta in (3, 1, 10, 20)]
     # a study's spelling is found by the arms that were tried, each without what was chosen for it
     trained = ["relu@lr=0.1", "fluid@beta=1@lr=0.1", "fluid@beta=0@lr=0.1", "mine:Act@beta=10@lr=0.1"]
     assert read.spelled(trained).activations == read.activations

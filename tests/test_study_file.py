@@ -511,6 +511,16 @@ WRONG = [
         + "lr = [1, 2]\n[tune.fluid]\nlr = [1]\nbeta = [1, 2]",
         "[tune] tries fluid@beta=2@lr=1 for fluid and for fluid@beta=2: leave one out.",
     ),
+    *(
+        (f"{START}{TUNE}lr = [1, 2]\nfluid = {rows}", said)
+        for rows, said in (
+            ("[1]", "[[tune.fluid]] must be tables of settings, such as {{ lr = 0.01, beta = 1000 }}."),
+            ("[{lr = 1, beta = 2}, {lr = 1}]", "[[tune.fluid]] beta is missing: add it."),
+            ("[{lr = 1}, {lr = 1, beta = 2}, {lr = 1}]", "[[tune.fluid]] has {{lr = 1.0}} twice: leave one out."),
+            ("[{epochs = 1}]", '[[tune.fluid]] there is no key "epochs": use beta, lr, momentum or weight_decay.'),
+            ("[]", "[tune] tries nothing: name a setting and its values, such as lr = [0.001, 0.01]."),
+        )
+    ),
     (
         START + TUNE + "[tune.relu]\nlr = [1]",
         "[tune] tries nothing: name a setting and its values, such as lr = [0.001, 0.01].",

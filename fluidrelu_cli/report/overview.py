@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -146,7 +147,7 @@ def _rank(studies: Mapping[str, Evidence], summary: pd.DataFrame) -> Ranking | N
 def _describe(
     studies: Mapping[str, Evidence], compared: pd.DataFrame, summary: pd.DataFrame, ranking: Ranking | None
 ) -> Iterator[Section]:
-    places = {name: wording.name_place(each.protocol) for name, each in studies.items()}
+    places = _name_places(studies)
     yield Section(
         "verdicts",
         "Data sets × activations",
@@ -175,6 +176,13 @@ def _describe(
         )
 
 
+def _name_places(studies: Mapping[str, Evidence]) -> dict[str, str]:
+    """What heads a study's column: its data set, network and epochs, and its name where another has the same."""
+    places = {name: wording.name_place(each.protocol) for name, each in studies.items()}
+    shared = {place for place, n in Counter(places.values()).items() if n > 1}
+    return {name: f"{name}\n{place}" if place in shared else place for name, place in places.items()}
+
+
 def _tell(evidence: Evidence) -> str:
     """What a study was trained on, how often, how far that was declared, and what was chosen for it."""
     seeds = sorted({evidence.count_seeds(name) for name in evidence.order})
@@ -186,7 +194,7 @@ def _tell(evidence: Evidence) -> str:
 def _draw(
     studies: Mapping[str, Evidence], compared: pd.DataFrame, ranking: Ranking | None, order: Sequence[str]
 ) -> Iterator[Picture]:
-    titles = {name: wording.name_place(each.protocol) for name, each in studies.items()}
+    titles = _name_places(studies)
     colours = plots.pick_colours(order)
     yield Picture(
         "effects",

@@ -26,8 +26,8 @@ def effects_by_study(
         colours: by activation.
     """
     rows = [name for name in order if name in set(compared["activation"])]
-    names = [plots.wrap(label(name), 18) for name in rows]
-    columns = min(plots.fit(1.8, 1, 3), len(titles))
+    names = [_name(name) for name in rows]
+    columns = min(plots.fit(1.6, 2, 3), len(titles))
     lines = -(-len(titles) // columns)
     figure = plots.make_figure(
         lines * (0.9 + max(0.24, plots.LINE * max(n.count("\n") + 1 for n in names)) * len(rows))
@@ -45,6 +45,11 @@ def effects_by_study(
         plots.wrap(f"test accuracy minus {baseline}'s at the same seed (shaded: better)", 60), fontsize="medium"
     )
     return figure
+
+
+def _name(activation: str) -> str:
+    """An activation in a few lines, its settings below it."""
+    return plots.wrap(label(activation).replace(" (", "\n(", 1), 14)
 
 
 def _draw_panel(ax: Axes, table: pd.DataFrame, rows: Sequence[str], colours: Mapping[str, str]) -> None:
@@ -66,6 +71,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, rows: Sequence[str], colours: Map
                 va="center",
                 fontsize="small",
                 color=colour,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # over the line at 0
             )
         else:
             ax.plot([row["ci_low"], row["ci_high"]], [at, at], color=colour, linewidth=1.5)
@@ -73,7 +79,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, rows: Sequence[str], colours: Map
     ax.axvline(0, color="black", linewidth=1)
     ax.axvspan(0, max(near) + room, color="grey", alpha=0.12, linewidth=0)
     ax.grid(visible=False, axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(plots.signed)
 
 
@@ -88,7 +94,8 @@ def critical_difference(ranking: Ranking, colours: Mapping[str, str]) -> Figure:
     half = (len(names) + 1) // 2
     groups = ranking.groups
     top = -0.35 * len(groups) - 0.6  # where the first name is
-    bottom = top - 0.75 * (half - 1) - 0.5
+    row = 0.75 + 0.4 * max(_name(name).count("\n") for name in names)
+    bottom = top - row * (half - 0.4)
     figure = plots.make_figure(0.5 + 0.28 * (1.6 - bottom))
     ax = figure.subplots()
     ax.set_axis_off()
@@ -110,12 +117,17 @@ def critical_difference(ranking: Ranking, colours: Mapping[str, str]) -> Figure:
     )
     for place, (name, rank) in enumerate(zip(names, ranks, strict=True)):
         left = place < half
-        y = top - 0.75 * (place if left else len(names) - 1 - place)
+        y = top - row * (place if left else len(names) - 1 - place)
         end = low - 0.03 * side if left else high + 0.03 * side
         ax.plot([rank, rank, end], [0, y, y], color=colours[name], linewidth=1.2)
-        words = f"{plots.wrap(label(name), 18)} {rank:.2f}" if left else f"{rank:.2f} {plots.wrap(label(name), 18)}"
-        ax.text(
-            end, y, f"{words} " if left else f" {words}", ha="right" if left else "left", va="center", fontsize="small"
+        words = f"{_name(name)} {rank:.2f}" if left else f"{rank:.2f} {_name(name)}"
+        ax.annotate(
+            *(words, (end, y)),
+            xytext=(-3 if left else 3, 0),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="center",
+            fontsize="small",
         )
     places = dict(zip(names, ranks, strict=True))
     for line, group in enumerate(groups):

@@ -349,9 +349,9 @@ def describe_study(
         declared: its file.
         chosen: the activations with the settings that were chosen for them.
     """
-    number = "–".join(dict.fromkeys(map(str, (seeds[0], seeds[-1]))))
+    number = _count_seeds(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}–{seeds[-1]} seeds"
     settings = f" Chosen: {_join([label(name) for name in chosen])}." if chosen else ""
-    return f"{describe_place(protocol, activations)}, {number} seeds. {standing} {tuned(declared)}{settings}"
+    return f"{describe_place(protocol, activations)}, {number}. {standing} {tuned(declared)}{settings}"
 
 
 def compares_nothing(study: str, baseline: str) -> str:
@@ -854,8 +854,8 @@ def budget(tuning: Tuning) -> str:
     same = all(each == first for each in others)
     with_what = f"the same {len(first)} settings" if same else f"as many settings ({len(first)}), not all the same,"
     return (
-        f"Each activation was tried with {with_what} on {tuning.seeds} seeds, tested on {tuning.validation_images:,}"
-        " held-out training images. These seeds are not among those of the results."
+        f"Each activation was tried with {with_what} on {_count_seeds(tuning.seeds)}, tested on"
+        f" {tuning.validation_images:,} held-out training images. These seeds are not among those of the results."
     )
 
 
@@ -872,8 +872,12 @@ def at_an_end(ends: Mapping[str, Sequence[str]]) -> str:
 
 def within_noise(activations: Sequence[str], seeds: int) -> str:
     """That so many seeds do not tell the settings chosen for activations from the next best ones."""
-    over = f"{seeds} seed{'' if seeds == 1 else 's'}"
+    over = _count_seeds(seeds)
     return f"The choice for {_names(activations)} is within the noise of {over}: another setting may be as good."
+
+
+def _count_seeds(n: int) -> str:
+    return f"{n} seed{'' if n == 1 else 's'}"
 
 
 def day(when: str) -> str:

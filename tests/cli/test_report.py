@@ -445,6 +445,40 @@ def test_plan_compares_what_a_file_declares(folder: Path) -> None:
     assert (made["margin"], made["primary"], made["comparisons"]) == (0.02, False, 1)
 
 
+def test_several_studies_have_one_page(folder: Path) -> None:
+    """By names, files, or a folder of files; what has nothing to show is left out, and said."""
+    make_grid(folder)
+    declared = 'activations = ["relu", "fluid"]\nseeds = 3\n[protocol]\nepochs = 2\n'
+    (folder / "studies").mkdir()
+    for name, dataset in (("a", "mnist"), ("b", "kmnist"), ("none", "svhn")):
+        (folder / "studies" / f"{name}.toml").write_text(f'{declared}dataset = "{dataset}"\n')
+    (folder / "rates.toml").rename(folder / "studies" / "rates.toml")
+    for name, dataset in (("a", "mnist"), ("b", "kmnist")):
+        make_study(folder / "results" / name, BOTH, dataset=dataset)
+    said = words(fluidrelu("report", "studies"))
+    assert "Against ReLU, over 2 data sets: FluidReLU with too few pairs on 2." in said
+    assert "studies/none.toml is left out: studies/none.toml has no run yet: train it with" in said
+    assert "studies/rates.toml is left out: it varies something, so report it by itself." in said
+    assert "Written: results/report/report.html" in said
+    assert (folder / "results" / "report" / "verdicts.csv").exists()
+    assert load_study(folder / "results" / "b").log[-1].what == LOOKED
+    by_names = fluidrelu_json("report", "a", "results/b")
+    assert by_names["answer"] == fluidrelu_json("report", "studies/a.toml", "studies/b.toml")["answer"]
+    assert "Statistical significance" in fluidrelu("report", "a", "b", "--checklist")
+    for arguments, refusal in (
+        (("a", "b", "a"), "a is named twice: leave one out."),
+        (("a", "results/a"), "Two of the studies are called a: leave one out."),
+        (("a", "b", "--focus", "fluid"), "Several studies are compared as their files say: leave --focus out."),
+        (("a", "b", "--beside", "b"), "Several studies are compared as their files say: leave --beside out."),
+        (("a", "c"), "There is no study 'c'"),
+        (("a", "studies/none.toml"), "Only one of these studies has results to compare with relu: name two."),
+    ):
+        assert refusal in words(fluidrelu("report", *arguments, code=2))
+    for name in ("rates", "none", "b"):
+        (folder / "studies" / f"{name}.toml").unlink()
+    assert "Written: results/a/report/report.html" in words(fluidrelu("report", "studies"))
+
+
 def test_plan_of_a_grid_is_one_for_each_study_that_allows_it(folder: Path) -> None:
     (folder / "rates.toml").write_text(RATES)
     make_study(folder / "results/rates/lr=0.01", BOTH, lr=0.01)

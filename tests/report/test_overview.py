@@ -174,7 +174,7 @@ def test_effects_have_a_panel_per_study_and_a_number_if_they_are_far(studies: li
     with plots.style():
         panels = picture.draw().axes
     titles = [panel.get_title(loc="left").partition("\n")[0] for panel in panels]
-    assert titles == ["MNIST", "Fashion-MNIST", "Kuzushiji-MNIST", "MNIST", "", ""]
+    assert titles == ["mnist", "Fashion-MNIST", "Kuzushiji-MNIST", "one", "", ""]  # two are of MNIST
     assert [text.get_text() for text in panels[0].texts] == ["← −0.400"]
     assert max(map(abs, panels[0].get_xlim())) < 0.03
     assert panels[3].get_xlim()[1] > 0.05

@@ -70,10 +70,10 @@ def test_several_settings_are_told_of_each_and_have_no_curve() -> None:
 
 
 def test_one_that_is_tried_with_more_is_told_and_drawn_beside_the_others() -> None:
-    own = Tuning((({"lr": 0.01}, {"lr": 0.1}), ({"lr": 0.01, "beta": 1}, {"lr": 0.1, "beta": 10})), 2, 100)
+    own = Tuning((({"lr": 0.01}, {"lr": 0.1}), ({"lr": 0.01, "beta": 1}, {"lr": 0.1, "beta": 10})), 1, 100)
     tuned = tried({"relu": [0.6, 0.5], "fluid": [0.6, 0.7]}, own)
     assert list(describe_tuning(tuned.table, own).remarks) == [
-        "Each activation was tried with as many settings (2), not all the same, on 2 seeds, tested on 100 held-out"
+        "Each activation was tried with as many settings (2), not all the same, on 1 seed, tested on 100 held-out"
         " training images. These seeds are not among those of the results.",
         "At an end of what was tried: lr 0.01 of ReLU, beta 10 of FluidReLU and lr 0.1 of FluidReLU. A better one may"
         " lie beyond.",
