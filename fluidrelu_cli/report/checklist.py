@@ -168,10 +168,8 @@ def _tell_adjustment(cells: Sequence[Evidence]) -> str:
             int(((each.comparisons["activation"] == primary) & (each.comparisons["n"] > 0)).sum()) for each in cells
         )
         others -= mine
-        name = f"of {label(primary)} with {label(first.baseline)}, which was declared,"
-        said = f"The comparison {name} is one test at 5 %."
-        if mine > 1:
-            said = f"The comparison {name} is adjusted for the {mine} settings by Holm's method."
+        what = f"adjusted for the {mine} settings by Holm's method" if mine > 1 else "one test at 5 %"
+        said = f"The primary comparison, of {label(primary)} with {label(first.baseline)}, is {what}."
         if others:
             said = f"{said} {_adjust(others, 'other comparison')}"
         return said

@@ -27,7 +27,7 @@ from fluidrelu_cli.analysis.verdicts import (
     fewest_pairs,
 )
 from fluidrelu_cli.data.catalogue import CATALOGUE
-from fluidrelu_cli.declaration import Declaration
+from fluidrelu_cli.declaration import Changes, Declaration
 from fluidrelu_cli.protocol import Protocol, split_arm, split_model
 from fluidrelu_cli.report.evidence import Sequential
 from fluidrelu_cli.report.tables import (
@@ -439,9 +439,7 @@ def lost_file(file: str) -> str:
     )
 
 
-def standing(
-    declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Sequence[str] | None
-) -> str:
+def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Changes | None) -> str:
     """How far what a report says was settled before the runs: the file, what was there before it, what changed since.
 
     Args:
@@ -454,11 +452,8 @@ def standing(
         trained = (entry for entry in reversed(log) if entry.what == ASKED)
         lost = next((entry.file for entry in trained if entry.sha256 is not None), None)
         return lost_file(lost) if lost else " ".join(_asked_until(log)) or EXPLORATORY
-    said = [f"Declared in {declaration.path.as_posix()}."]
     first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)
-    if first is None or first.finished:
-        older = "The runs are" if first is None else _count_runs(first.finished or 0)
-        said.append(f"{older} older than the file's first use, so it is not their registration.")
+    said = [_tell_registration(declaration.path.as_posix(), first)]
     said += _tell_changes(declaration, log, changes)
     if not_counted:
         runs, are = _count_runs(not_counted).rsplit(" ", 1)
@@ -466,7 +461,20 @@ def standing(
     return " ".join(said)
 
 
-def _tell_changes(declaration: Declaration, log: Sequence[Entry], changes: Sequence[str] | None) -> Iterator[str]:
+def _tell_registration(file: str, first: Entry | None) -> str:
+    """Whether runs were declared before they were made.
+
+    Args:
+        file: the study's.
+        first: by which it was first trained from; None if it never was.
+    """
+    if first is None:
+        return f"Described afterwards in {file}: the runs are older than its first use, so it does not register them."
+    runs = f"{first.finished} run{' was' if first.finished == 1 else 's were'}"
+    return f"Declared in {file}{f' after {runs} finished, which it does not register' if first.finished else ''}."
+
+
+def _tell_changes(declaration: Declaration, log: Sequence[Entry], changes: Changes | None) -> Iterator[str]:
     """What the file said otherwise, until when, and whether its report had been looked at by then; nothing if not."""
     declared = [entry for entry in log if entry.sha256 is not None]
     others = [entry for entry in declared if entry.sha256 != declaration.sha256]
@@ -475,17 +483,46 @@ def _tell_changes(declaration: Declaration, log: Sequence[Entry], changes: Seque
     since = [entry for entry in declared[declared.index(others[-1]) :] if entry.sha256 == declaration.sha256][:1]
     by = "".join(f" by {day(entry.when)}" for entry in since)
     when = f"after its first use ({day(declared[0].when)}){by and ','}{by}"
+    told = [] if changes is None else [*_tell_seeds(changes, declaration), *changes.others]
     if changes is None:
         yield f"The file was changed {when}; what it said then is not known, because the copy is gone or was changed."
-    elif changes:
-        yield f"The file was changed {when}: {'; '.join(changes)}."
+    elif told:
+        yield f"The file was changed {when}: {'; '.join(told)}."
     elif declared[0].sha256 != declaration.sha256:
         yield f"The file was changed {when}, in nothing that is trained or judged."
         return
     else:
         yield f"The file was changed after its first use, and back{by}."
     if any(entry.what == LOOKED for entry in others):
-        yield "Its report had been looked at before that, so p-values and verdicts are exploratory."
+        yield f"Its report had been looked at before that{_tell_exploratory(changes, declaration)}."
+
+
+def _tell_seeds(changes: Changes, declaration: Declaration) -> Iterator[str]:
+    """Which activations have other numbers of seeds: ``seeds of PReLU and ELU 20 → 60``, ``with PReLU``."""
+    groups: dict[tuple[int, int], list[str]] = {}
+    for name, numbers in changes.seeds.items():
+        groups.setdefault(numbers, []).append(name)
+    stayed = len(declaration.activations) - sum(then == 0 for then, _ in changes.seeds.values())
+    for (then, now), names in groups.items():
+        if then and now:
+            of = f" of {_names(names)}" if len(names) < stayed else ""
+            yield f"seeds{of} {then} → {now}"
+        else:
+            yield f"{'with' if now else 'without'} {_names(names)}"
+
+
+def _tell_exploratory(changes: Changes | None, declaration: Declaration) -> str:
+    """What changes that were made after looking make exploratory: all, or comparisons besides the primary one.
+
+    Those of activations that have other seeds; of all others where one was left out, as p-values are adjusted for them.
+    """
+    if changes is None or changes.of_primary or not changes.seeds:
+        return ", so p-values and verdicts are exploratory"
+    left_out = not all(now for _, now in changes.seeds.values())
+    compared = declaration.compare or ()
+    names = [name for name in declaration.activations if name not in compared] if left_out else [*changes.seeds]
+    comparisons = "comparison of {} with {} is" if len(names) == 1 else "comparisons of {} with {} are"
+    return f", so the {comparisons.format(_names(names), label(declaration.baseline))} exploratory" if names else ""
 
 
 def _count_runs(n: int) -> str:

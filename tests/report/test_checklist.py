@@ -95,8 +95,8 @@ THREE = {"relu": RELU, "fluid": FLUID, "elu": RELU}
     [
         (
             read(THREE, text="seeds = 6\nmargin = 0.0005\n" + FILE),
-            "Equal means that the 90 % interval lies within ±0.0005, the margin that was declared. The comparison of"
-            " FluidReLU with ReLU, which was declared, is one test at 5 %. The only other comparison is one test at"
+            "Equal means that the 90 % interval lies within ±0.0005, the margin that was declared. The primary"
+            " comparison, of FluidReLU with ReLU, is one test at 5 %. The only other comparison is one test at"
             f" 5 %. {ASSUMED}",
         ),
         (read(THREE), f"The p-values of the 2 comparisons are adjusted for each other by Holm's method. {ASSUMED}"),
@@ -213,7 +213,7 @@ def test_a_grid_has_one_paragraph_over_all_cells() -> None:
     assert "Those of one setting were tested on the same 10,000 test images." in text
     assert "Number of runs in each of 2 settings: ReLU 6, FluidReLU 6, ELU 6." in text
     assert (
-        "The comparison of FluidReLU with ReLU, which was declared, is adjusted for the 2 settings by Holm's method."
+        "The primary comparison, of FluidReLU with ReLU, is adjusted for the 2 settings by Holm's method."
         " The p-values of the 2 other comparisons are adjusted for each other by Holm's method."
     ) in text
     assert "36 runs on processor AMD EPYC" in text

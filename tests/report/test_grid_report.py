@@ -262,7 +262,7 @@ def test_runs_older_than_the_file_are_told_of_in_any_cell(tmp_path: Path) -> Non
     [entry] = (line for line in second[1].study.log if line.sha256)
     second[1].study.log = (replace(entry, finished=5),)
     assert build_grid_document(declaration, dict([first, second])).standing == (
-        "Declared in mine.toml. 5 runs are older than the file's first use, so it is not their registration."
+        "Declared in mine.toml after 5 runs were finished, which it does not register."
     )
     second[1].study.log = ()
     assert "older" in build_grid_document(declaration, dict([first, second])).standing
