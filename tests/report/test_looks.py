@@ -53,7 +53,7 @@ def test_a_declared_study_is_decided_before_it_has_all_seeds(tmp_path: Path) -> 
     evidence = Evidence(make(tmp_path, BETTER, elu=2), declaration=FILE)
     document = build_document(evidence)
     assert document.answer == f"{DECIDED}{ALLOWED} No tuning was declared. Of the others, ELU is not judged."
-    assert document.standing.startswith("Declared in studies/mine.toml.")
+    assert document.standing.startswith("Described afterwards in studies/mine.toml: the runs")
     assert evidence.comparisons[["activation", "verdict"]].values.tolist() == [
         ["fluid", "better"],
         ["elu", "not judged"],
