@@ -333,13 +333,14 @@ def verdict(row: Mapping[Any, Any], place: str = "Here", comparisons: int = 1, n
             f"{place}, {a} and {b} are equal within {within} ({found}), which is less than the margin of"
             f" {_margin(row)}{shown}.{_excluded(row)}{also}"
         )
-    within = f"equal within {round_up(row['equal_within'])}"
+    within = round_up(row["equal_within"])
     if row["verdict"] in (BETTER, WORSE):
-        return f"{place}, {a} is {row['verdict']} than {b}: its mean accuracy is {by} {evidence[:-1]}, {within})."
+        found = f"its mean accuracy is {by} {evidence[:-1]}; at most {within} apart)"
+        return f"{place}, {a} is {row['verdict']} than {b}: {found}.{_beside_margin(row)}"
     begun = f"{a} is not told apart from {b}: its mean accuracy is {by} {evidence}"
     begun = f"{too_few_seeds(n, comparisons)}. {place}, {begun}" if row["verdict"] == TOO_FEW else f"{place}, {begun}"
     both = "Taken singly, the two" if comparisons > 1 else "The two"
-    return f"{begun}. {both} are {within}; the margin is {_margin(row)}.{_seeds_needed(needed)}"
+    return f"{begun}. {both} are equal within {within}; the margin is {_margin(row)}.{_seeds_needed(needed)}"
 
 
 def _limits(row: Mapping[Any, Any], ends: str = "ci", level: str = "95 %") -> str:
@@ -352,11 +353,19 @@ def _margin(row: Mapping[Any, Any]) -> str:
     return f"{float(format(row['margin'], '.4g')):g} ({source})"
 
 
+def _beside_margin(row: Mapping[Any, Any]) -> str:
+    """How a difference that is shown compares with the margin, if it is smaller or somebody declared the margin."""
+    smaller = abs(row["mean_difference"]) < row["margin"]
+    if row["margin_declared"]:
+        return f" That is {'less' if smaller else 'no less'} than the margin of {_margin(row)}."
+    return f" That is less than the default margin of {_margin(row)}, which nobody declared." if smaller else ""
+
+
 def _excluded(row: Mapping[Any, Any]) -> str:
     """Which advantage of the activation its 95 % interval excludes, where that says more than what is equal."""
     if math.isnan(row["ci_high"]) or round_up(row["ci_high"]) >= round_up(row["equal_within"]):
         return ""
-    return f" An advantage of {round_up(max(row['ci_high'], 0.0001))} or more is excluded."
+    return f" An advantage of {round_up(max(row['ci_high'], 0.0001))} or more is excluded on these images."
 
 
 def _seeds_needed(needed: int | None) -> str:
