@@ -100,8 +100,9 @@ SIDE_BY_SIDE_EXPLAINED = (
 )
 CHOICES_EXPLAINED = (
     "Effect: how much higher the difference is with this choice than on average over the choices of this kind, the"
-    " others being the same (least squares, no interactions). p: that no choice of its kind has an effect (F test),"
-    " adjusted for the number of kinds (Holm); the intervals are not adjusted."
+    " others being the same (least squares, no interactions). p: how often effects as large would come by chance if"
+    " no choice of their kind had one (F test), adjusted for the number of kinds (Holm); the intervals are not"
+    " adjusted."
 )
 STOPS_EXPLAINED = (
     "Each cell's runs count as if they had ended there. The stop is chosen by the baseline's mean alone, never by the"
@@ -162,7 +163,7 @@ def explain_predictive(predictive: pd.DataFrame, runs: str) -> str:
         terms.append(f"the lead is by how much the level is above {label(baseline)}'s, of independent runs")
     told = _join(terms)
     return (
-        f"{told[0].upper()}{told[1:]}. Predicted is what {runs} more runs of ours would give, if accuracies are"
+        f"{_capitalise(told)}. Predicted is what {runs} more runs of ours would give, if accuracies are"
         " normally distributed and our runs alone tell the mean and the SD. p: two-sided, not adjusted for the number"
         " of rows. Its interval says how far it depends on which seeds were trained (bootstrap)."
     )
@@ -254,21 +255,40 @@ def answer(
     return " ".join(said)
 
 
-def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str:
+def describe_place(protocol: Protocol, varied: Collection[str] = (), *, stops: bool = False) -> str:
     """Where a verdict holds: ``On MNIST with the network cnn3 after 2 epochs``.
 
     Args:
         protocol: by which was trained.
-        activations: of the study; "the paper's network" is its name in one that has the paper's activations alone.
+        varied: fields that differ between the cells of a grid, which are left out.
+        stops: whether runs count as if they had ended at some test, rather than the last one.
     """
     known = CATALOGUE.get(protocol.dataset)
     data = known.title if known else re.split(r"[/\\]", protocol.dataset)[-1]
     held_out = "held-out images of " if protocol.validation_images else ""
-    name, options = split_model(protocol.model)
-    of_paper = name == PAPER.protocol.model and {*PAPER.activations} <= {*activations}
+    at_most = "at most " if stops else ""
+    parts = {
+        "dataset": f"on {held_out}{data}",
+        "model": f"with {name_network(protocol.model)}",
+        "epochs": f"after {at_most}{protocol.epochs} epoch{'' if protocol.epochs == 1 else 's'}",
+    }
+    return _capitalise(" ".join(part for name, part in parts.items() if name not in varied))
+
+
+def name_network(model: str) -> str:
+    """A network in a sentence: ``the paper's network (pooling=average)``, ``the network cnn3``."""
+    name, options = split_model(model)
     chosen = f" ({', '.join(map('='.join, options))})" if options else ""
-    network = f"the paper's network{chosen}" if of_paper else f"the network {label(name)}{chosen}"
-    return f"On {held_out}{data} with {network} after {protocol.epochs} epoch{'' if protocol.epochs == 1 else 's'}"
+    return ("the paper's network" if name == PAPER.protocol.model else f"the network {label(name)}") + chosen
+
+
+def _capitalise(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _say_where(place: str, sentence: str) -> str:
+    """A sentence that begins with where it holds, or by itself where the place is empty."""
+    return f"{place}, {sentence}" if place else _capitalise(sentence)
 
 
 def tuned(declared: Declaration | None) -> str:
@@ -284,8 +304,14 @@ def tuned(declared: Declaration | None) -> str:
 
 def _mean(row: Mapping[Any, Any]) -> str:
     mean = plus_minus(accuracy(row["mean"], 5), row)
-    over = f"{row['n']} seed{'' if row['n'] == 1 else 's'}"
+    over = _count_seeds([row["n"]])
     return f"Its mean accuracy is {mean} over {over}. With a single activation there is nothing to compare."
+
+
+def _count_seeds(numbers: Iterable[int]) -> str:
+    """``1 seed``, or ``9 to 10 seeds`` where numbers differ."""
+    found = sorted(set(numbers))
+    return f"{' to '.join(map(str, dict.fromkeys((found[0], found[-1]))))} seed{'' if found == [1] else 's'}"
 
 
 def _unfinished(activations: Sequence[str], failures: Mapping[str, Sequence[str]]) -> str:
@@ -562,6 +588,7 @@ def answer_grid(
     summary: pd.DataFrame,
     lacking: int,
     *,
+    place: str = "",
     together: bool = False,
 ) -> str:
     """What the same comparison says in the cells of a grid.
@@ -571,6 +598,7 @@ def answer_grid(
         compared: grid.compare_cells; empty where there is just one activation.
         summary: inference.summary of each cell, with the column cell.
         lacking: how many of its cells lack declared runs.
+        place: :func:`describe_place`; empty where it has been said.
         together: whether :func:`multiverse` has said what they say together.
     """
     cells = len(declaration.cells)
@@ -579,13 +607,11 @@ def answer_grid(
         waiting = "Interim: the only cell lacks runs, no verdict yet. "
     if declaration.compare is None:
         trained = summary[summary["n"] > 0].sort_values("mean")
-        low, high = trained.iloc[0], trained.iloc[-1]
-        if len(trained) == 1:
-            return f"{waiting}The mean accuracy is {accuracy(low['mean'])} ({low['cell']})."
-        return (
-            f"{waiting}The mean accuracy ranges from {accuracy(low['mean'])} ({low['cell']}) to"
-            f" {accuracy(high['mean'])} ({high['cell']})."
-        )
+        least, most = [f"{accuracy(row['mean'])} ({row['cell']})" for row in trained.iloc[[0, -1]].to_dict("records")]
+        means = f"is {least}" if len(trained) == 1 else f"ranges from {least} to {most}"
+        mine = f"{label(declaration.baseline)}'s mean accuracy {means}"
+        over = f"over {_count_seeds(trained['n'])}{'' if len(trained) == 1 else ' each'}"
+        return f"{waiting}{_say_where(place, f'{mine}, {over}')}."
     about, (a, b) = declaration.compare[0], map(label, declaration.compare)
     primary = compared[compared["activation"] == about]
     if primary.empty:
@@ -603,20 +629,22 @@ def answer_grid(
     if waiting or (cannot and cells > 1):
         begun = waiting or f"{cannot}. "
         if len(primary) == 1:
-            return f"{begun}So far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']})."
-        return f"{begun}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
+            so_far = f"so far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']})"
+        else:
+            so_far = f"so far the differences of {a}'s mean accuracy from {b}'s go {span}"
+        return f"{begun}{_say_where(place, so_far)}."
     others = compared[compared["activation"] != about]
     if cells == 1:
         rows = {row["activation"]: row for row in others.to_dict("records")}
         rest = f" {tally(rows, declaration.baseline)}" if rows else ""
-        only = verdict(low.to_dict(), describe_place(declaration.cells[0].protocol, declaration.activations))
+        only = verdict(low.to_dict(), describe_place(declaration.cells[0].protocol, stops=declaration.ends_nearest))
         return f"There is one cell, {low['cell']}. {only}{rest}"
     said = [f"{label(name)} is {_list_cells(rows)}" for name, rows in others.groupby("activation", sort=False)]
     untold = int((~primary["verdict"].isin([BETTER, WORSE, EQUAL])).sum()) + cells - len(primary)
+    judged = f"of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in {untold or 'none'}"
     return (
-        f"Of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in {untold or 'none'}. The"
-        f" differences of the mean go {span}; p-values are adjusted for the {cells} cells."
-        f"{f' Of the others, {_join(said)}.' if said else ''}"
+        f"{_say_where(place, judged)}. The differences of the mean go {span}; p-values are adjusted for the {cells}"
+        f" cells.{f' Of the others, {_join(said)}.' if said else ''}"
     )
 
 
@@ -627,7 +655,9 @@ def multiverse(
     effects: pd.DataFrame,
     weighted: Sequence[Mapping[Any, Any]],
     pair: Sequence[str],
+    varied: Collection[str],
     *,
+    place: str,
     interim: bool,
 ) -> str:
     """What the cells of a grid say together: the mean, what to expect elsewhere, the choice that matters most.
@@ -639,22 +669,21 @@ def multiverse(
         effects: multiverse.weigh_choices.
         weighted: the rows of multiverse.weigh_protocols's second table.
         pair: the activation and its baseline.
+        varied: the fields in which the cells differ; values of one alone say nothing of others.
+        place: :func:`describe_place`.
         interim: whether runs are lacking.
     """
     a, b = map(label, pair)
-    p = f"p = {p_value(pooled['p'])}".replace("= <", "< ")
-    predicted = f"between {difference(pooled['predicted_low'])} and {difference(pooled['predicted_high'])}"
-    apart = _apart({"mean_difference": pooled["mean"]}, b)
-    n, all_learned = overall["cells"], pooled["cells"] == overall["cells"]
-    over = f"over {n} protocols" if all_learned else f"over the {pooled['cells']} protocols in which all runs learned"
-    said = [
-        f"{f'So far, {over}' if interim else over.capitalize()} {a}'s mean accuracy is {apart} ({_limits(pooled)});"
-        f" in a protocol not tried the difference would lie {predicted}."
-    ]
+    kinds, n = name_kinds(varied), overall["cells"]
+    all_learned = pooled["cells"] == n
+    over = f"over {n} {kinds}" if all_learned else f"over the {pooled['cells']} {kinds} in which all runs learned"
+    found = f"{a}'s mean accuracy is {_apart({'mean_difference': pooled['mean']}, b)} ({_limits(pooled)})"
+    said = [f"{_say_where(place, over)}{' so far' if interim else ''}, {found}{_predict(pooled, varied)}."]
     if not interim:
-        said.append(f"That the two differ in none of them has {p}.")
+        p = f"p = {p_value(pooled['p'])}".replace("= <", "< ")
+        said.append(f"If the two did not differ in any of them, a mean this far from 0 would come by chance with {p}.")
     if any(unlearned.values()):
-        said.append(_tell_unlearned(unlearned, n))
+        said.append(_tell_unlearned(unlearned, f"{n} {kinds}"))
     if not all_learned:
         said.append(f"Over all {n} the median difference is {difference(overall['median'])}.")
     if not effects.empty and not interim:
@@ -668,10 +697,18 @@ def multiverse(
     return " ".join(said)
 
 
-def _tell_unlearned(unlearned: Mapping[str, int], of: int) -> str:
+def _predict(pooled: Mapping[Any, Any], varied: Collection[str]) -> str:
+    """What to expect elsewhere, which the values of a single field do not say."""
+    if len(varied) < 2:
+        return ""
+    predicted = f"between {difference(pooled['predicted_low'])} and {difference(pooled['predicted_high'])}"
+    return f"; in a protocol not tried the difference would lie {predicted} (95 % prediction interval)"
+
+
+def _tell_unlearned(unlearned: Mapping[str, int], of: str) -> str:
     """In how many protocols some run of an activation is near guessing."""
     each = [f"{label(name)} in {n or 'none'}" for name, n in unlearned.items()]
-    return f"Some runs have learned hardly anything: those of {_join(each)} of {of} protocols."
+    return f"Some runs have learned hardly anything: those of {_join(each)} of {of}."
 
 
 def unlearned_left_out(n: int) -> str | None:
@@ -721,8 +758,9 @@ def explain_multiverse(baseline: str | None) -> str:
     )
     return (
         "Every protocol counts alike, as one of all that might have been tried. Above and below: the estimated share of"
-        " protocols whose true difference is beyond the margin, and how many of the means seen are. p: that neither"
-        " activation is better in any protocol, by flipping the signs of the pairs."
+        " protocols whose true difference is beyond the margin, and how many of the means seen are. The share allows"
+        " for τ being uncertain, so it may be above 0 where τ is estimated as 0. p: how often a number as far from 0"
+        " would come by chance if neither activation were better in any protocol, by flipping the signs of the pairs."
         f"{weighted if baseline else ''}"
     )
 
@@ -758,6 +796,17 @@ NAMES_OF_SETTINGS = {"lr": "learning rate", "beta": "β", "init": "initial weigh
 def name_setting(field: str) -> str:
     """A field of the protocol, as texts and axes call it."""
     return NAMES_OF_SETTINGS.get(field, field.replace("_", " "))
+
+
+KINDS = {"dataset": "data sets", "model": "networks", "lr": "learning rates", "batch_size": "batch sizes"}
+
+
+def name_kinds(varied: Collection[str]) -> str:
+    """What the cells of a grid are, by the fields in which they differ: protocols, or values of a single one."""
+    if len(varied) != 1:
+        return "protocols"
+    [field] = varied
+    return KINDS.get(field, f"values of {name_setting(field)}")
 
 
 def budget(settings: int, seeds: int, images: int) -> str:
@@ -956,7 +1005,7 @@ def predictive(predictive: pd.DataFrame, runs: str) -> str:
     if not unusual:
         return f"Nothing that the paper printed would be unusual for {runs} more runs of ours: {usual}."
     first = f"Taken singly, {unusual} would be unusual for {runs} more runs of ours."
-    return f"{first} {usual[0].upper()}{usual[1:]} would not." if usual else first
+    return f"{first} {_capitalise(usual)} would not." if usual else first
 
 
 def _tell_numbers(predictive: pd.DataFrame, whose: str) -> str:
@@ -1124,12 +1173,14 @@ def where(facts: Mapping[str, str], activations: Iterable[str] = ()) -> str:
         activations: those that were trained, some perhaps with settings of their own.
     """
     epochs = f"{facts['epochs']} epoch{'' if facts['epochs'] == '1' else 's'}"
+    models = facts["model"].split(", ")
+    networks = ", ".join(map(name_network, models)) if len(models) < 4 else f"{len(models)} networks"
     usual, named = Protocol().facts(), {"dataset", "model", "epochs", "batch size", "lr"}
     others = [f"{name} {value}" for name, value in facts.items() if name not in named and value != usual.get(name)]
     rate = f" and learning rate {facts['lr']}" if "lr" in facts else ""
     own = sorted({name.replace("_", " ") for each in activations for name in split_arm(each)[1]} - {"beta"})
     return (
-        f"data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']}"
+        f"data set {facts['dataset']}, {networks}, {epochs} at batch size {facts['batch size']}"
         f"{rate}{''.join(f', {other}' for other in others)}."
         f" Only the activation{' and its own ' + _join(own) if own else ''} differ{'' if own else 's'} between the runs"
         " of a seed."
