@@ -108,7 +108,7 @@ STOPS_EXPLAINED = (
     "Each cell's runs count as if they had ended there. The stop is chosen by the baseline's mean alone, never by the"
     " difference."
 )
-RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
+RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch, not at its best one."
 
 
 def explain_regression(baseline: str) -> str:
@@ -293,13 +293,15 @@ def _say_where(place: str, sentence: str) -> str:
 
 def tuned(declared: Declaration | None) -> str:
     """What was tuned, and on what, as far as it is declared."""
+    said = []
     if declared is not None and declared.tuning is not None:
         names = [name_setting(name) for name in declared.tuning.grid]
         were = "was" if len(names) == 1 else "were"
-        return f"The {_join(names)} of each {were} tuned on {declared.tuning.validation_images:,} held-out images."
+        images = f"{declared.tuning.validation_images:,} held-out images"
+        said.append(f"The {_join(names)} of each {were} tuned on {images}.")
     if declared is not None and declared.tuned is not None:
-        return f"Tuned: {declared.tuned.rstrip('.')}."
-    return "No tuning was declared."
+        said.append(f"Tuned: {declared.tuned.rstrip('.')}.")
+    return " ".join(said) or "No tuning was declared."
 
 
 def _mean(row: Mapping[Any, Any]) -> str:

@@ -254,6 +254,10 @@ def test_what_varies_is_no_place() -> None:
             "[tune]\nlr = [0.1, 0.2]\nmomentum = [0, 0.9]\nseeds = 2\nvalidation_images = 5000",
             "The learning rate and momentum of each were tuned on 5,000 held-out images.",
         ),
+        (
+            'tuned = "epochs."\n[tune]\nlr = [0.1, 0.2]\nseeds = 2\nvalidation_images = 5000',
+            "The learning rate of each was tuned on 5,000 held-out images. Tuned: epochs.",
+        ),
     ],
 )
 def test_what_was_tuned(more: str, said: str) -> None:
