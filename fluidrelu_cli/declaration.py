@@ -24,6 +24,9 @@ BUILT_IN = "paper"
 SAYING = ("tuned",)
 """What only says how the study came about: a change of it changes nothing that is trained or judged."""
 
+ASKING = ("activations", "seeds", "compare")
+"""What says how many seeds of which activations there are to be, and which of them the question is about."""
+
 TUNING = "tuning"
 """The folder, below a study's, of what was trained to choose settings by."""
 
@@ -62,6 +65,18 @@ class Tuning:
     def fields(self) -> tuple[tuple[str, ...], ...]:
         """What is chosen for each activation, in the same order: ``("lr", "beta")``."""
         return tuple(tuple(tried[0]) for tried in self.settings)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an earlier text of a study file said otherwise."""
+
+    seeds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """By activation, how many it asked for then, and how many now; 0 where it did not name the activation."""
+    others: tuple[str, ...] = ()
+    """All else, in words: ``margin 0.1 → 0.2``, ``vary.lr without 0.1, with 0.2``."""
+    of_primary: bool = False
+    """Whether any of them concerns the primary comparison."""
 
 
 @dataclass(frozen=True)
@@ -210,15 +225,34 @@ class Declaration:
         kind, level = published.level(self.baseline) or (None, None)
         return level if kind in (MEAN, MIDRANGE) else None
 
-    def changes_since(self, earlier: Declaration) -> list[str]:
-        """What an earlier text of the file said otherwise: ``seeds 20 → 60``, ``vary.lr without 0.1, with 0.2``."""
-        before, now = (dict(_flatten(each.content)) for each in (earlier, self))
-        names = [*before, *(name for name in now if name not in before)]
-        return [
-            f"{name} {_tell_change(before.get(name), now.get(name))}"
-            for name in names
-            if before.get(name) != now.get(name) and name not in SAYING
+    def changes_since(self, earlier: Declaration) -> Changes:
+        """What an earlier text of the file said otherwise."""
+        texts = earlier.spelled(self.activations), self
+        (asked, pair), (asks, its) = [(each._count_seeds(), each._list_compared()) for each in texts]
+        numbers = {name: (asked.get(name, 0), asks.get(name, 0)) for name in {**asked, **asks}}
+        seeds = {name: (then, now) for name, (then, now) in numbers.items() if then != now}
+        others = [f"compare {shown(pair)} → {shown(its)}"] if pair != its else []
+        before, after = (dict(_flatten(each.content)) for each in texts)
+        others += [
+            f"{name} {_tell_change(before.get(name), after.get(name))}"
+            for name in {**before, **after}
+            if before.get(name) != after.get(name) and name not in (*SAYING, *ASKING)
         ]
+        return Changes(seeds, tuple(others), bool(others) or not seeds.keys().isdisjoint(its))
+
+    def _count_seeds(self) -> dict[str, int]:
+        """By activation, without the settings that were chosen for it, how many seeds are asked for in each cell."""
+        return {self._without_tuned(name): n for name, n in self.seeds.items()}
+
+    def _list_compared(self) -> list[str]:
+        """The activations that the question is about, without the settings that were chosen for them."""
+        return [self._without_tuned(name) for name in self.compare or self.activations]
+
+    def _without_tuned(self, name: str) -> str:
+        fields = self.tuning.fields if self.tuning else ()
+        return {each: _without(each, mine) for each, mine in zip(self.activations, fields, strict=False)}.get(
+            name, name
+        )
 
 
 def _tell_change(before: Any, now: Any) -> str:

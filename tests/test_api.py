@@ -146,7 +146,9 @@ def test_a_class_of_a_script(tmp_path: Path, data_dir: Path) -> None:
         [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("On MNIST with the network paper after 1 epoch, 1 seed cannot tell Shifted from ReLU")
+    assert done.stdout.startswith(
+        "On MNIST with the paper's network after 1 epoch, 1 seed cannot tell Shifted from ReLU"
+    )
     assert "Traceback" not in done.stderr
 
 

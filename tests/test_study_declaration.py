@@ -10,7 +10,7 @@ import pytest
 from factories import make_declaration
 
 from fluidrelu_cli.analysis.published import PAPER
-from fluidrelu_cli.declaration import shown
+from fluidrelu_cli.declaration import Changes, shown
 from fluidrelu_cli.errors import UsageError
 from fluidrelu_cli.protocol import Protocol
 
@@ -147,25 +147,46 @@ def test_what_changed_is_named_key_by_key() -> None:
         START.replace('["relu"', '["elu", "relu"').replace("seeds = 3", 'seeds = 60\nmargin = 0.1\nstop = "decided"')
         + "[protocol]\nlr = 0.2\n"
     )
-    assert now.changes_since(earlier) == [
+    changes = now.changes_since(earlier)
+    assert changes.seeds == {"relu": (3, 60), "elu": (0, 60)}
+    assert changes.of_primary
+    assert changes.others == (
+        'compare ["fluid@beta=10", "relu"] → ["relu", "elu"]',
         'question "Is it?" → nothing',
-        'activations with "elu"',
-        "seeds 3 → 60",
         "protocol.lr 0.1 → 0.2",
         "vary.epochs [1, 2] → nothing",
         "margin nothing → 0.1",
         'stop nothing → "decided"',
-    ]
+    )
     rates = [n / 1000 for n in range(1, 21)]
     earlier, now, other = (
         make_declaration(f"{START}[vary]\nlr = {values}\n") for values in (rates, [*rates[:14], 0.5], rates[::-1])
     )
-    assert now.changes_since(earlier) == ["vary.lr without 0.015, 0.016, 0.017, 0.018, 0.019, 0.02, with 0.5"]
-    assert other.changes_since(earlier) == ["vary.lr in another order"]
-    assert earlier.changes_since(replace(earlier, text="# a remark\n" + earlier.text)) == []
+    assert now.changes_since(earlier).others == ("vary.lr without 0.015, 0.016, 0.017, 0.018, 0.019, 0.02, with 0.5",)
+    assert other.changes_since(earlier).others == ("vary.lr in another order",)
+    assert earlier.changes_since(replace(earlier, text="# a remark\n" + earlier.text)) == Changes()
     told = make_declaration(f'tuned = "the rate"\n{START}')
-    assert told.changes_since(make_declaration(START)) == []  # it says what was done before, and asks for nothing else
-    assert make_declaration(f'tuned = "nothing"\nmargin = 0.1\n{START}').changes_since(told) == ["margin nothing → 0.1"]
+    assert (
+        told.changes_since(make_declaration(START)) == Changes()
+    )  # it says what was done before, and asks for nothing else
+    margin = make_declaration(f'tuned = "nothing"\nmargin = 0.1\n{START}')
+    assert margin.changes_since(told) == Changes(others=("margin nothing → 0.1",), of_primary=True)
+
+
+def test_other_seeds_of_others_are_no_change_of_the_primary_comparison() -> None:
+    text = 'activations = [{}]\ncompare = ["fluid", "relu"]\nseeds = 3\n[tune]\nlr = [0.1, 0.2]\nseeds = 1\n'
+    text += "validation_images = 100\n"
+    earlier = make_declaration(text.format('"relu", "fluid", "elu", { name = "tanh", seeds = 5 }'))
+    now = make_declaration(text.format('"fluid", "relu", "gelu", "tanh"'))
+    changes = Changes({"elu": (3, 0), "tanh": (5, 3), "gelu": (0, 3)})
+    assert now.changes_since(earlier) == changes
+    chosen = {name: f"{name}@lr=0.1" for name in now.activations}
+    assert now.settled(chosen).changes_since(earlier) == changes
+
+    first, other = (
+        make_declaration(f"activations = {names}\nseeds = 3\n") for names in (["relu", "elu"], ["elu", "relu"])
+    )
+    assert first.changes_since(other) == Changes(others=('compare ["relu", "elu"] → ["elu", "relu"]',), of_primary=True)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from fluidrelu_cli.analysis.images import over_seeds_and_images, read_correct, s
 from fluidrelu_cli.analysis.verdicts import fewest_pairs
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.tables import difference, label
+from fluidrelu_cli.report.wording import tuned
 from fluidrelu_cli.run import Run
 
 
@@ -28,6 +29,7 @@ def write_checklist(cells: Sequence[Evidence], standing: str = "") -> str:
     runs = [run for each in cells for run in each.runs]
     significance = [
         _tell_variation(cells),
+        *_tell_choices(cells),
         _count_runs(cells),
         _tell_deviations(cells),
         *_tell_method(cells),
@@ -54,15 +56,25 @@ def _tell_variation(cells: Sequence[Evidence]) -> str:
     images = sorted({each.test_images for each in cells})
     held_out = any(each.protocol.validation_images for each in cells)
     kind = "training images, held out for choosing settings" if held_out else "test images"
-    epochs = sorted({each.protocol.epochs for each in cells})
     return (
         "Runs of one activation differ in their seed, which sets"
         f" {sets if augmented else 'the initial weights and the order of the training images'}, in the same way for"
         f" each activation. {'All' if len(cells) == 1 else 'Those of one setting'} were tested on the same"
-        f" {_span(images, '{:,}')} {kind}. A run's result is its accuracy"
-        f" after the last of {_span(epochs, '{}')} epoch{'' if epochs == [1] else 's'}; no run and no epoch was chosen"
-        " by it."
+        f" {_span(images, '{:,}')} {kind}."
     )
+
+
+def _tell_choices(cells: Sequence[Evidence]) -> Iterator[str]:
+    """What of a run is its result, and what was chosen by results."""
+    first, declared = cells[0], cells[0].declaration
+    nearest = declared is not None and declared.ends_nearest
+    epochs = sorted({each.protocol.epochs for each in cells})
+    last = f"after the last of {_span(epochs, '{}')} epoch{'' if epochs == [1] else 's'}"
+    at_level = f"at the test at which {label(first.baseline)}'s mean is nearest to what was published"
+    yield f"A run's result is its accuracy {at_level if nearest else last}."
+    if not nearest and (declared is None or declared.tuned is None):
+        yield "No run and no epoch was chosen by test accuracy."
+    yield tuned(declared)
 
 
 def _by_activation(cells: Sequence[Evidence], column: str, shown: str) -> str:
@@ -168,10 +180,8 @@ def _tell_adjustment(cells: Sequence[Evidence]) -> str:
             int(((each.comparisons["activation"] == primary) & (each.comparisons["n"] > 0)).sum()) for each in cells
         )
         others -= mine
-        name = f"of {label(primary)} with {label(first.baseline)}, which was declared,"
-        said = f"The comparison {name} is one test at 5 %."
-        if mine > 1:
-            said = f"The comparison {name} is adjusted for the {mine} settings by Holm's method."
+        what = f"adjusted for the {mine} settings by Holm's method" if mine > 1 else "one test at 5 %"
+        said = f"The primary comparison, of {label(primary)} with {label(first.baseline)}, is {what}."
         if others:
             said = f"{said} {_adjust(others, 'other comparison')}"
         return said

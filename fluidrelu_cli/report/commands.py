@@ -24,7 +24,10 @@ def _list_needs(evidence: Evidence) -> Iterator[str]:
 
 
 def _train(evidence: Evidence) -> Iterator[list[str]]:
-    """What trains every run: the seeds that were asked for, as many activations at once as have the same number."""
+    """What trains every run: the file, or the seeds that were asked for, activations with the same number at once."""
+    if evidence.declaration is not None:
+        yield ["fluidrelu", "run", evidence.declaration.path.as_posix()]
+        return
     study = evidence.study
     changed = study.protocol.differences(Protocol())
     options = [
@@ -33,10 +36,10 @@ def _train(evidence: Evidence) -> Iterator[list[str]]:
         *(text for name, (value, _) in changed.items() for text in (option(name), str(value))),
     ]
     asked: dict[int, list[str]] = {}
-    undeclared = evidence.sequential if evidence.declaration is None else None
-    pair = (undeclared.baseline, undeclared.activation) if undeclared is not None else ()
-    if undeclared is not None:
-        limits = ["--margin", f"{undeclared.margin:g}", "--max", str(undeclared.most)]
+    sequential = evidence.sequential
+    pair = (sequential.baseline, sequential.activation) if sequential is not None else ()
+    if sequential is not None:
+        limits = ["--margin", f"{sequential.margin:g}", "--max", str(sequential.most)]
         acts = [text for name in pair for text in ("--act", name)]
         yield ["fluidrelu", "repeat", "--until", "decided", *limits, *acts, *options]
     for name in evidence.order:
@@ -54,10 +57,15 @@ def _train(evidence: Evidence) -> Iterator[list[str]]:
 
 
 def _report(evidence: Evidence) -> list[str]:
-    baseline = [] if evidence.baseline == DEFAULT_BASELINE else ["--baseline", evidence.baseline]
-    focus = [] if evidence.focus is None else ["--focus", evidence.focus]
+    declared = evidence.declaration
+    usual = DEFAULT_BASELINE if declared is None else declared.baseline
+    named = ["--study", evidence.study.name]
+    if declared is not None and not declared.is_grid:
+        named = [declared.path.as_posix()]
+    baseline = [] if evidence.baseline == usual else ["--baseline", evidence.baseline]
+    focus = [] if evidence.focus is None or len(evidence.order) == 2 else ["--focus", evidence.focus]
     beside = [text for other in evidence.beside for text in ("--beside", other.study.name)]
     against = [] if evidence.against is None else ["--against", str(evidence.against.study.folder)]
     own = any(is_own(run.trial.activation) for run in evidence.runs)
     trust = ["--trust"] if own else []  # its functions are drawn then
-    return ["fluidrelu", "report", "--study", evidence.study.name, *trust, *baseline, *focus, *beside, *against]
+    return ["fluidrelu", "report", *named, *trust, *baseline, *focus, *beside, *against]

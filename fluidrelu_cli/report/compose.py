@@ -35,7 +35,7 @@ def build_document(evidence: Evidence, made: date | None = None) -> Document:
         evidence.summary,
         evidence.baseline,
         evidence.focus,
-        place=wording.describe_place(evidence.protocol, evidence.order),
+        place=wording.describe_place(evidence.protocol, stops=evidence.stops is not None),
         failures=failures,
         declared=declared,
         sequential=evidence.sequential,

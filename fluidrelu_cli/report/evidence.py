@@ -24,7 +24,7 @@ from fluidrelu_cli.analysis.verdicts import ALPHA, INTERIM, NOT_JUDGED, PRIMARY,
 from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.cost import Cost
 from fluidrelu_cli.data.catalogue import CATALOGUE
-from fluidrelu_cli.declaration import Declaration
+from fluidrelu_cli.declaration import Changes, Declaration
 from fluidrelu_cli.declared import recall_declaration
 from fluidrelu_cli.errors import FluidReluError, StorageError, UsageError
 from fluidrelu_cli.networks.named import find_among
@@ -344,14 +344,14 @@ class Evidence:
         return next((entry for entry in self.log if entry.what == ASKED and entry.sha256 is not None), None)
 
     @cached_property
-    def changes(self) -> list[str] | None:
+    def changes(self) -> Changes | None:
         """What the study's file said otherwise when the study was first trained from it.
 
         None where it was another text, of which no copy can be used.
         """
         first = self.first_use
         if self.declaration is None or first is None or first.sha256 == self.declaration.sha256:
-            return []
+            return Changes()
         earlier = recall_declaration(self.study.folder, first.sha256, self.declaration.path)
         return None if earlier is None else self.declaration.changes_since(earlier)
 

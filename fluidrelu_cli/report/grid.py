@@ -34,9 +34,12 @@ def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence]
     compared = _compare(declaration, by_name, interim=lacking > 0)
     order = list(declaration.activations)
     multiverse = gather(declaration, by_name, compared, interim=lacking > 0)
-    answer = wording.answer_grid(declaration, compared, summary, lacking, together=multiverse is not None)
-    if multiverse is not None:
-        answer = f"{tell(multiverse)} {answer}"
+    place = wording.describe_place(declaration.protocol, declaration.varied, stops=declaration.ends_nearest)
+    if multiverse is None:
+        answer = wording.answer_grid(declaration, compared, summary, lacking, place=place)
+    else:
+        each = wording.answer_grid(declaration, compared, summary, lacking, together=True)
+        answer = f"{tell(multiverse, place)} {each}"
     if declaration.tuned is not None:
         answer = f"{answer} {wording.tuned(declaration)}"
     untrained = {name: evidence.untrained_pair for name, evidence in by_name.items() if evidence.untrained_pair}

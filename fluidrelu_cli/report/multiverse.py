@@ -30,6 +30,8 @@ class Multiverse:
     """multiverse.pool_protocols of all."""
     unlearned: Mapping[str, int]
     """By activation of the two, in how many protocols some run is near guessing."""
+    varied: tuple[str, ...]
+    """The fields in which the cells differ."""
     choices: Mapping[str, Mapping[str, Hashable]]
     """By cell, what was chosen in it."""
     effects: pd.DataFrame
@@ -78,7 +80,8 @@ def gather(
     nothing = pd.DataFrame()
     weights, weighted = weigh_protocols(pairs, published, baseline) if published else (nothing, nothing)
     counts = {name: len(failing) for name, failing in unlearned.items()}
-    return Multiverse(primary, pooled, overall, counts, choices, effects, weights, weighted, published, interim)
+    made = (counts, declaration.varied, choices, effects, weights, weighted, published, interim)
+    return Multiverse(primary, pooled, overall, *made)
 
 
 def _tabulate_pairs(name: str, evidence: Evidence, about: str) -> pd.DataFrame:
@@ -115,7 +118,7 @@ def describe(multiverse: Multiverse) -> tuple[Section, ...]:
     """The table over all protocols, and that of the choices where they can be told apart."""
     [pooled] = multiverse.pooled.to_dict("records")
     n, of = len(multiverse.compared), pooled["cells"]
-    over = f"{of} protocols" if of == n else f"{of} of {n} protocols"
+    over = f"{of if of == n else f'{of} of {n}'} {wording.name_kinds(multiverse.varied)}"
     activation, baseline = (str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline"))
     more = {"weights": multiverse.weights, "weighted": multiverse.weighted} if len(multiverse.weighted) else {}
     sections = [
@@ -157,11 +160,17 @@ def draw(multiverse: Multiverse, summary: pd.DataFrame) -> Picture:
     )
 
 
-def tell(multiverse: Multiverse) -> str:
-    """What to put at the head of the answer."""
+def tell(multiverse: Multiverse, place: str) -> str:
+    """What to put at the head of the answer, which holds where wording.describe_place says."""
     [pooled], [overall] = (each.to_dict("records") for each in (multiverse.pooled, multiverse.overall))
-    pair = [str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline")]
-    weighted = multiverse.weighted.to_dict("records")
     return wording.multiverse(
-        pooled, overall, multiverse.unlearned, multiverse.effects, weighted, pair, interim=multiverse.interim
+        pooled,
+        overall,
+        multiverse.unlearned,
+        multiverse.effects,
+        multiverse.weighted.to_dict("records"),
+        [str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline")],
+        multiverse.varied,
+        place=place,
+        interim=multiverse.interim,
     )

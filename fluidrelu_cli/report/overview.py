@@ -11,12 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from fluidrelu_cli.analysis.cost import compare_cost
 from fluidrelu_cli.analysis.grid import join_cells
 from fluidrelu_cli.analysis.inference import COMPARISON_COLUMNS, arrange, side_by_side
 from fluidrelu_cli.analysis.ranks import Ranking, rank_activations
 from fluidrelu_cli.analysis.tuning import list_chosen
 from fluidrelu_cli.analysis.verdicts import PRIMARY
+from fluidrelu_cli.cost import REFERENCE
 from fluidrelu_cli.errors import UsageError
+from fluidrelu_cli.protocol import split_arm
 from fluidrelu_cli.report import overview_plots, plots, tables, wording
 from fluidrelu_cli.report.document import Definition, Document, Picture, Section
 from fluidrelu_cli.report.evidence import Evidence
@@ -30,20 +33,14 @@ p_holm and verdict of a primary comparison are adjusted for the studies, and cos
 baseline, NaN where it was not measured.
 """
 
-Costs = Mapping[str, Mapping[str, float]]
-"""By study and activation, the time of a training step over that of the baseline."""
 
-
-def build_overview_document(
-    studies: Sequence[Evidence], made: date | None = None, costs: Costs | None = None
-) -> Document:
+def build_overview_document(studies: Sequence[Evidence], made: date | None = None) -> Document:
     """The report on several studies that have one baseline; nothing is drawn yet.
 
     Args:
         studies: what the runs of each show, with its file if it has one. Those that compare nothing, or with another
             baseline than the first one, are left out, which its notes say.
         made: the date for its page; None for a page that is the same on any day.
-        costs: as far as they were measured.
 
     Raises:
         UsageError: if fewer than two can be shown.
@@ -57,7 +54,7 @@ def build_overview_document(
         raise UsageError(
             f"{'None' if not shown else 'Only one'} of these studies has results to compare with {baseline}: name two."
         )
-    compared = compare_studies(shown, costs or {})
+    compared = compare_studies(shown)
     summary = join_cells({name: _rename(each, each.summary) for name, each in shown.items()})
     order = arrange(summary["activation"], [baseline, *summary["activation"]])
     ranking = _rank(shown, summary)
@@ -109,20 +106,19 @@ def _rename(evidence: Evidence, table: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def compare_studies(studies: Mapping[str, Evidence], costs: Costs) -> pd.DataFrame:
+def compare_studies(studies: Mapping[str, Evidence]) -> pd.DataFrame:
     """The comparisons of all studies that have pairs: OVERVIEW_COLUMNS."""
     parts = []
     for study, evidence in studies.items():
         table = _rename(evidence, evidence.comparisons)
-        protocol, cost = evidence.protocol, costs.get(study, {})
+        protocol, costs = evidence.protocol, _find_costs(evidence)
         where: dict[str, Any] = {
             "cell": study,
             "dataset": protocol.dataset,
             "model": protocol.model,
             "epochs": protocol.epochs,
         }
-        both = zip(table["arm"], table["activation"], strict=True)
-        parts.append(table.assign(**where, cost=[cost.get(arm, cost.get(name, math.nan)) for arm, name in both]))
+        parts.append(table.assign(**where, cost=[costs.get(split_arm(arm)[0], math.nan) for arm in table["arm"]]))
     joined = pd.concat(parts, ignore_index=True)
     compared: pd.DataFrame = joined.loc[joined["n"] > 0, list(OVERVIEW_COLUMNS)].reset_index(drop=True)
     primary = compared["family"] == PRIMARY
@@ -130,6 +126,15 @@ def compare_studies(studies: Mapping[str, Evidence], costs: Costs) -> pd.DataFra
     for column in ("p_holm", "p_equal_holm", "verdict"):
         compared.loc[primary, column] = judged[column].to_numpy()
     return compared
+
+
+def _find_costs(evidence: Evidence) -> dict[str, float]:
+    """By activation, the time of a training step over that of the baseline, as far as it was measured."""
+    if evidence.cost is None:
+        return {}
+    steps = {**compare_cost(evidence.cost).set_index("activation")["step"].to_dict(), REFERENCE: 1.0}
+    baseline = steps.get(split_arm(evidence.baseline)[0], math.nan)
+    return {name: step / baseline for name, step in steps.items()}
 
 
 def _rank(studies: Mapping[str, Evidence], summary: pd.DataFrame) -> Ranking | None:
@@ -188,7 +193,7 @@ def _tell(evidence: Evidence) -> str:
     seeds = sorted({evidence.count_seeds(name) for name in evidence.order})
     standing = wording.standing(evidence.declaration, evidence.log, evidence.not_counted, evidence.changes)
     chosen = list(list_chosen(evidence.tuned.table).values()) if evidence.tuned is not None else []
-    return wording.describe_study(evidence.protocol, evidence.order, seeds, standing, evidence.declaration, chosen)
+    return wording.describe_study(evidence.protocol, seeds, standing, evidence.declaration, chosen)
 
 
 def _draw(

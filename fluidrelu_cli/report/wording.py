@@ -28,7 +28,7 @@ from fluidrelu_cli.analysis.verdicts import (
     fewest_pairs,
 )
 from fluidrelu_cli.data.catalogue import CATALOGUE
-from fluidrelu_cli.declaration import Declaration, Tuning
+from fluidrelu_cli.declaration import Changes, Declaration, Tuning
 from fluidrelu_cli.protocol import Protocol, split_arm, split_model
 from fluidrelu_cli.report.evidence import Sequential
 from fluidrelu_cli.report.tables import (
@@ -101,14 +101,15 @@ SIDE_BY_SIDE_EXPLAINED = (
 )
 CHOICES_EXPLAINED = (
     "Effect: how much higher the difference is with this choice than on average over the choices of this kind, the"
-    " others being the same (least squares, no interactions). p: that no choice of its kind has an effect (F test),"
-    " adjusted for the number of kinds (Holm); the intervals are not adjusted."
+    " others being the same (least squares, no interactions). p: how often effects as large would come by chance if"
+    " no choice of their kind had one (F test), adjusted for the number of kinds (Holm); the intervals are not"
+    " adjusted."
 )
 STOPS_EXPLAINED = (
     "Each cell's runs count as if they had ended there. The stop is chosen by the baseline's mean alone, never by the"
     " difference."
 )
-RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch; no run and no epoch is chosen by it."
+RESULT_EXPLAINED = "A run's result is its test accuracy after the last epoch, not at its best one."
 
 
 def explain_regression(baseline: str) -> str:
@@ -163,7 +164,7 @@ def explain_predictive(predictive: pd.DataFrame, runs: str) -> str:
         terms.append(f"the lead is by how much the level is above {label(baseline)}'s, of independent runs")
     told = _join(terms)
     return (
-        f"{told[0].upper()}{told[1:]}. Predicted is what {runs} more runs of ours would give, if accuracies are"
+        f"{_capitalise(told)}. Predicted is what {runs} more runs of ours would give, if accuracies are"
         " normally distributed and our runs alone tell the mean and the SD. p: two-sided, not adjusted for the number"
         " of rows. Its interval says how far it depends on which seeds were trained (bootstrap)."
     )
@@ -333,7 +334,6 @@ def name_place(protocol: Protocol) -> str:
 
 def describe_study(
     protocol: Protocol,
-    activations: Sequence[str],
     seeds: Sequence[int],
     standing: str,
     declared: Declaration | None,
@@ -343,15 +343,14 @@ def describe_study(
 
     Args:
         protocol: by which was trained.
-        activations: of the study.
         seeds: how many its activations have, in ascending order.
         standing: :func:`standing`.
         declared: its file.
         chosen: the activations with the settings that were chosen for them.
     """
-    number = _count_seeds(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}–{seeds[-1]} seeds"
+    number = _count_seeds(*seeds)
     settings = f" Chosen: {_join([label(name) for name in chosen])}." if chosen else ""
-    return f"{describe_place(protocol, activations)}, {number}. {standing} {tuned(declared)}{settings}"
+    return f"{describe_place(protocol)}, {number}. {standing} {tuned(declared)}{settings}"
 
 
 def compares_nothing(study: str, baseline: str) -> str:
@@ -381,24 +380,44 @@ RANKS_EXPLAINED = (
 )
 
 
-def describe_place(protocol: Protocol, activations: Collection[str] = ()) -> str:
+def describe_place(protocol: Protocol, varied: Collection[str] = (), *, stops: bool = False) -> str:
     """Where a verdict holds: ``On MNIST with the network cnn3 after 2 epochs``.
 
     Args:
         protocol: by which was trained.
-        activations: of the study; "the paper's network" is its name in one that has the paper's activations alone.
+        varied: fields that differ between the cells of a grid, which are left out.
+        stops: whether runs count as if they had ended at some test, rather than the last one.
     """
     data = name_data(protocol.dataset)
     held_out = "held-out images of " if protocol.validation_images else ""
-    name, options = split_model(protocol.model)
-    of_paper = name == PAPER.protocol.model and {*PAPER.activations} <= {*activations}
+    at_most = "at most " if stops else ""
+    parts = {
+        "dataset": f"on {held_out}{data}",
+        "model": f"with {name_network(protocol.model)}",
+        "epochs": f"after {at_most}{protocol.epochs} epoch{'' if protocol.epochs == 1 else 's'}",
+    }
+    return _capitalise(" ".join(part for name, part in parts.items() if name not in varied))
+
+
+def name_network(model: str) -> str:
+    """A network in a sentence: ``the paper's network (pooling=average)``, ``the network cnn3``."""
+    name, options = split_model(model)
     chosen = f" ({', '.join(map('='.join, options))})" if options else ""
-    network = f"the paper's network{chosen}" if of_paper else f"the network {label(name)}{chosen}"
-    return f"On {held_out}{data} with {network} after {protocol.epochs} epoch{'' if protocol.epochs == 1 else 's'}"
+    return ("the paper's network" if name == PAPER.protocol.model else f"the network {label(name)}") + chosen
+
+
+def _capitalise(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _say_where(place: str, sentence: str) -> str:
+    """A sentence that begins with where it holds, or by itself where the place is empty."""
+    return f"{place}, {sentence}" if place else _capitalise(sentence)
 
 
 def tuned(declared: Declaration | None) -> str:
     """What was tuned, and on what, as far as it is declared."""
+    said = []
     if declared is not None and declared.tuning is not None:
         fields = declared.tuned_fields()
         whose = {
@@ -410,16 +429,22 @@ def tuned(declared: Declaration | None) -> str:
         told += [f"{name_setting(field)} of {_names(names)}" for field, names in whose.items() if names != [*fields]]
         were = "was" if len(whose) == 1 else "were"
         text = f"{_join(told)} {were} tuned on {declared.tuning.validation_images:,} held-out images."
-        return text[0].upper() + text[1:]
+        said.append(_capitalise(text))
     if declared is not None and declared.tuned is not None:
-        return f"Tuned: {declared.tuned.rstrip('.')}."
-    return "No tuning was declared."
+        said.append(f"Tuned: {declared.tuned.rstrip('.')}.")
+    return " ".join(said) or "No tuning was declared."
 
 
 def _mean(row: Mapping[Any, Any]) -> str:
     mean = plus_minus(accuracy(row["mean"], 5), row)
-    over = f"{row['n']} seed{'' if row['n'] == 1 else 's'}"
+    over = _count_seeds(row["n"])
     return f"Its mean accuracy is {mean} over {over}. With a single activation there is nothing to compare."
+
+
+def _count_seeds(*numbers: int) -> str:
+    """``1 seed``, or ``9 to 10 seeds`` where numbers differ."""
+    found = sorted(set(numbers))
+    return f"{' to '.join(map(str, dict.fromkeys((found[0], found[-1]))))} seed{'' if found == [1] else 's'}"
 
 
 def _unfinished(activations: Sequence[str], failures: Mapping[str, Sequence[str]]) -> str:
@@ -467,13 +492,14 @@ def verdict(row: Mapping[Any, Any], place: str = "Here", comparisons: int = 1, n
             f"{place}, {a} and {b} are equal within {within} ({found}), which is less than the margin of"
             f" {_margin(row)}{shown}.{_excluded(row)}{also}"
         )
-    within = f"equal within {round_up(row['equal_within'])}"
+    within = round_up(row["equal_within"])
     if row["verdict"] in (BETTER, WORSE):
-        return f"{place}, {a} is {row['verdict']} than {b}: its mean accuracy is {by} {evidence[:-1]}, {within})."
+        found = f"its mean accuracy is {by} {evidence[:-1]}; at most {within} apart)"
+        return f"{place}, {a} is {row['verdict']} than {b}: {found}.{_beside_margin(row)}"
     begun = f"{a} is not told apart from {b}: its mean accuracy is {by} {evidence}"
     begun = f"{too_few_seeds(n, comparisons)}. {place}, {begun}" if row["verdict"] == TOO_FEW else f"{place}, {begun}"
     both = "Taken singly, the two" if comparisons > 1 else "The two"
-    return f"{begun}. {both} are {within}; the margin is {_margin(row)}.{_seeds_needed(needed)}"
+    return f"{begun}. {both} are equal within {within}; the margin is {_margin(row)}.{_seeds_needed(needed)}"
 
 
 def _limits(row: Mapping[Any, Any], ends: str = "ci", level: str = "95 %") -> str:
@@ -486,11 +512,19 @@ def _margin(row: Mapping[Any, Any]) -> str:
     return f"{float(format(row['margin'], '.4g')):g} ({source})"
 
 
+def _beside_margin(row: Mapping[Any, Any]) -> str:
+    """How a difference that is shown compares with the margin, if it is smaller or somebody declared the margin."""
+    smaller = abs(row["mean_difference"]) < row["margin"]
+    if row["margin_declared"]:
+        return f" That is {'less' if smaller else 'no less'} than the margin of {_margin(row)}."
+    return f" That is less than the default margin of {_margin(row)}, which nobody declared." if smaller else ""
+
+
 def _excluded(row: Mapping[Any, Any]) -> str:
     """Which advantage of the activation its 95 % interval excludes, where that says more than what is equal."""
     if math.isnan(row["ci_high"]) or round_up(row["ci_high"]) >= round_up(row["equal_within"]):
         return ""
-    return f" An advantage of {round_up(max(row['ci_high'], 0.0001))} or more is excluded."
+    return f" An advantage of {round_up(max(row['ci_high'], 0.0001))} or more is excluded on these images."
 
 
 def _seeds_needed(needed: int | None) -> str:
@@ -573,9 +607,7 @@ def lost_file(file: str) -> str:
     )
 
 
-def standing(
-    declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Sequence[str] | None
-) -> str:
+def standing(declaration: Declaration | None, log: Sequence[Entry], not_counted: int, changes: Changes | None) -> str:
     """How far what a report says was settled before the runs: the file, what was there before it, what changed since.
 
     Args:
@@ -588,11 +620,8 @@ def standing(
         trained = (entry for entry in reversed(log) if entry.what == ASKED)
         lost = next((entry.file for entry in trained if entry.sha256 is not None), None)
         return lost_file(lost) if lost else " ".join(_asked_until(log)) or EXPLORATORY
-    said = [f"Declared in {declaration.path.as_posix()}."]
     first = next((entry for entry in log if entry.what == ASKED and entry.sha256 is not None), None)
-    if first is None or first.finished:
-        older = "The runs are" if first is None else _count_runs(first.finished or 0)
-        said.append(f"{older} older than the file's first use, so it is not their registration.")
+    said = [_tell_registration(declaration.path.as_posix(), first)]
     said += _tell_changes(declaration, log, changes)
     if not_counted:
         runs, are = _count_runs(not_counted).rsplit(" ", 1)
@@ -600,7 +629,20 @@ def standing(
     return " ".join(said)
 
 
-def _tell_changes(declaration: Declaration, log: Sequence[Entry], changes: Sequence[str] | None) -> Iterator[str]:
+def _tell_registration(file: str, first: Entry | None) -> str:
+    """Whether runs were declared before they were made.
+
+    Args:
+        file: the study's.
+        first: by which it was first trained from; None if it never was.
+    """
+    if first is None:
+        return f"Described afterwards in {file}: the runs are older than its first use, so it does not register them."
+    runs = f"{first.finished} run{' was' if first.finished == 1 else 's were'}"
+    return f"Declared in {file}{f' after {runs} finished, which it does not register' if first.finished else ''}."
+
+
+def _tell_changes(declaration: Declaration, log: Sequence[Entry], changes: Changes | None) -> Iterator[str]:
     """What the file said otherwise, until when, and whether its report had been looked at by then; nothing if not."""
     declared = [entry for entry in log if entry.sha256 is not None]
     others = [entry for entry in declared if entry.sha256 != declaration.sha256]
@@ -609,17 +651,46 @@ def _tell_changes(declaration: Declaration, log: Sequence[Entry], changes: Seque
     since = [entry for entry in declared[declared.index(others[-1]) :] if entry.sha256 == declaration.sha256][:1]
     by = "".join(f" by {day(entry.when)}" for entry in since)
     when = f"after its first use ({day(declared[0].when)}){by and ','}{by}"
+    told = [] if changes is None else [*_tell_seeds(changes, declaration), *changes.others]
     if changes is None:
         yield f"The file was changed {when}; what it said then is not known, because the copy is gone or was changed."
-    elif changes:
-        yield f"The file was changed {when}: {'; '.join(changes)}."
+    elif told:
+        yield f"The file was changed {when}: {'; '.join(told)}."
     elif declared[0].sha256 != declaration.sha256:
         yield f"The file was changed {when}, in nothing that is trained or judged."
         return
     else:
         yield f"The file was changed after its first use, and back{by}."
     if any(entry.what == LOOKED for entry in others):
-        yield "Its report had been looked at before that, so p-values and verdicts are exploratory."
+        yield f"Its report had been looked at before that{_tell_exploratory(changes, declaration)}."
+
+
+def _tell_seeds(changes: Changes, declaration: Declaration) -> Iterator[str]:
+    """Which activations have other numbers of seeds: ``seeds of PReLU and ELU 20 → 60``, ``with PReLU``."""
+    groups: dict[tuple[int, int], list[str]] = {}
+    for name, numbers in changes.seeds.items():
+        groups.setdefault(numbers, []).append(name)
+    stayed = len(declaration.activations) - sum(then == 0 for then, _ in changes.seeds.values())
+    for (then, now), names in groups.items():
+        if then and now:
+            of = f" of {_names(names)}" if len(names) < stayed else ""
+            yield f"seeds{of} {then} → {now}"
+        else:
+            yield f"{'with' if now else 'without'} {_names(names)}"
+
+
+def _tell_exploratory(changes: Changes | None, declaration: Declaration) -> str:
+    """What changes that were made after looking make exploratory: all, or comparisons besides the primary one.
+
+    Those of activations that have other seeds; of all others where one was left out, as p-values are adjusted for them.
+    """
+    if changes is None or changes.of_primary or not changes.seeds:
+        return ", so p-values and verdicts are exploratory"
+    left_out = not all(now for _, now in changes.seeds.values())
+    compared = declaration.compare or ()
+    names = [name for name in declaration.activations if name not in compared] if left_out else [*changes.seeds]
+    comparisons = "comparison of {} with {} is" if len(names) == 1 else "comparisons of {} with {} are"
+    return f", so the {comparisons.format(_names(names), label(declaration.baseline))} exploratory" if names else ""
 
 
 def _count_runs(n: int) -> str:
@@ -650,6 +721,7 @@ def answer_grid(
     summary: pd.DataFrame,
     lacking: int,
     *,
+    place: str = "",
     together: bool = False,
 ) -> str:
     """What the same comparison says in the cells of a grid.
@@ -659,6 +731,7 @@ def answer_grid(
         compared: grid.compare_cells; empty where there is just one activation.
         summary: inference.summary of each cell, with the column cell.
         lacking: how many of its cells lack declared runs.
+        place: :func:`describe_place`; empty where it has been said.
         together: whether :func:`multiverse` has said what they say together.
     """
     cells = len(declaration.cells)
@@ -667,13 +740,11 @@ def answer_grid(
         waiting = "Interim: the only cell lacks runs, no verdict yet. "
     if declaration.compare is None:
         trained = summary[summary["n"] > 0].sort_values("mean")
-        low, high = trained.iloc[0], trained.iloc[-1]
-        if len(trained) == 1:
-            return f"{waiting}The mean accuracy is {accuracy(low['mean'])} ({low['cell']})."
-        return (
-            f"{waiting}The mean accuracy ranges from {accuracy(low['mean'])} ({low['cell']}) to"
-            f" {accuracy(high['mean'])} ({high['cell']})."
-        )
+        least, most = [f"{accuracy(row['mean'])} ({row['cell']})" for row in trained.iloc[[0, -1]].to_dict("records")]
+        means = f"is {least}" if len(trained) == 1 else f"ranges from {least} to {most}"
+        mine = f"{label(declaration.baseline)}'s mean accuracy {means}"
+        over = f"over {_count_seeds(*trained['n'])}{'' if len(trained) == 1 else ' each'}"
+        return f"{waiting}{_say_where(place, f'{mine}, {over}')}."
     about, (a, b) = declaration.compare[0], map(label, declaration.compare)
     primary = compared[compared["activation"] == about]
     if primary.empty:
@@ -691,20 +762,22 @@ def answer_grid(
     if waiting or (cannot and cells > 1):
         begun = waiting or f"{cannot}. "
         if len(primary) == 1:
-            return f"{begun}So far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']})."
-        return f"{begun}So far the differences of {a}'s mean accuracy from {b}'s go {span}."
+            so_far = f"so far {a}'s mean accuracy is {_apart(low.to_dict(), b)} ({low['cell']})"
+        else:
+            so_far = f"so far the differences of {a}'s mean accuracy from {b}'s go {span}"
+        return f"{begun}{_say_where(place, so_far)}."
     others = compared[compared["activation"] != about]
     if cells == 1:
         rows = {row["activation"]: row for row in others.to_dict("records")}
         rest = f" {tally(rows, declaration.baseline)}" if rows else ""
-        only = verdict(low.to_dict(), describe_place(declaration.cells[0].protocol, declaration.activations))
+        only = verdict(low.to_dict(), describe_place(declaration.cells[0].protocol, stops=declaration.ends_nearest))
         return f"There is one cell, {low['cell']}. {only}{rest}"
     said = [f"{label(name)} is {_list_cells(rows)}" for name, rows in others.groupby("activation", sort=False)]
     untold = int((~primary["verdict"].isin([BETTER, WORSE, EQUAL])).sum()) + cells - len(primary)
+    judged = f"of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in {untold or 'none'}"
     return (
-        f"Of {cells} cells {a} is {_list_cells(primary)}, and not told apart from {b} in {untold or 'none'}. The"
-        f" differences of the mean go {span}; p-values are adjusted for the {cells} cells."
-        f"{f' Of the others, {_join(said)}.' if said else ''}"
+        f"{_say_where(place, judged)}. The differences of the mean go {span}; p-values are adjusted for the {cells}"
+        f" cells.{f' Of the others, {_join(said)}.' if said else ''}"
     )
 
 
@@ -715,7 +788,9 @@ def multiverse(
     effects: pd.DataFrame,
     weighted: Sequence[Mapping[Any, Any]],
     pair: Sequence[str],
+    varied: Collection[str],
     *,
+    place: str,
     interim: bool,
 ) -> str:
     """What the cells of a grid say together: the mean, what to expect elsewhere, the choice that matters most.
@@ -727,22 +802,21 @@ def multiverse(
         effects: multiverse.weigh_choices.
         weighted: the rows of multiverse.weigh_protocols's second table.
         pair: the activation and its baseline.
+        varied: the fields in which the cells differ; values of one alone say nothing of others.
+        place: :func:`describe_place`.
         interim: whether runs are lacking.
     """
     a, b = map(label, pair)
-    p = f"p = {p_value(pooled['p'])}".replace("= <", "< ")
-    predicted = f"between {difference(pooled['predicted_low'])} and {difference(pooled['predicted_high'])}"
-    apart = _apart({"mean_difference": pooled["mean"]}, b)
-    n, all_learned = overall["cells"], pooled["cells"] == overall["cells"]
-    over = f"over {n} protocols" if all_learned else f"over the {pooled['cells']} protocols in which all runs learned"
-    said = [
-        f"{f'So far, {over}' if interim else over.capitalize()} {a}'s mean accuracy is {apart} ({_limits(pooled)});"
-        f" in a protocol not tried the difference would lie {predicted}."
-    ]
+    kinds, n = name_kinds(varied), overall["cells"]
+    all_learned = pooled["cells"] == n
+    over = f"over {n} {kinds}" if all_learned else f"over the {pooled['cells']} {kinds} in which all runs learned"
+    found = f"{a}'s mean accuracy is {_apart({'mean_difference': pooled['mean']}, b)} ({_limits(pooled)})"
+    said = [f"{_say_where(place, over)}{' so far' if interim else ''}, {found}{_predict(pooled, varied)}."]
     if not interim:
-        said.append(f"That the two differ in none of them has {p}.")
+        p = f"p = {p_value(pooled['p'])}".replace("= <", "< ")
+        said.append(f"If the two did not differ in any of them, a mean this far from 0 would come by chance with {p}.")
     if any(unlearned.values()):
-        said.append(_tell_unlearned(unlearned, n))
+        said.append(_tell_unlearned(unlearned, f"{n} {kinds}"))
     if not all_learned:
         said.append(f"Over all {n} the median difference is {difference(overall['median'])}.")
     if not effects.empty and not interim:
@@ -756,10 +830,18 @@ def multiverse(
     return " ".join(said)
 
 
-def _tell_unlearned(unlearned: Mapping[str, int], of: int) -> str:
+def _predict(pooled: Mapping[Any, Any], varied: Collection[str]) -> str:
+    """What to expect elsewhere, which the values of a single field do not say."""
+    if len(varied) < 2:
+        return ""
+    predicted = f"between {difference(pooled['predicted_low'])} and {difference(pooled['predicted_high'])}"
+    return f"; in a protocol not tried the difference would lie {predicted} (95 % prediction interval)"
+
+
+def _tell_unlearned(unlearned: Mapping[str, int], of: str) -> str:
     """In how many protocols some run of an activation is near guessing."""
     each = [f"{label(name)} in {n or 'none'}" for name, n in unlearned.items()]
-    return f"Some runs have learned hardly anything: those of {_join(each)} of {of} protocols."
+    return f"Some runs have learned hardly anything: those of {_join(each)} of {of}."
 
 
 def unlearned_left_out(n: int) -> str | None:
@@ -809,8 +891,9 @@ def explain_multiverse(baseline: str | None) -> str:
     )
     return (
         "Every protocol counts alike, as one of all that might have been tried. Above and below: the estimated share of"
-        " protocols whose true difference is beyond the margin, and how many of the means seen are. p: that neither"
-        " activation is better in any protocol, by flipping the signs of the pairs."
+        " protocols whose true difference is beyond the margin, and how many of the means seen are. The share allows"
+        " for τ being uncertain, so it may be above 0 where τ is estimated as 0. p: how often a number as far from 0"
+        " would come by chance if neither activation were better in any protocol, by flipping the signs of the pairs."
         f"{weighted if baseline else ''}"
     )
 
@@ -848,6 +931,17 @@ def name_setting(field: str) -> str:
     return NAMES_OF_SETTINGS.get(field, field.replace("_", " "))
 
 
+KINDS = {"dataset": "data sets", "model": "networks", "lr": "learning rates", "batch_size": "batch sizes"}
+
+
+def name_kinds(varied: Collection[str]) -> str:
+    """What the cells of a grid are, by the fields in which they differ: protocols, or values of a single one."""
+    if len(varied) != 1:
+        return "protocols"
+    [field] = varied
+    return KINDS.get(field, f"values of {name_setting(field)}")
+
+
 def budget(tuning: Tuning) -> str:
     """With how much each activation was tuned."""
     first, *others = tuning.settings
@@ -874,10 +968,6 @@ def within_noise(activations: Sequence[str], seeds: int) -> str:
     """That so many seeds do not tell the settings chosen for activations from the next best ones."""
     over = _count_seeds(seeds)
     return f"The choice for {_names(activations)} is within the noise of {over}: another setting may be as good."
-
-
-def _count_seeds(n: int) -> str:
-    return f"{n} seed{'' if n == 1 else 's'}"
 
 
 def day(when: str) -> str:
@@ -1056,7 +1146,7 @@ def predictive(predictive: pd.DataFrame, runs: str) -> str:
     if not unusual:
         return f"Nothing that the paper printed would be unusual for {runs} more runs of ours: {usual}."
     first = f"Taken singly, {unusual} would be unusual for {runs} more runs of ours."
-    return f"{first} {usual[0].upper()}{usual[1:]} would not." if usual else first
+    return f"{first} {_capitalise(usual)} would not." if usual else first
 
 
 def _tell_numbers(predictive: pd.DataFrame, whose: str) -> str:
@@ -1239,12 +1329,14 @@ def where(facts: Mapping[str, str], activations: Iterable[str] = ()) -> str:
         activations: those that were trained, some perhaps with settings of their own.
     """
     epochs = f"{facts['epochs']} epoch{'' if facts['epochs'] == '1' else 's'}"
+    models = facts["model"].split(", ")
+    networks = ", ".join(map(name_network, models)) if len(models) < 4 else f"{len(models)} networks"
     usual, named = Protocol().facts(), {"dataset", "model", "epochs", "batch size", "lr"}
     others = [f"{name} {value}" for name, value in facts.items() if name not in named and value != usual.get(name)]
     rate = f" and learning rate {facts['lr']}" if "lr" in facts else ""
     own = sorted({name.replace("_", " ") for each in activations for name in split_arm(each)[1]} - {"beta"})
     return (
-        f"data set {facts['dataset']}, network {facts['model']}, {epochs} at batch size {facts['batch size']}"
+        f"data set {facts['dataset']}, {networks}, {epochs} at batch size {facts['batch size']}"
         f"{rate}{''.join(f', {other}' for other in others)}."
         f" Only the activation{' and its own ' + _join(own) if own else ''} differ{'' if own else 's'} between the runs"
         " of a seed."

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from factories import make_run, make_study
+from factories import make_declaration, make_run, make_study
 
 from fluidrelu_cli.report.commands import list_commands
 from fluidrelu_cli.report.evidence import Evidence
@@ -48,6 +48,24 @@ def test_commands_include_single_trials_and_what_a_report_compares(tmp_path: Pat
         f"fluidrelu train --act elu --seed 7 {options}",
         f"fluidrelu report --study a/one --trust --baseline tanh --beside two --against {other.folder}",
     )
+
+
+def test_a_declared_study_is_made_again_by_its_file(tmp_path: Path) -> None:
+    study = make_study(tmp_path / "mine", {"relu": TWO, "elu": TWO, "mine:Soft": TWO}, train_images=200)
+    text = 'activations = ["relu", "elu", "mine:Soft"]\ncompare = ["mine:Soft", "elu"]\nseeds = 2\n'
+    declaration = make_declaration(text + "[protocol]\ntrain_images = 200\nepochs = 3\n", Path("my files/mine.toml"))
+    needs = "# Needs the module mine."
+    run, report = "fluidrelu run 'my files/mine.toml'", "fluidrelu report 'my files/mine.toml' --trust"
+    assert list_commands(Evidence(study, declaration=declaration)) == (needs, run, report)
+    other = Evidence(study, declaration=declaration, baseline="relu", focus="elu")
+    assert list_commands(other) == (needs, run, f"{report} --baseline relu --focus elu")
+
+
+def test_a_cell_of_a_grid_is_reported_by_its_name(tmp_path: Path) -> None:
+    study = replace(make_study(tmp_path / "lr=0.1", {"relu": TWO, "fluid": TWO}, lr=0.1), name="mine/lr=0.1")
+    text = 'activations = ["relu", "fluid"]\nseeds = 2\n[protocol]\nepochs = 3\n[vary]\nlr = [0.1, 0.2]\n'
+    commands = list_commands(Evidence(study, declaration=make_declaration(text)))
+    assert commands == ("fluidrelu run mine.toml", "fluidrelu report --study mine/lr=0.1")
 
 
 @pytest.mark.parametrize(("study", "n"), [("paper", 3), ("cifar10-cnn3", 10)])

@@ -11,6 +11,7 @@ from factories import make_declaration, make_study
 
 from fluidrelu_cli.analysis import published
 from fluidrelu_cli.analysis.planning import pairs_to_decide, planning_sd
+from fluidrelu_cli.declaration import Changes
 from fluidrelu_cli.declared import find_declaration, keep_declaration
 from fluidrelu_cli.report import wording
 from fluidrelu_cli.report.compose import build_document
@@ -98,19 +99,20 @@ def test_changes_are_those_since_the_first_use(tmp_path: Path) -> None:
     texts = [DECLARED, DECLARED.replace("seeds = 3", "seeds = 2\nmargin = 0.1"), f'question = "Why?"\n{DECLARED}']
     first, second, now = map(make_declaration, texts)
     study = make_study(tmp_path, {"relu": RUNS, "fluid": RUNS})
-    assert Evidence(study, declaration=now).changes == []  # it was never trained from a file
+    assert Evidence(study, declaration=now).changes == Changes()  # it was never trained from a file
     for each in (first, second, now):
         study.record(Entry(ASKED, {"relu": 3}, sha256=each.sha256))
         keep_declaration(each, tmp_path)
-    assert Evidence(study, declaration=first).changes == []
-    assert Evidence(study, declaration=second).changes == ["seeds 3 → 2", "margin nothing → 0.1"]
-    assert Evidence(study, declaration=now).changes == ['question nothing → "Why?"']
+    assert Evidence(study, declaration=first).changes == Changes()
+    fewer = dict.fromkeys(["relu", "fluid", "elu"], (3, 2))
+    assert Evidence(study, declaration=second).changes == Changes(fewer, ("margin nothing → 0.1",), of_primary=True)
+    assert Evidence(study, declaration=now).changes == Changes(others=('question nothing → "Why?"',), of_primary=True)
     said = make_declaration(f'{DECLARED}tuned = "nothing"\n# and why\n')
-    assert Evidence(study, declaration=said).changes == []
+    assert Evidence(study, declaration=said).changes == Changes()
     kept = tmp_path / "declared" / f"{first.sha256}.toml"
     kept.write_text(f"# tampered with\n{DECLARED}")
     assert Evidence(study, declaration=now).changes is None
-    assert Evidence(study, declaration=first).changes == []  # it is the same text
+    assert Evidence(study, declaration=first).changes == Changes()  # it is the same text
 
 
 def test_the_primary_comparison_is_judged_by_the_declared_margin_and_by_itself(tmp_path: Path) -> None:
@@ -163,56 +165,81 @@ OTHER = replace(FIRST, when="2026-11-25T06:00:00Z", sha256="f" * 64)
 LOOK = replace(OTHER, what=LOOKED, when="2026-11-25T06:30:00Z", finished=None)
 
 
+FEWER = Changes(dict.fromkeys(["relu", "fluid", "elu"], (3, 2)), of_primary=True)
+CHANGED = "The file was changed after its first use (2026-11-25 06:00 UTC)"
+SEEN = (
+    f"Declared in mine.toml. {CHANGED}, by 2026-11-25 07:10 UTC: {{}}. Its report had been looked at before that{{}}."
+)
+ALL = ", so p-values and verdicts are exploratory"
+
+
 @pytest.mark.parametrize(
     ("log", "not_counted", "changes", "said"),
     [
-        ([FIRST], 0, [], ""),
-        ([], 0, [], " The runs are older than the file's first use, so it is not their registration."),
+        ([FIRST], 0, Changes(), "Declared in mine.toml."),
+        (
+            [],
+            0,
+            Changes(),
+            "Described afterwards in mine.toml: the runs are older than its first use, so it does not register them.",
+        ),
         (
             [replace(FIRST, sha256=None), replace(FIRST, finished=1), replace(FIRST, finished=9)],
             0,
-            [],
-            " 1 run is older than the file's first use, so it is not their registration.",
+            Changes(),
+            "Declared in mine.toml after 1 run was finished, which it does not register.",
         ),
         (
             [OTHER],
             1,
-            ["seeds 3 → 2", "margin 1 → 2"],
-            " The file was changed after its first use (2026-11-25 06:00 UTC): seeds 3 → 2; margin 1 → 2. 1 run beyond"
-            " what it declares is exploratory, and not counted.",
+            replace(FEWER, others=("margin 1 → 2",)),
+            f"Declared in mine.toml. {CHANGED}: seeds 3 → 2; margin 1 → 2. 1 run beyond what it declares is"
+            " exploratory, and not counted.",
+        ),
+        ([OTHER, LOOK, FIRST], 0, FEWER, SEEN.format("seeds 3 → 2", ALL)),
+        (
+            [OTHER, LOOK, FIRST],
+            0,
+            Changes({"elu": (2, 3)}),
+            SEEN.format("seeds of ELU 2 → 3", ", so the comparison of ELU with ReLU is exploratory"),
         ),
         (
             [OTHER, LOOK, FIRST],
             0,
-            ["seeds 3 → 2"],
-            " The file was changed after its first use (2026-11-25 06:00 UTC), by 2026-11-25 07:10 UTC: seeds 3 → 2."
-            " Its report had been looked at before that, so p-values and verdicts are exploratory.",
+            Changes({"elu": (0, 3), "prelu": (0, 3), "tanh": (3, 0)}),
+            SEEN.format("with ELU and PReLU; without Tanh", ", so the comparison of ELU with ReLU is exploratory"),
         ),
+        ([OTHER, LOOK, FIRST], 0, Changes({"relu": (2, 3)}, (), True), SEEN.format("seeds of ReLU 2 → 3", ALL)),
         (
-            [FIRST, OTHER, FIRST],
+            [FIRST, LOOK, FIRST],
             0,
-            [],
-            " The file was changed after its first use, and back by 2026-11-25 07:10 UTC.",
+            Changes(),
+            "Declared in mine.toml. The file was changed after its first use, and back by 2026-11-25 07:10 UTC. Its"
+            " report had been looked at before that, so p-values and verdicts are exploratory.",
         ),
         (
             [OTHER, LOOK, FIRST],
             0,
-            [],
-            " The file was changed after its first use (2026-11-25 06:00 UTC), by 2026-11-25 07:10 UTC, in nothing that"
-            " is trained or judged.",
+            Changes(),
+            f"Declared in mine.toml. {CHANGED}, by 2026-11-25 07:10 UTC, in nothing that is trained or judged.",
         ),
         (
             [OTHER],
             0,
             None,
-            " The file was changed after its first use (2026-11-25 06:00 UTC); what it said then is not known, because"
-            " the copy is gone or was changed.",
+            f"Declared in mine.toml. {CHANGED}; what it said then is not known, because the copy is gone or was"
+            " changed.",
         ),
-        ([FIRST], 2, [], " 2 runs beyond what it declares are exploratory, and not counted."),
+        (
+            [FIRST],
+            2,
+            Changes(),
+            "Declared in mine.toml. 2 runs beyond what it declares are exploratory, and not counted.",
+        ),
     ],
 )
-def test_standing_in_sentences(log: list[Entry], not_counted: int, changes: list[str] | None, said: str) -> None:
-    assert wording.standing(make_declaration(DECLARED), log, not_counted, changes) == f"Declared in mine.toml.{said}"
+def test_standing_in_sentences(log: list[Entry], not_counted: int, changes: Changes | None, said: str) -> None:
+    assert wording.standing(make_declaration(DECLARED), log, not_counted, changes) == said
 
 
 def test_a_study_whose_copy_was_tampered_with_says_so(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def document(
     return build_grid_document(declaration, read_cells(results, declaration, cells, **record))
 
 
+PLACE = "On MNIST with the paper's network after 1 epoch, "
 SPAN = "The differences of the mean go from −0.00435 (lr=0.1) to +0.00435 (lr=0.001)"
 GOOD, BAD = {"relu": RELU, "fluid": ABOVE}, {"relu": RELU, "fluid": BELOW}
 
@@ -75,71 +76,72 @@ GOOD, BAD = {"relu": RELU, "fluid": ABOVE}, {"relu": RELU, "fluid": BELOW}
         (
             PAIR,
             [GOOD, BAD],
-            "Of 2 cells FluidReLU is better in 1 (lr=0.001), worse in 1 (lr=0.1), and not told apart from ReLU in none."
-            f" {SPAN}; p-values are adjusted for the 2 cells.",
+            f"{PLACE}of 2 cells FluidReLU is better in 1 (lr=0.001), worse in 1 (lr=0.1), and not told apart from ReLU"
+            f" in none. {SPAN}; p-values are adjusted for the 2 cells.",
         ),
         (
             TEXT,
             [{**BAD, "elu": ABOVE}, {"relu": RELU, "fluid": MIXED, "elu": ABOVE}],
-            "Of 2 cells FluidReLU is better in none, worse in 1 (lr=0.001), and not told apart from ReLU in 1. The"
-            " differences of the mean go from −0.00435 (lr=0.001) to +0.00000 (lr=0.1); p-values are adjusted for the 2"
-            " cells. Of the others, ELU is better in 2 (lr=0.001, lr=0.1), worse in none.",
+            f"{PLACE}of 2 cells FluidReLU is better in none, worse in 1 (lr=0.001), and not told apart from ReLU in 1."
+            " The differences of the mean go from −0.00435 (lr=0.001) to +0.00000 (lr=0.1); p-values are adjusted for"
+            " the 2 cells. Of the others, ELU is better in 2 (lr=0.001, lr=0.1), worse in none.",
         ),
         (
             PAIR,
             [GOOD],
-            "Interim: 1 of 2 cells have all their runs, no verdict yet. So far FluidReLU's mean accuracy is 0.00435"
-            " higher than ReLU's (lr=0.001).",
+            f"Interim: 1 of 2 cells have all their runs, no verdict yet. {PLACE}so far FluidReLU's mean accuracy is"
+            " 0.00435 higher than ReLU's (lr=0.001).",
         ),
         (
             TEXT.replace("[0.001, 0.1]", "[0.001]"),
             [{**GOOD, "elu": MIXED}],
             "There is one cell, lr=0.001. On MNIST with the paper's network after 1 epoch, FluidReLU is better than"
-            " ReLU: its mean accuracy is 0.00435 higher (8 seeds, 95 % interval +0.00413 to +0.00456, p = 0.0078,"
-            " equal within 0.0046). Of the others, ELU is not told apart from ReLU.",
+            " ReLU: its mean accuracy is 0.00435 higher (8 seeds, 95 % interval +0.00413 to +0.00456, p = 0.0078;"
+            " at most 0.0046 apart). Of the others, ELU is not told apart from ReLU.",
         ),
         (
             PAIR.replace("[0.001, 0.1]", "[0.001]"),
             [{"relu": RELU, "fluid": BELOW[:3]}],
-            "Interim: the only cell lacks runs, no verdict yet. So far FluidReLU's mean accuracy is 0.00410 lower than"
-            " ReLU's (lr=0.001).",
+            f"Interim: the only cell lacks runs, no verdict yet. {PLACE}so far FluidReLU's mean accuracy is 0.00410"
+            " lower than ReLU's (lr=0.001).",
         ),
         (
             f'margin = 0.005\ntuned = "nothing"{TEXT}',
             [{**GOOD, "elu": MIXED}, {"relu": RELU, "fluid": MIXED, "elu": MIXED}],
-            "Of 2 cells FluidReLU is better in none, worse in none, equal within the margin in 2 (lr=0.001, lr=0.1),"
-            " and not told apart from ReLU in none. The differences of the mean go from +0.00000 (lr=0.1) to +0.00435"
-            " (lr=0.001); p-values are adjusted for the 2 cells. Of the others, ELU is better in none, worse in none,"
-            " equal within the margin in 2 (lr=0.001, lr=0.1). Tuned: nothing.",
+            f"{PLACE}of 2 cells FluidReLU is better in none, worse in none, equal within the margin in 2 (lr=0.001,"
+            " lr=0.1), and not told apart from ReLU in none. The differences of the mean go from +0.00000 (lr=0.1) to"
+            " +0.00435 (lr=0.001); p-values are adjusted for the 2 cells. Of the others, ELU is better in none, worse"
+            " in none, equal within the margin in 2 (lr=0.001, lr=0.1). Tuned: nothing.",
         ),
         (
             f"margin = 0.005{PAIR}",
             [{"relu": [0.1] * SEEDS, "fluid": ABOVE}],
-            "Interim: 1 of 2 cells have all their runs, no verdict yet. So far FluidReLU's mean accuracy is 0.85785"
-            " higher than ReLU's (lr=0.001). But in 1 of 2 cells (lr=0.001) ReLU's networks have hardly learned"
+            f"Interim: 1 of 2 cells have all their runs, no verdict yet. {PLACE}so far FluidReLU's mean accuracy is"
+            " 0.85785 higher than ReLU's (lr=0.001). But in 1 of 2 cells (lr=0.001) ReLU's networks have hardly learned"
             " anything yet.",
         ),
         (
             PAIR,
             [GOOD, {"relu": RELU, "fluid": BELOW[:3]}],
-            "Interim: 1 of 2 cells have all their runs, no verdict yet. So far the differences of FluidReLU's mean"
-            " accuracy from ReLU's go from −0.00410 (lr=0.1) to +0.00435 (lr=0.001).",
+            f"Interim: 1 of 2 cells have all their runs, no verdict yet. {PLACE}so far the differences of FluidReLU's"
+            " mean accuracy from ReLU's go from −0.00410 (lr=0.1) to +0.00435 (lr=0.001).",
         ),
         (
             PAIR.replace(f"seeds = {SEEDS}", "seeds = 6"),
             [GOOD, BAD],
-            "6 seeds cannot establish anything with 2 comparisons; 7 can. So far the differences of FluidReLU's mean"
-            " accuracy from ReLU's go from −0.00425 (lr=0.1) to +0.00425 (lr=0.001).",
+            f"6 seeds cannot establish anything with 2 comparisons; 7 can. {PLACE}so far the differences of FluidReLU's"
+            " mean accuracy from ReLU's go from −0.00425 (lr=0.1) to +0.00425 (lr=0.001).",
         ),
         (
             PAIR.replace(', "fluid"', "", 1).replace('compare = ["fluid", "relu"]', ""),
             [{"relu": RELU}, {"relu": BELOW}],
-            "The mean accuracy ranges from 0.9491 (lr=0.1) to 0.9535 (lr=0.001).",
+            f"{PLACE}ReLU's mean accuracy ranges from 0.9491 (lr=0.1) to 0.9535 (lr=0.001), over 8 seeds each.",
         ),
         (
             PAIR.replace(', "fluid"', "", 1).replace('compare = ["fluid", "relu"]', ""),
             [{"relu": RELU}],
-            "Interim: 1 of 2 cells have all their runs, no verdict yet. The mean accuracy is 0.9535 (lr=0.001).",
+            f"Interim: 1 of 2 cells have all their runs, no verdict yet. {PLACE}ReLU's mean accuracy is 0.9535"
+            " (lr=0.001), over 8 seeds.",
         ),
         (
             TEXT.replace("[0.001, 0.1]", "[0.001]"),
@@ -262,7 +264,7 @@ def test_runs_older_than_the_file_are_told_of_in_any_cell(tmp_path: Path) -> Non
     [entry] = (line for line in second[1].study.log if line.sha256)
     second[1].study.log = (replace(entry, finished=5),)
     assert build_grid_document(declaration, dict([first, second])).standing == (
-        "Declared in mine.toml. 5 runs are older than the file's first use, so it is not their registration."
+        "Declared in mine.toml after 5 runs were finished, which it does not register."
     )
     second[1].study.log = ()
     assert "older" in build_grid_document(declaration, dict([first, second])).standing
@@ -299,9 +301,10 @@ def six_cells(*, by_rate: float) -> list[Mapping[str, Sequence[float]]]:
 def test_enough_cells_are_protocols_that_are_judged_together(tmp_path: Path) -> None:
     made = document(tmp_path, six_cells(by_rate=0.004), PROTOCOLS)
     assert made.answer.startswith(
-        "Over 6 protocols FluidReLU's mean accuracy is 0.00200 higher than ReLU's (95 % interval −0.00030 to +0.00430);"
-        " in a protocol not tried the difference would lie between −0.00404 and +0.00804. That the two differ in none"
-        " of them has p = 0.0078. The choice that matters most is the learning rate: the difference is −0.00200 with"
+        f"{PLACE}over 6 protocols, FluidReLU's mean accuracy is 0.00200 higher than ReLU's (95 % interval −0.00030 to"
+        " +0.00430); in a protocol not tried the difference would lie between −0.00404 and +0.00804 (95 % prediction"
+        " interval). If the two did not differ in any of them, a mean this far from 0 would come by chance with"
+        " p = 0.0078. The choice that matters most is the learning rate: the difference is −0.00200 with"
         " 0.001 and +0.00200 with 0.1, against the mean (p = 0.0017, adjusted for 2 choices). With each protocol"
         " weighted by how likely it makes ReLU's published numbers, the mean difference is +0.00200 (95 % interval"
         " +0.00198 to +0.00202); the weights count as 6.0 equally likely protocols of 6. Of 6 cells FluidReLU is"
@@ -316,11 +319,20 @@ def test_enough_cells_are_protocols_that_are_judged_together(tmp_path: Path) -> 
         assert len(made.pictures[0].draw().axes) == 3
 
 
+def test_values_of_one_field_say_nothing_of_others(tmp_path: Path) -> None:
+    rates = PAIR.replace("[0.001, 0.1]", "[0.001, 0.002, 0.005, 0.01, 0.1]")
+    made = document(tmp_path, six_cells(by_rate=0.0)[:5], rates)
+    assert made.answer.startswith(f"{PLACE}over 5 learning rates, FluidReLU's mean accuracy is 0.00002 higher")
+    assert "not tried" not in made.answer
+    assert made.sections[0].title == "FluidReLU minus ReLU, over 5 learning rates"
+    assert "it may be above 0 where τ is estimated as 0" in made.sections[0].explanations[0]
+
+
 def test_cells_that_lack_runs_have_estimates_over_protocols_and_no_p_values(tmp_path: Path) -> None:
     without = PROTOCOLS.partition("[published]")[0] + "[protocol]" + PROTOCOLS.partition("[protocol]")[2]
     made = document(tmp_path, six_cells(by_rate=0.0)[:5], without)
     assert made.answer.startswith(
-        "So far, over 5 protocols FluidReLU's mean accuracy is 0.00002 higher than ReLU's (95 % interval −"
+        f"{PLACE}over 5 protocols so far, FluidReLU's mean accuracy is 0.00002 higher than ReLU's (95 % interval −"
     )
     assert "); in a protocol not tried" in made.answer
     assert "choice" not in made.answer
@@ -333,7 +345,8 @@ def test_protocols_in_which_a_run_learned_nothing_are_counted_and_pooled_apart(t
     text = PROTOCOLS.replace("batch_size = [10, 20, 50]", "batch_size = [10, 20, 50, 100]")
     cells = [*six_cells(by_rate=0.0)[:3], {"relu": RELU, "fluid": [0.1, *ABOVE[1:]]}, *six_cells(by_rate=0.0)[3:]]
     made = document(tmp_path, [*cells, {"relu": RELU, "fluid": [0.2] * SEEDS}], text)
-    assert made.answer.startswith("Over the 6 protocols in which all runs learned FluidReLU's mean accuracy is 0.000")
+    over = "over the 6 protocols in which all runs learned, FluidReLU's mean accuracy is 0.000"
+    assert made.answer.startswith(f"{PLACE}{over}")
     said = "Some runs have learned hardly anything: those of FluidReLU in 2 and ReLU in none of 8 protocols."
     assert f" {said} Over all 8 the median difference is −0.00005. " in made.answer
     assert "hardly learned anything yet" not in made.answer
@@ -345,7 +358,7 @@ def test_protocols_in_which_a_run_learned_nothing_are_counted_and_pooled_apart(t
     assert table.remarks[0].startswith("2 protocols in which some run is near guessing are left out here")
     assert sum(choices.table["cells"]) == 2 * 6
     few = document(tmp_path / "few", [*cells[:4], *[{"relu": RELU, "fluid": [0.2] * SEEDS}] * 4], text)
-    assert few.answer.startswith("Over 8 protocols")
+    assert few.answer.startswith(f"{PLACE}over 8 protocols, ")
     assert few.tables["multiverse"]["cells"].tolist() == [8]
 
 
@@ -401,6 +414,7 @@ def test_each_cell_stops_where_the_baseline_is_nearest_to_what_was_published(tmp
     [summary] = [section for section in made.sections if section.name == "summary"]
     assert summary.title == "Accuracy where each cell stops, by cell"
     assert "after the last epoch" not in render_page(made)
+    assert made.answer.startswith("On MNIST with the paper's network after at most 3 epochs, over 6 protocols, ")
 
 
 def test_a_cell_without_a_run_of_the_baseline_stops_nowhere(tmp_path: Path) -> None:

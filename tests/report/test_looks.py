@@ -53,7 +53,7 @@ def test_a_declared_study_is_decided_before_it_has_all_seeds(tmp_path: Path) -> 
     evidence = Evidence(make(tmp_path, BETTER, elu=2), declaration=FILE)
     document = build_document(evidence)
     assert document.answer == f"{DECIDED}{ALLOWED} No tuning was declared. Of the others, ELU is not judged."
-    assert document.standing.startswith("Declared in studies/mine.toml.")
+    assert document.standing.startswith("Described afterwards in studies/mine.toml: the runs")
     assert evidence.comparisons[["activation", "verdict"]].values.tolist() == [
         ["fluid", "better"],
         ["elu", "not judged"],
@@ -150,7 +150,7 @@ def test_what_was_otherwise_before_is_told(tmp_path: Path) -> None:
         replace(first, finished=6),
         replace(first, when="2026-11-25T09:00:00Z", until=UNTIL),
     )
-    assert wording.standing(None, study.log, 0, []) == (
+    assert wording.standing(None, study.log, 0, None) == (
         "No file declared this question. Training was asked to go on until it is decided, first on 2026-11-25 07:10"
         " UTC, with a margin of 0.002. 6 runs are older than that. The margin was changed to 0.0005 (2026-11-25 09:00"
         " UTC)."
@@ -159,7 +159,7 @@ def test_what_was_otherwise_before_is_told(tmp_path: Path) -> None:
         "On MNIST with the paper's network after 1 epoch, decided after 8 pairs: FluidReLU is better"
     )
     by_file = replace(first, file="a.toml", sha256="0" * 64)
-    assert wording.standing(None, [by_file], 0, []) == wording.lost_file("a.toml")
+    assert wording.standing(None, [by_file], 0, None) == wording.lost_file("a.toml")
 
 
 @pytest.mark.parametrize(

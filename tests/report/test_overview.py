@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from factories import make_declaration, make_study
+from factories import make_cost, make_declaration, make_study
 
 from fluidrelu_cli.analysis.inference import side_by_side
 from fluidrelu_cli.analysis.ranks import rank_activations
@@ -67,14 +67,18 @@ def make_tuned(folder: Path) -> Evidence:
     chosen = {best[name]: runs(mean) for name, mean in means.items()}
     where = folder / "tuned"
     make_study(where / "tuning", tried, FIRST_TUNING_SEED, validation_images=50, dataset="cifar10", model="cnn3")
-    make_study(where, chosen, dataset="cifar10", model="cnn3")
+    study = make_study(where, chosen, dataset="cifar10", model="cnn3")
     declaration, tuned = settle(declaration, folder)
-    return Evidence(load_study(folder / "tuned"), declaration=declaration, tuned=tuned)
+    cost = make_cost(
+        {"relu": [0.002] * 6, "fluid": [0.003] * 6}, [0.002] * 6, dataset="cifar10", model="cnn3", epochs=1
+    )
+    cost.write(study.cost_path)
+    return Evidence(load_study(where), declaration=declaration, tuned=tuned)
 
 
 def test_an_activation_is_the_same_in_all_studies_whatever_was_chosen_for_it(tmp_path: Path) -> None:
     plain = declare(tmp_path, "plain", {"relu": runs(0.9), "fluid": runs(0.92), "elu": runs(0.901)})
-    document = build_overview_document([plain, make_tuned(tmp_path)], costs={"tuned": {"fluid": 1.5}})
+    document = build_overview_document([plain, make_tuned(tmp_path)])
     assert document.question == "Which activation is better than ReLU, and on which data?"
     assert document.answer == (
         "Against ReLU, over 2 data sets: FluidReLU (β = 0) better on 1; FluidReLU better on 1 (MNIST) and worse on 1"
@@ -90,11 +94,11 @@ def test_an_activation_is_the_same_in_all_studies_whatever_was_chosen_for_it(tmp
         ],
     )
     assert sections["verdicts"].remarks == (
-        "plain: On MNIST with the paper's network after 1 epoch, 8 seeds. Declared in plain.toml. The runs are older"
-        " than the file's first use, so it is not their registration. No tuning was declared.",
-        "tuned: On CIFAR-10 with the network cnn3 after 1 epoch, 8 seeds. Declared in tuned.toml. The runs are older"
-        " than the file's first use, so it is not their registration. The learning rate of each and β of FluidReLU were"
-        " tuned on 50 held-out images. Chosen: ReLU (lr = 0.2), FluidReLU (β = 1, lr = 0.2) and FluidReLU (β = 0, lr ="
+        "plain: On MNIST with the paper's network after 1 epoch, 8 seeds. Described afterwards in plain.toml: the"
+        " runs are older than its first use, so it does not register them. No tuning was declared.",
+        "tuned: On CIFAR-10 with the network cnn3 after 1 epoch, 8 seeds. Described afterwards in tuned.toml:"
+        " the runs are older than its first use, so it does not register them. The learning rate of each and β of FluidReLU"
+        " were tuned on 50 held-out images. Chosen: ReLU (lr = 0.2), FluidReLU (β = 1, lr = 0.2) and FluidReLU (β = 0, lr ="
         " 0.2).",
     )
     assert sections["comparisons"].cells[0][-2:] == ["verdict", "cost"]
@@ -104,7 +108,7 @@ def test_an_activation_is_the_same_in_all_studies_whatever_was_chosen_for_it(tmp
         ["ELU", "8/8", "0.0078", "equal", "–"],
         ["tuned:", "", "", "", ""],
         ["FluidReLU", "0/8", "0.0156", "worse", "1.50×"],
-        ["FluidReLU (β = 0)", "8/8", "0.0078", "better", "–"],
+        ["FluidReLU (β = 0)", "8/8", "0.0078", "better", "1.50×"],
     ]
     assert sections["summary"].cells[1][0] == ["ReLU", "0.9035 ± 0.0024", "0.5035 ± 0.0024"]
     assert sections["summary"].table["arm"].tolist()[:4] == ["relu", "fluid", "elu", "relu@lr=0.2"]

@@ -109,14 +109,22 @@ BARELY |= {"ci_low": -0.0004, "ci_high": 0.0014}
             1,
             None,
             "FluidReLU is worse than ReLU: its mean accuracy is 0.00050 lower (20 seeds, 95 % interval −0.00070 to"
-            " −0.00030, p = 0.0312, equal within 0.0007).",
+            " −0.00030, p = 0.0312; at most 0.0007 apart). That is less than the default margin of 0.0012 (5 % of"
+            " ReLU's errors), which nobody declared.",
         ),
         (
-            comparison("elu", mean=0.0005, verdict="better", p_holm=1e-9),
+            comparison(margin=0.0005, margin_declared=True),
+            1,
+            None,
+            "FluidReLU is worse than ReLU: its mean accuracy is 0.00050 lower (20 seeds, 95 % interval −0.00070 to"
+            " −0.00030, p = 0.0312; at most 0.0007 apart). That is no less than the margin of 0.0005 (declared).",
+        ),
+        (
+            comparison("elu", mean=0.0005, verdict="better", p_holm=1e-9, margin=0.0004),
             8,
             None,
             "ELU is better than ReLU: its mean accuracy is 0.00050 higher (20 seeds, 95 % interval +0.00030 to"
-            " +0.00070, p < 0.0001, adjusted for 8 comparisons, equal within 0.0007).",
+            " +0.00070, p < 0.0001, adjusted for 8 comparisons; at most 0.0007 apart).",
         ),
         (
             comparison(mean=0.0, verdict="undecided", p_holm=1.0, margin=0.0001),
@@ -147,7 +155,7 @@ BARELY |= {"ci_low": -0.0004, "ci_high": 0.0014}
             None,
             "FluidReLU and ReLU are equal within 0.0007 (20 seeds, mean difference −0.00050, 90 % interval −0.00065 to"
             " −0.00035), which is less than the margin of 0.0012 (5 % of ReLU's errors). An advantage of 0.0001 or more"
-            " is excluded.",
+            " is excluded on these images.",
         ),
         (
             comparison(mean=0.0005, verdict="equal", **DECLARED),  # an advantage of 0.0007 is not less than 0.0007
@@ -210,7 +218,7 @@ def test_what_has_no_verdict_has_an_estimate() -> None:
 @pytest.mark.parametrize(
     ("protocol", "place"),
     [
-        ({}, "On MNIST with the network paper after 2 epochs"),
+        ({}, PLACE),
         (
             {"dataset": "cifar10", "model": "cnn3", "epochs": 1, "validation_images": 5000},
             "On held-out images of CIFAR-10 with the network cnn3 after 1 epoch",
@@ -221,15 +229,20 @@ def test_what_has_no_verdict_has_an_estimate() -> None:
         ),
         (
             {"model": "paper:hidden=8,pooling=average"},
-            "On MNIST with the network paper (hidden=8, pooling=average) after 2 epochs",
+            "On MNIST with the paper's network (hidden=8, pooling=average) after 2 epochs",
         ),
     ],
 )
 def test_where_a_verdict_holds(protocol: dict[str, Any], place: str) -> None:
-    assert wording.describe_place(Protocol(**protocol), ["relu", "elu"]) == place
-    assert wording.describe_place(Protocol(), ["elu", "relu", "fluid"]) == PLACE
-    with_options = wording.describe_place(Protocol(model="paper:pooling=average"), ["relu", "fluid"])
-    assert with_options == PLACE.replace("the paper's network", "the paper's network (pooling=average)")
+    assert wording.describe_place(Protocol(**protocol)) == place
+
+
+def test_what_varies_is_no_place() -> None:
+    assert wording.describe_place(Protocol(), ["dataset", "lr"]) == "With the paper's network after 2 epochs"
+    assert wording.describe_place(Protocol(), ["model"], stops=True) == "On MNIST after at most 2 epochs"
+    assert wording.describe_place(Protocol(), ["dataset", "model", "epochs"]) == ""
+    kinds = [wording.name_kinds(varied) for varied in (["lr"], ["beta"], ["loss"], ["lr", "beta"])]
+    assert kinds == ["learning rates", "values of β", "values of loss", "protocols"]
 
 
 @pytest.mark.parametrize(
@@ -248,6 +261,10 @@ def test_where_a_verdict_holds(protocol: dict[str, Any], place: str) -> None:
         (
             "[tune]\nseeds = 2\nvalidation_images = 50\n[tune.fluid]\nbeta = [1, 10]\n[tune.relu]\nlr = [1, 2]",
             "Learning rate of ReLU and β of FluidReLU were tuned on 50 held-out images.",
+        ),
+        (
+            'tuned = "epochs."\n[tune]\nlr = [0.1, 0.2]\nseeds = 2\nvalidation_images = 5000',
+            "The learning rate of each was tuned on 5,000 held-out images. Tuned: epochs.",
         ),
     ],
 )
@@ -544,8 +561,8 @@ def test_what_stands_out() -> None:
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch at batch size 20"), (3, "3 epochs at batch size 20")])
 def test_where_the_runs_are_from(epochs: int, words: str) -> None:
     assert wording.where(Protocol(epochs=epochs).facts()) == (
-        f"data set mnist, network paper, {words} and learning rate 0.001. Only the activation differs between the runs"
-        " of a seed."
+        f"data set mnist, the paper's network, {words} and learning rate 0.001. Only the activation differs between the"
+        " runs of a seed."
     )
 
 
@@ -565,15 +582,20 @@ def test_conditions_are_counted() -> None:
 def test_the_protocol_line_names_every_field_that_is_not_the_default() -> None:
     facts = Protocol(train_images=500, schedule="cosine", lr=0.01).facts()
     assert wording.where(facts) == (
-        "data set mnist, network paper, 2 epochs at batch size 20 and learning rate 0.01, train images 500, schedule"
-        " cosine. Only the activation differs between the runs of a seed."
+        "data set mnist, the paper's network, 2 epochs at batch size 20 and learning rate 0.01, train images 500,"
+        " schedule cosine. Only the activation differs between the runs of a seed."
     )
+
+
+def test_each_network_of_a_grid_is_named() -> None:
+    facts = Protocol().facts() | {"model": "cnn3, paper:hidden=8,pooling=average"}
+    assert ", the network cnn3, the paper's network (hidden=8, pooling=average), 2 epochs" in wording.where(facts)
 
 
 def test_what_differs_between_the_runs_of_a_seed_is_named() -> None:
     facts = {name: value for name, value in Protocol().facts().items() if name != "lr"}
     assert wording.where(facts, ["fluid@beta=10@lr=0.1", "relu@lr=0.2@weight_decay=1"]) == (
-        "data set mnist, network paper, 2 epochs at batch size 20. Only the activation and its own lr and weight decay"
-        " differ between the runs of a seed."
+        "data set mnist, the paper's network, 2 epochs at batch size 20. Only the activation and its own lr and weight"
+        " decay differ between the runs of a seed."
     )
     assert wording.where(facts, ["fluid@beta=10"]).endswith("Only the activation differs between the runs of a seed.")
