@@ -343,7 +343,7 @@ def verdict(row: Mapping[Any, Any], place: str = "Here", comparisons: int = 1, n
     if row["verdict"] == NOT_JUDGED:
         return f"{a} is not judged, because another comparison decides when training ends.{_estimate(row)}"
     higher = "higher" if row["mean_difference"] > 0 else "lower"
-    by = f"{abs(row['mean_difference']):.5f} {higher}" if row["mean_difference"] else "the same"
+    by = f"{accuracy(abs(row['mean_difference']), 5)} {higher}" if row["mean_difference"] else "the same"
     seeds = f"{n} seed{'' if n == 1 else 's'}"
     if row["verdict"] == TOO_FEW and n < fewest_pairs():
         too_few = "with so few pairs no p-value can reach 5 %"
@@ -459,7 +459,8 @@ def _estimate(row: Mapping[Any, Any], so_far: str = "So far ") -> str:
 def _apart(row: Mapping[Any, Any], than: str) -> str:
     """``0.00050 higher than ReLU's``."""
     mean = row["mean_difference"]
-    return f"{abs(mean):.5f} {'higher' if mean > 0 else 'lower'} than {than}'s" if mean else f"the same as {than}'s"
+    higher = f"{accuracy(abs(mean), 5)} {'higher' if mean > 0 else 'lower'} than"
+    return f"{higher if mean else 'the same as'} {than}'s"
 
 
 EXPLORATORY = "Exploratory: no file declared this question, so nothing fixed the number of seeds beforehand."
