@@ -59,6 +59,7 @@ def compare(evidence: Evidence) -> Section | None:
         comparisons,
         tables.comparison_cells(comparisons),
         _said(
+            wording.adjusted(comparisons),
             None if sequential else wording.too_few_pairs(comparisons),
             wording.FIXED_NUMBER if sequential and not sequential.looks.empty else None,
             wording.left_out(comparisons),

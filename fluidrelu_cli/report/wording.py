@@ -20,6 +20,7 @@ from fluidrelu_cli.analysis.verdicts import (
     EQUAL,
     INTERIM,
     NOT_JUDGED,
+    PRIMARY,
     SECONDARY,
     TOO_FEW,
     UNDECIDED,
@@ -893,6 +894,19 @@ def noise(summary: pd.DataFrame, images: int, *, held_out: bool = False) -> str:
         " Other images would move each accuracy too, by a standard error of"
         f" {' to '.join(dict.fromkeys((errors[0], errors[-1])))}. All activations were tested on the same ones."
     )
+
+
+def adjusted(comparisons: pd.DataFrame) -> str | None:
+    """Which p-values of a table are adjusted, where one of them is not; None where there is no such table."""
+    judged = comparisons[comparisons["p_holm"].notna()]
+    primary, others = (judged[judged["family"] == family] for family in (PRIMARY, SECONDARY))
+    if primary.empty or others.empty:
+        return None
+    mine = f"{label(primary['activation'].iloc[0])}'s"
+    told = f"{mine} as it is, the others' adjusted for {len(others)} comparisons (Holm)"
+    if len(others) == 1:
+        told = f"as they are, {mine} as the primary one and {label(others['activation'].iloc[0])}'s as the only other"
+    return f"p: {told}; intervals are not adjusted."
 
 
 def different_seeds(comparisons: pd.DataFrame) -> str | None:

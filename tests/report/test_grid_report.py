@@ -147,7 +147,7 @@ GOOD, BAD = {"relu": RELU, "fluid": ABOVE}, {"relu": RELU, "fluid": BELOW}
             TEXT.replace("[0.001, 0.1]", "[0.001]"),
             [{"relu": [0.1] * SEEDS, "fluid": [0.1] * SEEDS, "elu": ABOVE}],
             "There is one cell, lr=0.001. On MNIST with the paper's network after 1 epoch, FluidReLU and ReLU are equal"
-            " within 0.0001 (8 seeds, mean difference +0.00000, 90 % interval −0.00001 to +0.00001), which is less than"
+            " within 0.0001 (8 seeds, mean difference +0.00000, 90 % interval +0.00000 to +0.00000), which is less than"
             " the margin of 0.045 (5 % of ReLU's errors). Of the others, ELU is better than ReLU. But FluidReLU's"
             " and ReLU's networks have hardly learned anything yet: their accuracy is near guessing.",
         ),

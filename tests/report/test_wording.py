@@ -336,6 +336,19 @@ def test_left_out_names_the_seeds() -> None:
     assert "(my act; 3:A: only my act; 3:A has seeds 0, 3–5 and only ReLU has seed 7)" in sentence
 
 
+def test_which_p_values_are_adjusted() -> None:
+    rows = [comparison(), comparison("elu", family="secondary"), comparison("prelu", family="secondary")]
+    table = pd.DataFrame(rows)
+    assert wording.adjusted(table) == (
+        "p: FluidReLU's as it is, the others' adjusted for 2 comparisons (Holm); intervals are not adjusted."
+    )
+    assert wording.adjusted(table[:2]) == (
+        "p: as they are, FluidReLU's as the primary one and ELU's as the only other; intervals are not adjusted."
+    )
+    assert wording.adjusted(table[:1]) is wording.adjusted(table[1:]) is None
+    assert wording.adjusted(table.assign(p_holm=math.nan)) is None
+
+
 def test_too_few_pairs_names_the_activations() -> None:
     rows = [
         comparison("elu", n=5, verdict="too few pairs"),
