@@ -255,13 +255,16 @@ def cell_summary_cells(summary: pd.DataFrame) -> Cells:
     return head, rows
 
 
-def multiverse_cells(pooled: pd.DataFrame, overall: pd.DataFrame, weighted: pd.DataFrame) -> Cells:
+def multiverse_cells(
+    pooled: pd.DataFrame, overall: pd.DataFrame, weighted: pd.DataFrame, kinds: str = "protocols"
+) -> Cells:
     """multiverse.pool_protocols and multiverse.weigh_protocols's second table, one row per number.
 
     Args:
         pooled: the one, of those protocols in which every run learned.
         overall: the same of all.
         weighted: the other; it may be empty.
+        kinds: what the protocols are called.
     """
     [row], [its] = pooled.to_dict("records"), overall.to_dict("records")
     margin = f"{row['margin']:.2g}"
@@ -273,10 +276,10 @@ def multiverse_cells(pooled: pd.DataFrame, overall: pd.DataFrame, weighted: pd.D
             limits(row["predicted_low"], row["predicted_high"]),
         ],
         ["median difference", difference(row["median"]), "–"],
-        ["τ: SD of the difference between protocols", *_sd_cells(row)],
+        [f"τ: SD of the difference between {kinds}", *_sd_cells(row)],
         ["SD of a pair's difference within one", accuracy(row["within_sd"], 5), "–"],
-        [f"protocols above +{margin} ({row['above']} of {row['cells']} seen)", percent(row["share_above"]), "–"],
-        [f"protocols below −{margin} ({row['below']} of {row['cells']} seen)", percent(row["share_below"]), "–"],
+        [f"{kinds} above +{margin} ({row['above']} of {row['cells']} seen)", percent(row["share_above"]), "–"],
+        [f"{kinds} below −{margin} ({row['below']} of {row['cells']} seen)", percent(row["share_below"]), "–"],
         ["p of the mean (sign flips)", p_value(row["p"]), "–"],
         ["p of the median (sign flips)", p_value(row["p_median"]), "–"],
     ]

@@ -769,12 +769,12 @@ def explain_multiverse(baseline: str | None) -> str:
     )
 
 
-def shared_seeds(pooled: Mapping[Any, Any]) -> str | None:
-    """What follows from protocols that have the same seeds; None where they have not."""
+def shared_seeds(pooled: Mapping[Any, Any], kinds: str = "protocols") -> str | None:
+    """What follows from protocols, or what they are called, that have the same seeds; None where they have not."""
     if pooled["seeds"] == "disjoint":
         return None
     return (
-        "The protocols have the same seeds. What a seed does in all of them is in the interval of the mean, and in the"
+        f"The {kinds} have the same seeds. What a seed does in all of them is in the interval of the mean, and in the"
         " sign flips each seed has one sign in all."
     )
 
@@ -1109,10 +1109,18 @@ def moves(largest: Mapping[str, float]) -> str | None:
     return f"What was learned moved from its start by at most {', '.join(each)}." if each else None
 
 
-def still_learning(baseline: str, share: float) -> str:
-    """That training ended while the baseline was still learning fast."""
+def still_learning(baseline: str, shares: Sequence[float], of: int = 1) -> str:
+    """That training ended while the baseline was still learning fast.
+
+    Args:
+        baseline: what it is called.
+        shares: by which its training loss fell in the last epoch, in each cell in which it fell fast.
+        of: how many cells there are.
+    """
+    by = " to ".join(dict.fromkeys(percent(share) for share in (min(shares), max(shares))))
+    cells = f" in {'all' if len(shares) == of else f'{len(shares)} of'} {of} cells" if of > 1 else ""
     return (
-        f"{label(baseline)}'s training loss still fell by {percent(share)} in the last epoch: with more epochs the"
+        f"{label(baseline)}'s training loss still fell by {by} in the last epoch{cells}: with more epochs the"
         " comparison may come out otherwise."
     )
 

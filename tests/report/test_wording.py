@@ -555,6 +555,15 @@ def test_what_stands_out() -> None:
     assert wording.not_drawn("functions-x", "no source") == "The figure functions-x is not drawn (no source)."
 
 
+def test_what_still_falls_is_told_once_for_all_cells() -> None:
+    told = "ReLU's training loss still fell by {}: with more epochs the comparison may come out otherwise."
+    assert wording.still_learning("relu", [0.25]) == told.format("25 % in the last epoch")
+    assert wording.still_learning("relu", [0.5, 0.25], 3) == told.format(
+        "25 % to 50 % in the last epoch in 2 of 3 cells"
+    )
+    assert wording.still_learning("relu", [0.25, 0.25], 2) == told.format("25 % in the last epoch in all 2 cells")
+
+
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch at batch size 20"), (3, "3 epochs at batch size 20")])
 def test_where_the_runs_are_from(epochs: int, words: str) -> None:
     assert wording.where(Protocol(epochs=epochs).facts()) == (
