@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from fluidrelu_cli.analysis.planning import POWER
 from fluidrelu_cli.analysis.published import BEST, LEAD, LEVEL, MEAN, MIDRANGE, PAPER, RANGE, SD, SPREAD, WORST
 from fluidrelu_cli.analysis.verdicts import (
     ALPHA,
@@ -400,8 +401,8 @@ def _excluded(row: Mapping[Any, Any]) -> str:
 def _seeds_needed(needed: int | None) -> str:
     if needed is None:
         return ""
-    seeds = f"More than {MOST_SEEDS:,}" if needed > MOST_SEEDS else f"About {needed:,}"
-    return f" {seeds} seeds of each would decide it."
+    seeds = f"more than {MOST_SEEDS:,}" if needed > MOST_SEEDS else f"about {needed:,}"
+    return f" A plan for {percent(POWER)} power asks for {seeds} seeds of each."
 
 
 def decided(sequential: Sequential, place: str = "Here") -> str:

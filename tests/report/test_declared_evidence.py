@@ -148,7 +148,8 @@ def test_what_would_decide_is_planned_for_the_verdicts_own_test(tmp_path: Path) 
     assert row["verdict"] == "undecided"
     planned = planning_sd(row["sd_difference"], 6)
     assert evidence.needed == {"fluid": pairs_to_decide(planned, 0.001, alpha=0.05, ties=1 / 6)}
-    assert f"About {evidence.needed['fluid']} seeds of each would decide it." in build_document(evidence).answer
+    asked = f"A plan for 80 % power asks for about {evidence.needed['fluid']} seeds of each."
+    assert asked in build_document(evidence).answer
     assert Evidence(study).needed == {}  # within the margin of 42 images, a twentieth of the errors
 
 

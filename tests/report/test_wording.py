@@ -132,7 +132,7 @@ BARELY |= {"ci_low": -0.0004, "ci_high": 0.0014}
             45,
             "FluidReLU is not told apart from ReLU: its mean accuracy is the same (20 seeds, 95 % interval −0.00020 to"
             " +0.00020, p = 1.0000). The two are equal within 0.0002; the margin is 0.0001 (5 % of ReLU's errors)."
-            " About 45 seeds of each would decide it.",
+            " A plan for 80 % power asks for about 45 seeds of each.",
         ),
         (
             comparison(mean=0.0001, verdict="undecided", p_holm=0.5, **DECLARED),  # by adjusting the one-sided tests
@@ -140,7 +140,7 @@ BARELY |= {"ci_low": -0.0004, "ci_high": 0.0014}
             MOST_SEEDS + 1,
             "FluidReLU is not told apart from ReLU: its mean accuracy is 0.00010 higher (20 seeds, 95 % interval"
             " −0.00010 to +0.00030, p = 0.5000, adjusted for 3 comparisons). Taken singly, the two are equal within"
-            " 0.0003; the margin is 0.001 (declared). More than 100,000 seeds of each would decide it.",
+            " 0.0003; the margin is 0.001 (declared). A plan for 80 % power asks for more than 100,000 seeds of each.",
         ),
         (
             comparison(mean=0.0005, verdict="equal", p_holm=0.2, **BARELY),
