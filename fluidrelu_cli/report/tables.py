@@ -276,7 +276,7 @@ def multiverse_cells(
             limits(row["predicted_low"], row["predicted_high"]),
         ],
         ["median difference", difference(row["median"]), "–"],
-        [f"τ: SD of the difference between {kinds}", *_sd_cells(row)],
+        [f"τ: SD between {kinds}", *_sd_cells(row)],
         ["SD of a pair's difference within one", accuracy(row["within_sd"], 5), "–"],
         [f"{kinds} above +{margin} ({row['above']} of {row['cells']} seen)", percent(row["share_above"]), "–"],
         [f"{kinds} below −{margin} ({row['below']} of {row['cells']} seen)", percent(row["share_below"]), "–"],
