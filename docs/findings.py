@@ -308,11 +308,6 @@ def interval(comparison: dict[str, Any]) -> str:
     return f"{tables.difference(comparison['ci_low'])} to {tables.difference(comparison['ci_high'])}"
 
 
-def points(share: float, digits: int = 3) -> str:
-    """A difference of accuracies in percentage points."""
-    return f"{100 * share:+.{digits}f}".replace("-", "−")
-
-
 def mean(summary: dict[str, Any]) -> str:
     """Mean ± half of the interval, of a row of a summary."""
     return tables.plus_minus(tables.accuracy(summary["mean"], 5), summary)
@@ -342,7 +337,7 @@ VOCABULARY = (
         furthest,
     ),
     *(at_minus_one, published, lead, mean_at, rival, first_seeds, below, by_study, has),
-    *(over_last_epochs, by_epoch, fluid_rows, least_adjusted_p, least_p, interval, points, mean, difference),
+    *(over_last_epochs, by_epoch, fluid_rows, least_adjusted_p, least_p, interval, tables.points, mean, difference),
 )
 """The functions that templates call."""
 

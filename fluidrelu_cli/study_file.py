@@ -48,11 +48,13 @@ STARTING_FILE = """\
 # Train it with `fluidrelu run`, and answer it with `fluidrelu report`, each with the name of this file.
 
 question = "Is FluidReLU better than ReLU on MNIST?"
-activations = ["relu", "fluid"]      # names as `fluidrelu acts` lists them, or module:Class for one of your own
+activations = ["relu", "fluid"]      # names as `fluidrelu acts` lists them; your own: "mine:Swish", a class in mine.py
 compare = ["fluid", "relu"]          # the comparison that the question is about: an activation, and its baseline
-seeds = 10                           # of each activation; results count at this number, no sooner
+seeds = 10                           # of each activation; results count at this number, no sooner. How many it takes:
+                                     # `fluidrelu plan` with the name of this file, once a few are trained
 margin = 0.001                       # a difference of accuracies smaller than this matters to nobody
 # stop = "decided"                   # or: stop once the comparison is decided, at the latest after `seeds`
+# tuned = "the rate, on ReLU alone"  # what was chosen before, and by what; a report says so
 
 [protocol]                           # how every trial is trained; what is left out is as the paper has it
 dataset = "mnist"                    # or the path of an npz file

@@ -31,9 +31,10 @@ def test_the_file_to_start_from_reads() -> None:
     read = parse(STARTING_FILE)
     assert (read.name, read.activations, read.compare) == ("mine", ("relu", "fluid"), ("fluid", "relu"))
     assert (dict(read.seeds), read.margin, read.stops_when_decided) == ({"relu": 10, "fluid": 10}, 0.001, False)
+    assert {"mine:Swish", "`fluidrelu plan`"} <= {*re.findall(r"mine:Swish|`fluidrelu plan`", STARTING_FILE)}
 
 
-@pytest.mark.parametrize("part", ["stop", "vary", "tune"])
+@pytest.mark.parametrize("part", ["stop", "[vary]", "[tune]"])
 def test_what_it_has_as_a_comment_reads(part: str) -> None:
     blocks = STARTING_FILE.split("\n\n")
     chosen = [
@@ -41,9 +42,10 @@ def test_what_it_has_as_a_comment_reads(part: str) -> None:
         for block in blocks
     ]
     read = parse("\n\n".join(chosen))
-    assert [cell.name for cell in read.cells] == (["lr=0.0005", "lr=0.001", "lr=0.002"] if part == "vary" else [""])
+    assert [cell.name for cell in read.cells] == (["lr=0.0005", "lr=0.001", "lr=0.002"] if part == "[vary]" else [""])
     assert read.stops_when_decided == (part == "stop")
-    assert (read.tuning and read.tuning.fields) == ((("lr",), ("lr", "beta")) if part == "tune" else None)
+    assert (read.tuning and read.tuning.fields) == ((("lr",), ("lr", "beta")) if part == "[tune]" else None)
+    assert read.tuned == ("the rate, on ReLU alone" if part == "stop" else None)
 
 
 EXAMPLE = """

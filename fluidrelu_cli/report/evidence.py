@@ -20,7 +20,16 @@ from fluidrelu_cli.analysis.planning import pairs_to_decide, planning_sd
 from fluidrelu_cli.analysis.regression import regress
 from fluidrelu_cli.analysis.sequential import Decision, decide, follow
 from fluidrelu_cli.analysis.tuning import Tuned
-from fluidrelu_cli.analysis.verdicts import ALPHA, INTERIM, NOT_JUDGED, PRIMARY, SECONDARY, TOO_FEW, UNDECIDED
+from fluidrelu_cli.analysis.verdicts import (
+    ALPHA,
+    INTERIM,
+    NOT_JUDGED,
+    PRIMARY,
+    SECONDARY,
+    TOO_FEW,
+    UNDECIDED,
+    fewest_pairs,
+)
 from fluidrelu_cli.audit import describe_doubts
 from fluidrelu_cli.cost import Cost
 from fluidrelu_cli.data.catalogue import CATALOGUE
@@ -261,8 +270,9 @@ class Evidence:
 
     @cached_property
     def spread(self) -> pd.DataFrame:
-        """by_epoch.compare_spread."""
-        return compare_spread(self.finals, self.own_comparisons)
+        """by_epoch.compare_spread, of the activations with enough pairs for a p-value."""
+        compared = self.own_comparisons
+        return compare_spread(self.finals, compared[compared["n"] >= fewest_pairs()])
 
     def list_pairs(self, activation: str) -> pd.DataFrame:
         """Columns seed and images: the differences from the baseline, in test images, in the order of seeds."""

@@ -16,7 +16,7 @@ from fluidrelu_cli.report.document import Document, Picture, Section
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.functions import define_activations, define_network
 from fluidrelu_cli.report.multiverse import Multiverse, describe, draw, gather, tell
-from fluidrelu_cli.report.sections import list_doubts
+from fluidrelu_cli.report.sections import list_doubts, tell_learning
 
 
 def build_grid_document(declaration: Declaration, cells: Mapping[Cell, Evidence], made: date | None = None) -> Document:
@@ -99,11 +99,12 @@ def _describe(
     compared: pd.DataFrame, about: str | None, summary: pd.DataFrame, cells: Mapping[str, Evidence]
 ) -> tuple[Section, ...]:
     stops = [evidence.stops for evidence in cells.values() if evidence.stops is not None]
-    doubts = tuple(f"{name}: {doubt}" for name, evidence in cells.items() for doubt in list_doubts(evidence))
+    doubts = [f"{name}: {doubt}" for name, evidence in cells.items() for doubt in list_doubts(evidence)]
+    remarks = tuple(filter(None, [*doubts, tell_learning(list(cells.values()))]))
     title = f"Accuracy {'where each cell stops' if stops else 'after the last epoch'}, by cell"
     first = next(iter(cells.values()))
     noise = wording.noise(summary, first.test_images, held_out=first.protocol.validation_images is not None)
-    of_means = Section("summary", title, summary, tables.cell_summary_cells(summary), doubts, explanations=(noise,))
+    of_means = Section("summary", title, summary, tables.cell_summary_cells(summary), remarks, explanations=(noise,))
     sections = []
     primary = compared[compared["activation"] == about]
     others = compared[compared["activation"] != about]

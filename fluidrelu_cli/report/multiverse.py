@@ -118,7 +118,8 @@ def describe(multiverse: Multiverse) -> tuple[Section, ...]:
     """The table over all protocols, and that of the choices where they can be told apart."""
     [pooled] = multiverse.pooled.to_dict("records")
     n, of = len(multiverse.compared), pooled["cells"]
-    over = f"{of if of == n else f'{of} of {n}'} {wording.name_kinds(multiverse.varied)}"
+    kinds = wording.name_kinds(multiverse.varied)
+    over = f"{of if of == n else f'{of} of {n}'} {kinds}"
     activation, baseline = (str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline"))
     more = {"weights": multiverse.weights, "weighted": multiverse.weighted} if len(multiverse.weighted) else {}
     sections = [
@@ -126,8 +127,8 @@ def describe(multiverse: Multiverse) -> tuple[Section, ...]:
             "multiverse",
             f"{tables.label(activation)} minus {tables.label(baseline)}, over {over}",
             multiverse.pooled,
-            tables.multiverse_cells(multiverse.pooled, multiverse.overall, multiverse.weighted),
-            remarks=tuple(filter(None, [wording.unlearned_left_out(n - of), wording.shared_seeds(pooled)])),
+            tables.multiverse_cells(multiverse.pooled, multiverse.overall, multiverse.weighted, kinds),
+            remarks=tuple(filter(None, [wording.unlearned_left_out(n - of), wording.shared_seeds(pooled, kinds)])),
             more={**more, "multiverse_all": multiverse.overall} if of < n else more,
             explanations=(wording.explain_multiverse(tables.label(baseline) if more else None),),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from fluidrelu_cli.report import tables, wording
 from fluidrelu_cli.report.cost import describe_cost
@@ -25,6 +25,7 @@ def summarise(evidence: Evidence) -> Section:
             wording.factors(evidence.factors),
             wording.moves({name: evidence.moves[name] for name in evidence.factors if name in evidence.moves}),
             *list_doubts(evidence),
+            tell_learning([evidence]),
         ),
         explanations=(wording.noise(evidence.summary, evidence.test_images, held_out=held_out is not None),),
     )
@@ -35,7 +36,7 @@ FAST = 0.1
 
 
 def list_doubts(evidence: Evidence) -> Iterator[str]:
-    """What makes a comparison say little: networks that diverged, or are hardly trained."""
+    """What makes a comparison say little: networks that diverged, or have hardly learned anything."""
     diverged = {
         f"{tables.label(run.trial.activation)} seed {run.trial.seed}": run.epochs[-1].train_loss
         for run in evidence.runs
@@ -45,8 +46,12 @@ def list_doubts(evidence: Evidence) -> Iterator[str]:
         yield wording.diverged(diverged)
     if evidence.chance is not None and evidence.untrained:
         yield wording.near_chance(evidence.untrained, evidence.chance)
-    if evidence.last_fall is not None and evidence.last_fall > FAST:
-        yield wording.still_learning(evidence.baseline, evidence.last_fall)
+
+
+def tell_learning(cells: Sequence[Evidence]) -> str | None:
+    """That training ended while the baseline was still learning fast, in a study or in cells of a grid; None if not."""
+    falls = [each.last_fall for each in cells if each.last_fall is not None and each.last_fall > FAST]
+    return wording.still_learning(cells[0].baseline, falls, len(cells)) if falls else None
 
 
 def compare(evidence: Evidence) -> Section | None:
@@ -60,6 +65,7 @@ def compare(evidence: Evidence) -> Section | None:
         comparisons,
         tables.comparison_cells(comparisons),
         _said(
+            wording.adjusted(comparisons),
             None if sequential else wording.too_few_pairs(comparisons),
             wording.FIXED_NUMBER if sequential and not sequential.looks.empty else None,
             wording.left_out(comparisons),

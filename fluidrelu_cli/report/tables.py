@@ -7,6 +7,7 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from fluidrelu_cli.analysis.verdicts import SECONDARY
@@ -28,12 +29,28 @@ Cells = tuple[list[str], list[list[str]]]
 
 def accuracy(value: float, digits: int = 4) -> str:
     """An accuracy as the paper prints it; a dash where there is none."""
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+    return _spell(value, digits)
 
 
 def difference(value: float, digits: int = 5) -> str:
     """A difference of accuracies with its sign; a dash where there is none."""
-    return "–" if math.isnan(value) else f"{value:+.{digits}f}".replace("-", "−")
+    return _spell(value, digits, "+")
+
+
+def points(share: float, digits: int = 3) -> str:
+    """A difference of accuracies in percentage points: the same digits as the difference has."""
+    return _spell(share, digits + 2, "+", in_points=True)
+
+
+def _spell(value: float, digits: int, sign: str = "-", *, in_points: bool = False) -> str:
+    """A number to so many digits. What lies half way between two goes to the even one, whatever its last bits are, as
+    they depend on how it was computed; nothing is a negative zero.
+    """
+    if math.isnan(value):
+        return "–"
+    exact = Decimal(f"{value:.10f}")
+    rounded = round(exact, digits) + 0 if exact.is_finite() else exact
+    return f"{rounded.scaleb(2) if in_points else rounded:{sign}f}".replace("-", "−")
 
 
 def p_value(value: float) -> str:
@@ -172,7 +189,7 @@ def regression_cells(regressed: pd.DataFrame) -> Cells:
         [
             label(row["activation"]),
             str(row["n"]),
-            accuracy(row["slope"], 2).replace("-", "−"),
+            accuracy(row["slope"], 2),
             difference(row["mean_difference"]),
             limits(row["ci_low"], row["ci_high"]),
         ]
@@ -322,13 +339,16 @@ def rank_cells(table: pd.DataFrame) -> Cells:
     return ["activation", "mean rank"], rows
 
 
-def multiverse_cells(pooled: pd.DataFrame, overall: pd.DataFrame, weighted: pd.DataFrame) -> Cells:
+def multiverse_cells(
+    pooled: pd.DataFrame, overall: pd.DataFrame, weighted: pd.DataFrame, kinds: str = "protocols"
+) -> Cells:
     """multiverse.pool_protocols and multiverse.weigh_protocols's second table, one row per number.
 
     Args:
         pooled: the one, of those protocols in which every run learned.
         overall: the same of all.
         weighted: the other; it may be empty.
+        kinds: what the protocols are called.
     """
     [row], [its] = pooled.to_dict("records"), overall.to_dict("records")
     margin = f"{row['margin']:.2g}"
@@ -340,10 +360,10 @@ def multiverse_cells(pooled: pd.DataFrame, overall: pd.DataFrame, weighted: pd.D
             limits(row["predicted_low"], row["predicted_high"]),
         ],
         ["median difference", difference(row["median"]), "–"],
-        ["τ: SD of the difference between protocols", *_sd_cells(row)],
+        [f"τ: SD between {kinds}", *_sd_cells(row)],
         ["SD of a pair's difference within one", accuracy(row["within_sd"], 5), "–"],
-        [f"protocols above +{margin} ({row['above']} of {row['cells']} seen)", percent(row["share_above"]), "–"],
-        [f"protocols below −{margin} ({row['below']} of {row['cells']} seen)", percent(row["share_below"]), "–"],
+        [f"{kinds} above +{margin} ({row['above']} of {row['cells']} seen)", percent(row["share_above"]), "–"],
+        [f"{kinds} below −{margin} ({row['below']} of {row['cells']} seen)", percent(row["share_below"]), "–"],
         ["p of the mean (sign flips)", p_value(row["p"]), "–"],
         ["p of the median (sign flips)", p_value(row["p_median"]), "–"],
     ]
@@ -406,7 +426,7 @@ def tuning_cells(table: pd.DataFrame) -> Cells:
 
 def plus_minus(centre: str, row: Mapping[Any, Any]) -> str:
     """A mean, or a mean difference, with half the width of its interval; without, where there is none."""
-    return centre if math.isnan(row["ci_low"]) else f"{centre} ± {(row['ci_high'] - row['ci_low']) / 2:.5f}"
+    return centre if math.isnan(row["ci_low"]) else f"{centre} ± {accuracy((row['ci_high'] - row['ci_low']) / 2, 5)}"
 
 
 def by_epoch_cells(table: pd.DataFrame) -> Cells:
@@ -452,7 +472,7 @@ def spread_cells(table: pd.DataFrame) -> Cells:
             _with_interval(row, "win_rate", "win_low", "win_high", lambda share: f"{100 * share:.0f}", " %"),
             _with_interval(row, "sd_ratio", "sd_low", "sd_high", lambda ratio: f"{ratio:.2f}"),
             _with_interval(row, "error_ratio", "error_low", "error_high", lambda ratio: f"{ratio:.3f}"),
-            accuracy(row["correlation"], 2).replace("-", "−"),
+            accuracy(row["correlation"], 2),
         ]
         for row in table.to_dict("records")
     ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from fluidrelu_cli.analysis.planning import POWER
 from fluidrelu_cli.analysis.published import BEST, LEAD, LEVEL, MEAN, MIDRANGE, PAPER, RANGE, SD, SPREAD, WORST
 from fluidrelu_cli.analysis.ranks import Ranking
 from fluidrelu_cli.analysis.verdicts import (
@@ -21,6 +22,7 @@ from fluidrelu_cli.analysis.verdicts import (
     EQUAL,
     INTERIM,
     NOT_JUDGED,
+    PRIMARY,
     SECONDARY,
     TOO_FEW,
     UNDECIDED,
@@ -474,7 +476,7 @@ def verdict(row: Mapping[Any, Any], place: str = "Here", comparisons: int = 1, n
     if row["verdict"] == NOT_JUDGED:
         return f"{a} is not judged, because another comparison decides when training ends.{_estimate(row)}"
     higher = "higher" if row["mean_difference"] > 0 else "lower"
-    by = f"{abs(row['mean_difference']):.5f} {higher}" if row["mean_difference"] else "the same"
+    by = f"{accuracy(abs(row['mean_difference']), 5)} {higher}" if row["mean_difference"] else "the same"
     seeds = f"{n} seed{'' if n == 1 else 's'}"
     if row["verdict"] == TOO_FEW and n < fewest_pairs():
         too_few = "with so few pairs no p-value can reach 5 %"
@@ -530,8 +532,8 @@ def _excluded(row: Mapping[Any, Any]) -> str:
 def _seeds_needed(needed: int | None) -> str:
     if needed is None:
         return ""
-    seeds = f"More than {MOST_SEEDS:,}" if needed > MOST_SEEDS else f"About {needed:,}"
-    return f" {seeds} seeds of each would decide it."
+    seeds = f"more than {MOST_SEEDS:,}" if needed > MOST_SEEDS else f"about {needed:,}"
+    return f" A plan for {percent(POWER)} power asks for {seeds} seeds of each."
 
 
 def decided(sequential: Sequential, place: str = "Here") -> str:
@@ -590,7 +592,8 @@ def _estimate(row: Mapping[Any, Any], so_far: str = "So far ") -> str:
 def _apart(row: Mapping[Any, Any], than: str) -> str:
     """``0.00050 higher than ReLU's``."""
     mean = row["mean_difference"]
-    return f"{abs(mean):.5f} {'higher' if mean > 0 else 'lower'} than {than}'s" if mean else f"the same as {than}'s"
+    higher = f"{accuracy(abs(mean), 5)} {'higher' if mean > 0 else 'lower'} than"
+    return f"{higher if mean else 'the same as'} {than}'s"
 
 
 EXPLORATORY = "Exploratory: no file declared this question, so nothing fixed the number of seeds beforehand."
@@ -898,12 +901,12 @@ def explain_multiverse(baseline: str | None) -> str:
     )
 
 
-def shared_seeds(pooled: Mapping[Any, Any]) -> str | None:
-    """What follows from protocols that have the same seeds; None where they have not."""
+def shared_seeds(pooled: Mapping[Any, Any], kinds: str = "protocols") -> str | None:
+    """What follows from protocols, or what they are called, that have the same seeds; None where they have not."""
     if pooled["seeds"] == "disjoint":
         return None
     return (
-        "The protocols have the same seeds. What a seed does in all of them is in the interval of the mean, and in the"
+        f"The {kinds} have the same seeds. What a seed does in all of them is in the interval of the mean, and in the"
         " sign flips each seed has one sign in all."
     )
 
@@ -1031,6 +1034,19 @@ def noise(summary: pd.DataFrame, images: int, *, held_out: bool = False) -> str:
         " Other images would move each accuracy too, by a standard error of"
         f" {' to '.join(dict.fromkeys((errors[0], errors[-1])))}. All activations were tested on the same ones."
     )
+
+
+def adjusted(comparisons: pd.DataFrame) -> str | None:
+    """Which p-values of a table are adjusted, where one of them is not; None where there is no such table."""
+    judged = comparisons[comparisons["p_holm"].notna()]
+    primary, others = (judged[judged["family"] == family] for family in (PRIMARY, SECONDARY))
+    if primary.empty or others.empty:
+        return None
+    mine = f"{label(primary['activation'].iloc[0])}'s"
+    told = f"{mine} as it is, the others' adjusted for {len(others)} comparisons (Holm)"
+    if len(others) == 1:
+        told = f"as they are, {mine} as the primary one and {label(others['activation'].iloc[0])}'s as the only other"
+    return f"p: {told}; intervals are not adjusted."
 
 
 def different_seeds(comparisons: pd.DataFrame) -> str | None:
@@ -1248,10 +1264,18 @@ def moves(largest: Mapping[str, float]) -> str | None:
     return f"What was learned moved from its start by at most {', '.join(each)}." if each else None
 
 
-def still_learning(baseline: str, share: float) -> str:
-    """That training ended while the baseline was still learning fast."""
+def still_learning(baseline: str, shares: Sequence[float], of: int = 1) -> str:
+    """That training ended while the baseline was still learning fast.
+
+    Args:
+        baseline: what it is called.
+        shares: by which its training loss fell in the last epoch, in each cell in which it fell fast.
+        of: how many cells there are.
+    """
+    by = " to ".join(dict.fromkeys(percent(share) for share in (min(shares), max(shares))))
+    cells = f" in {'all' if len(shares) == of else f'{len(shares)} of'} {of} cells" if of > 1 else ""
     return (
-        f"{label(baseline)}'s training loss still fell by {percent(share)} in the last epoch: with more epochs the"
+        f"{label(baseline)}'s training loss still fell by {by} in the last epoch{cells}: with more epochs the"
         " comparison may come out otherwise."
     )
 

@@ -119,7 +119,7 @@ def test_differences_are_counted_in_images_pair_by_pair(tmp_path: Path) -> None:
     assert evidence.list_pairs("tanh").to_dict("list") == {"seed": [], "images": []}
     assert evidence.growing["n"].tolist() == [2]
     assert evidence.growing["mean_difference"].tolist() == pytest.approx([-0.0035])  # of the first comparison
-    assert evidence.spread[["activation", "n"]].values.tolist() == [["fluid", 2]]
+    assert evidence.spread.empty  # of fewer than six pairs
     assert {name: table["n"].tolist() for name, table in evidence.by_epoch.items()} == {"fluid": [2, 2], "elu": [1, 1]}
     assert evidence.by_epoch["fluid"]["mean_difference"].tolist() == pytest.approx([0, -0.0035])
     assert evidence.images.empty  # these runs say which images they have right:

@@ -128,7 +128,7 @@ def test_json_has_everything(document: Document) -> None:
     assert list(content) == [
         *("study", "protocol", "cells", "test_images", "question", "answer", "standing", "sequential"),
         *("remarks", "notes"),
-        *("summary", "comparisons", "studies", "by_epoch", "spread", "table2", "rankings", "runs", "conditions"),
+        *("summary", "comparisons", "studies", "by_epoch", "table2", "rankings", "runs", "conditions"),
         *("activations", "network", "commands"),
     ]
     assert content["protocol"] == Protocol(epochs=2, batch_size=50).to_dict()
@@ -171,7 +171,7 @@ def test_no_format_brings_a_paper_into_a_study_of_other_activations(tmp_path: Pa
 
 def test_latex_has_a_table_per_section_and_the_remarks_as_comments(document: Document) -> None:
     text = to_latex(document)
-    assert text.count("\\begin{tabular}{l") == text.count("\\caption{") == len(document.sections) == 5
+    assert text.count("\\begin{tabular}{l") == text.count("\\caption{") == len(document.sections) == 4
     assert text.startswith("% needs \\usepackage{booktabs}\n")
     assert all(f"\\label{{tab:{document.study}-{section.name}}}" in text for section in document.sections)
     assert f"% {document.where}: dataset mnist, model paper" in text

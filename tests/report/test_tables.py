@@ -96,6 +96,10 @@ def test_markdown_shows_any_name_as_it_is(head: str, cell: str) -> None:
         (0.00012, 5, "0.00012"),
         (1.0, 4, "1.0000"),
         (0.0, 4, "0.0000"),
+        (0.97545, 4, "0.9754"),
+        (0.97555, 4, "0.9756"),
+        (-0.001, 2, "0.00"),
+        (-math.inf, 4, "−Infinity"),
         (math.nan, 4, "–"),
     ],
 )
@@ -246,8 +250,8 @@ def test_predictive_cells() -> None:
     head, cells = tables.predictive_cells(pd.DataFrame(rows), "three or five")
     assert head[0] == "of three or five"
     assert cells == [
-        ["level, ReLU", "0.00300", "-0.00250 to 0.00250", "0.0200", "<0.0001–0.5000"],
-        ["spread, FluidReLU", "0.00300", "-0.00250 to 0.00250", "0.0200", "<0.0001–0.5000"],
+        ["level, ReLU", "0.00300", "−0.00250 to 0.00250", "0.0200", "<0.0001–0.5000"],
+        ["spread, FluidReLU", "0.00300", "−0.00250 to 0.00250", "0.0200", "<0.0001–0.5000"],
         ["lead, FluidReLU", "+0.00300", "−0.00250 to +0.00250", "0.0200", "<0.0001–0.5000"],
     ]
 
@@ -258,11 +262,22 @@ def test_numbers_that_differ_are_named_once_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.00012, "+0.00012"), (-0.5, "−0.50000"), (0.0, "+0.00000"), (math.nan, "–")],
+    ("value", "text", "points"),
+    [
+        (0.00012, "+0.00012", "+0.012"),
+        (-0.5, "−0.50000", "−50.000"),
+        (0.0, "+0.00000", "+0.000"),
+        (-4e-6, "+0.00000", "+0.000"),
+        (math.nan, "–", "–"),
+        (0.003375, "+0.00338", "+0.338"),
+        (0.008265, "+0.00826", "+0.826"),
+        (-1.5e-5, "−0.00002", "−0.002"),
+        (-1.4999999999e-5, "−0.00002", "−0.002"),
+    ],
 )
-def test_difference_has_its_sign(value: float, text: str) -> None:
+def test_difference_has_its_sign_and_one_rounding(value: float, text: str, points: str) -> None:
     assert tables.difference(value) == text
+    assert tables.points(value) == points
 
 
 @pytest.mark.parametrize(

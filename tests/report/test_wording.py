@@ -132,7 +132,7 @@ BARELY |= {"ci_low": -0.0004, "ci_high": 0.0014}
             45,
             "FluidReLU is not told apart from ReLU: its mean accuracy is the same (20 seeds, 95 % interval −0.00020 to"
             " +0.00020, p = 1.0000). The two are equal within 0.0002; the margin is 0.0001 (5 % of ReLU's errors)."
-            " About 45 seeds of each would decide it.",
+            " A plan for 80 % power asks for about 45 seeds of each.",
         ),
         (
             comparison(mean=0.0001, verdict="undecided", p_holm=0.5, **DECLARED),  # by adjusting the one-sided tests
@@ -140,7 +140,7 @@ BARELY |= {"ci_low": -0.0004, "ci_high": 0.0014}
             MOST_SEEDS + 1,
             "FluidReLU is not told apart from ReLU: its mean accuracy is 0.00010 higher (20 seeds, 95 % interval"
             " −0.00010 to +0.00030, p = 0.5000, adjusted for 3 comparisons). Taken singly, the two are equal within"
-            " 0.0003; the margin is 0.001 (declared). More than 100,000 seeds of each would decide it.",
+            " 0.0003; the margin is 0.001 (declared). A plan for 80 % power asks for more than 100,000 seeds of each.",
         ),
         (
             comparison(mean=0.0005, verdict="equal", p_holm=0.2, **BARELY),
@@ -342,6 +342,19 @@ def test_left_out_names_the_seeds() -> None:
     sentence = wording.left_out(spaced)
     assert sentence is not None
     assert "(my act; 3:A: only my act; 3:A has seeds 0, 3–5 and only ReLU has seed 7)" in sentence
+
+
+def test_which_p_values_are_adjusted() -> None:
+    rows = [comparison(), comparison("elu", family="secondary"), comparison("prelu", family="secondary")]
+    table = pd.DataFrame(rows)
+    assert wording.adjusted(table) == (
+        "p: FluidReLU's as it is, the others' adjusted for 2 comparisons (Holm); intervals are not adjusted."
+    )
+    assert wording.adjusted(table[:2]) == (
+        "p: as they are, FluidReLU's as the primary one and ELU's as the only other; intervals are not adjusted."
+    )
+    assert wording.adjusted(table[:1]) is wording.adjusted(table[1:]) is None
+    assert wording.adjusted(table.assign(p_holm=math.nan)) is None
 
 
 def test_too_few_pairs_names_the_activations() -> None:
@@ -556,6 +569,15 @@ def test_what_stands_out() -> None:
         " published numbers."
     )
     assert wording.not_drawn("functions-x", "no source") == "The figure functions-x is not drawn (no source)."
+
+
+def test_what_still_falls_is_told_once_for_all_cells() -> None:
+    told = "ReLU's training loss still fell by {}: with more epochs the comparison may come out otherwise."
+    assert wording.still_learning("relu", [0.25]) == told.format("25 % in the last epoch")
+    assert wording.still_learning("relu", [0.5, 0.25], 3) == told.format(
+        "25 % to 50 % in the last epoch in 2 of 3 cells"
+    )
+    assert wording.still_learning("relu", [0.25, 0.25], 2) == told.format("25 % in the last epoch in all 2 cells")
 
 
 @pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch at batch size 20"), (3, "3 epochs at batch size 20")])
