@@ -349,9 +349,7 @@ def confidence_sequence(
 def growth(
     growing: pd.DataFrame, activation: str, baseline: str, colour: str, *, log: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """The mean difference of the first n pairs with its 95 % interval, against n.
-
-    The first intervals are many times as wide as the rest, so the axis holds those of the later half.
+    """The mean difference of the first n pairs with its 95 % interval, against n; the axis holds every interval.
 
     Args:
         growing: as by_epoch.growth gives it, of 2 pairs at least.
@@ -363,8 +361,6 @@ def growth(
     """
     ax = ax or make_figure(0.9, 2.8).subplots()
     n, ends = growing["n"], growing[["ci_low", "ci_high"]]
-    held = [0.0, *growing["mean_difference"], *ends[len(growing) // 2 :].stack()]
-    room = 0.05 * (max(held) - min(held)) or 0.001
     ax.axhline(0, color="black", linewidth=1)
     ax.fill_between(n, ends["ci_low"], ends["ci_high"], color=colour, alpha=0.25, linewidth=0)
     ax.plot(n, growing["mean_difference"], color=colour, marker="o", markersize=2.5)
@@ -376,7 +372,6 @@ def growth(
         ax.xaxis.set_major_locator(MaxNLocator(fit(0.7, 3, 8), integer=True))
     ax.yaxis.set_major_formatter(signed)
     ax.set(
-        ylim=(min(held) - room, max(held) + room),
         xlabel=wrap("pairs of runs, in the order of their seeds", 52),
         title=wrap(f"Test accuracy of {label(activation)} minus {label(baseline)}'s:\nmean and 95 % interval", 52),
     )
