@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import textwrap
 import warnings
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -654,15 +655,24 @@ def signed(value: float, _position: float) -> str:
 LINES, LINE = 5, 0.17
 """The most lines of a text that names something, in a figure that is not narrow, and the height of one in inches."""
 
+NO_BREAK = "\u00a0"
+"""A space at which no line is broken."""
+
 
 def wrap(text: str, width: int) -> str:
     """A text with a name in it, in a few lines: a long one would leave a figure no room.
 
-    A line has at most so many letters in a figure of the usual width and size of text. What is left out is in the
-    middle. What cannot be printed, and no SVG may have, is replaced.
+    A line has at most so many letters in a figure of the usual width and size of text. A parenthesis that has room in
+    one line is not torn, nor are its parts between commas. What is left out is in the middle. What cannot be printed,
+    and no SVG may have, is replaced.
     """
     room = mpl.rcParams["figure.figsize"][0] / WIDTH * STYLE["font.size"] / mpl.rcParams["font.size"]
-    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, max(round(width * room), 8))]
+    columns = max(round(width * room), 8)
+    short = f"[^(),]{{,{columns - 2}}}"
+    together = re.compile(rf"\([^()]{{,{columns - 2}}}\)|\({short},|(?<=, ){short}[,)]")
+    kept = together.sub(lambda part: part[0].replace(" ", NO_BREAK), text)
+    wrapped = [part for line in kept.split("\n") for part in textwrap.wrap(line, columns)]
+    lines = [line.replace(NO_BREAK, " ") for line in wrapped]
     half = round(LINES / min(room, 1)) // 2
     if len(lines) > 2 * half + 1:
         lines = [*lines[:half], "…", *lines[-half:]]

@@ -180,6 +180,19 @@ def test_a_long_text_keeps_its_ends() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "wrapped"),
+    [
+        ("FluidReLU (n = 60)", "FluidReLU\n(n = 60)"),
+        ("Tanh (n = 60)", "Tanh (n = 60)"),
+        ("FluidReLU (60 pairs, own axis)", "FluidReLU\n(60 pairs,\nown axis)"),
+        ("ReLU (the first of many seeds, six)", "ReLU (the first\nof many seeds,\nsix)"),
+    ],
+)
+def test_a_parenthesis_is_kept_together(text: str, wrapped: str) -> None:
+    assert plots.wrap(text, 16) == wrapped
+
+
 @pytest.mark.parametrize("seed", [7, 2**62, 2**64])
 def test_dots_of_large_seeds_do_not_lie_on_each_other(seed: int) -> None:
     finals = inference.final_accuracies(make_run_table({"relu": [(0.97,), (0.97,), (0.97,)]}))
