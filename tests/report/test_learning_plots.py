@@ -87,6 +87,20 @@ def test_many_learning_curves_have_panels_of_their_own_beside_the_baseline_s() -
     assert {ax.get_lines()[1].get_color() for ax in figure.axes} == {colours[name] for name in names[1:]}
 
 
+def test_curves_far_from_the_others_have_axes_of_their_own() -> None:
+    names = ["relu", "fluid", "prelu", "elu", "sigmoid"]
+    near = [(0.96, 0.98)]
+    runs = make_run_table({**dict.fromkeys(names, near), "elu": [(math.nan, math.nan)], "sigmoid": [(0.4, 0.9)]})
+    figure = learning_plots.many_learning_curves(runs, plots.pick_colours(names), "relu")
+    errors = {ax.get_title("left").replace("\n", " "): ax for ax in figure.axes[:3] + figure.axes[6:7]}
+    assert [*errors] == ["FluidReLU (n = 1)", "PReLU (n = 1)", "ELU (n = 1)", "Sigmoid (n = 1, own axis)"]
+    *others, sigmoid = errors.values()
+    assert {ax.get_ylim() for ax in others} == {others[0].get_ylim()}
+    assert 0.04 < others[0].get_ylim()[1] < 0.05
+    assert sigmoid.get_ylim()[1] > 0.6
+    assert [ax.get_yscale() for ax in errors.values()] == ["linear"] * 3 + ["log"]
+
+
 def test_learning_differences_are_of_pairs_with_an_interval_and_a_far_one_has_its_own_axis() -> None:
     runs = make_run_table(
         {
