@@ -710,6 +710,16 @@ def few_ticks() -> MaxNLocator:
     return MaxNLocator(fit(0.9, 2, 6), steps=[1, 2, 5, 10])
 
 
+OUTLINE: Mapping[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": "black",
+    "linewidth": 1.2,
+    "hatch": "///",
+    "hatch_linewidth": 0.6,
+}
+"""Bars that those behind them show through, and that nobody needs colours for to tell them from these."""
+
+
 def best_of_three(
     distributions: Mapping[str, pd.DataFrame],
     colours: Mapping[str, str],
@@ -731,11 +741,11 @@ def best_of_three(
     width = max(0.0005, float(values.max() - values.min()) / 40)  # of a bar: five images of 10,000
     edges = np.arange(values.min() - width / 2, values.max() + width, width)
     for ax, (activation, table) in zip(grid, distributions.items(), strict=True):
-        colour = colours[activation]
-        for row, alpha, hatch, dashes in (("worst", 0.25, "//", ":"), ("best", 0.65, "", "--")):
+        fill = {"facecolor": colours[activation], "alpha": 0.65}
+        for row, dashes, look in (("best", "--", fill), ("worst", ":", OUTLINE)):
             shares = np.histogram(table["accuracy"], edges, weights=table[row])[0]
             named = f"{row} of {spell_count(runs[activation] if runs else 3)}"
-            ax.stairs(100 * shares, edges, fill=True, facecolor=colour, alpha=alpha, hatch=hatch, label=named)
+            ax.stairs(100 * shares, edges, fill=True, label=named, **look)
             if published is not None:
                 number = published.rows[row][activation]
                 ax.axvline(

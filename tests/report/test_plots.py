@@ -13,7 +13,7 @@ import pytest
 from factories import make_run_table
 from hypothesis import example, given, settings
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
@@ -292,14 +292,17 @@ def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
     }
     figure = plots.best_of_three(distributions, COLOURS, PAPER)
     for ax, (activation, table) in zip(figure.axes, distributions.items(), strict=True):
-        for patch, row in zip(ax.patches, ("worst", "best"), strict=True):
+        for patch, row in zip(ax.patches, ("best", "worst"), strict=True):
             assert isinstance(patch, StepPatch)
             shares, edges, _ = patch.get_data()
             assert sum(shares) == pytest.approx(100)
             mean = sum(shares * (edges[:-1] + edges[1:]) / 2) / 100
             assert mean == pytest.approx((table["accuracy"] * table[row]).sum(), abs=edges[1] - edges[0])
         drawn = [np.asarray(line.get_xdata()).tolist()[0] for line in ax.get_lines()]
-        assert drawn == [PAPER.rows[row][activation] for row in ("worst", "best")]
+        assert drawn == [PAPER.rows[row][activation] for row in ("best", "worst")]
+        best, worst = ax.patches  # told apart without colours, too
+        assert to_hex(best.get_facecolor()) == COLOURS[activation].lower()
+        assert (worst.get_facecolor()[3], to_hex(worst.get_edgecolor()), worst.get_hatch()) == (0, "#000000", "///")
         legend = ax.get_legend()
         assert legend is not None
         assert legend.get_title().get_text() == {"relu": "ReLU", "fluid": "FluidReLU"}[activation]
