@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from fluidrelu_cli.report.plots import LINE, find_far, fit, make_figure, name_baseline, signed, wrap
+from fluidrelu_cli.report.plots import LINE, find_far, fit, make_figure, mix_with_white, name_baseline, signed, wrap
 from fluidrelu_cli.report.tables import label
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -322,7 +322,7 @@ def trace(function: Callable[[Array], Array]) -> Traced:
 def activation_functions(
     learned: Mapping[str, Traced], started: Mapping[str, Traced], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> Figure:
-    """Every activation's function and, below, its derivative: the mean of its kernels, thick, and each kernel's, thin.
+    """Every activation's function and, below, its derivative: the mean of its kernels, dark, and each kernel's, pale.
 
     A few are drawn together, more than that each in panels of its own.
 
@@ -353,7 +353,8 @@ def activation_functions(
         for ax, x, part, (low, high) in zip(panels[name], (INPUTS, BETWEEN), ("values", "slopes"), LIMITS, strict=True):
             kernels = np.ma.masked_invalid(getattr(functions, part))
             if kernels.shape[1] > 1:
-                ax.plot(x, kernels, color=colours[name], linewidth=0.4, alpha=0.25)
+                # Not transparent: where many coincide, they would be as dark as their mean.
+                ax.plot(x, kernels, color=mix_with_white(colours[name]), linewidth=0.4)
             ax.plot(x, kernels.mean(axis=1), color=colours[name], linewidth=width)
             if name in started:
                 start = np.ma.masked_invalid(getattr(started[name], part)).mean(axis=1)
@@ -361,7 +362,7 @@ def activation_functions(
             lowest, highest = ax.dataLim.intervaly
             bottom, top = (0.0, 1.0) if ax.get_autoscaley_on() else ax.get_ylim()  # which others may share
             ax.set_ylim(max(low, min(bottom, lowest - 0.1)), min(high, max(top, highest + 0.1)))
-    thin = "; thick: mean of the kernels, thin: each kernel, dashed: at the start" if started else ""
+    thin = "; dark: mean of all layers' kernels, pale: each kernel, dashed: at the start" if started else ""
     figure.suptitle(wrap(f"The activation functions and their derivatives{thin}", TITLE_WIDTH), **TITLE)
     return figure
 

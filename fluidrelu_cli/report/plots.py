@@ -20,7 +20,7 @@ import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import get_registered_canvas_class
-from matplotlib.colors import to_hex, to_rgba_array
+from matplotlib.colors import to_hex, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -166,6 +166,12 @@ def _other_colours() -> Iterator[str]:
     for step in itertools.count(1):
         for end in (0, 1):  # darker, then lighter
             yield from map(to_hex, end + (hues - end) * 0.5**step)
+
+
+def mix_with_white(colour: str, share: float = 0.6) -> str:
+    """A paler colour, of which so much is white."""
+    red, green, blue = (share + (1 - share) * part for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def name_baseline(activation: str, baseline: str | None) -> str:

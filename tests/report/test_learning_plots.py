@@ -309,3 +309,15 @@ def test_of_many_layers_six_are_drawn_from_the_first_to_the_last() -> None:
     assert [ax.get_ylabel() for ax in functions.axes] == [f"{layer}, 2 kernels" for layer in shown]
     assert functions.get_suptitle() == "What FluidReLU became (6 of 19 layers); dashed: ReLU"
     assert max(*drawn.get_size_inches(), *functions.get_size_inches()) < 20
+
+
+def test_one_line_a_panel_is_the_mean_of_an_activation_s_kernels() -> None:
+    learned = learning_plots.trace(lambda v: CURVES["prelu"](v[:, None], np.linspace(0.1, 0.3, 9)))
+    start = learning_plots.trace(lambda v: CURVES["prelu"](v[:, None], np.array([0.25])))
+    figure = learning_plots.activation_functions({"fluid": learned}, {"fluid": start}, {"fluid": "mine"}, COLOURS)
+    for ax, part in zip(figure.axes, ("values", "slopes"), strict=True):
+        *kernels, mean, _ = ax.get_lines()
+        assert [line.get_linestyle() for line in ax.get_lines() if line.get_color() == COLOURS["fluid"]] == ["-", "--"]
+        assert {(line.get_color(), line.get_alpha()) for line in kernels} == {("#eebf99", None)}
+        assert np.asarray(mean.get_ydata()) == pytest.approx(getattr(learned, part).mean(axis=1))
+    assert "mean of all layers' kernels" in figure.get_suptitle().replace("\n", " ")

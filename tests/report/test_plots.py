@@ -302,7 +302,8 @@ def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
         assert drawn == [PAPER.rows[row][activation] for row in ("best", "worst")]
         best, worst = ax.patches  # told apart without colours, too
         assert to_hex(best.get_facecolor()) == COLOURS[activation].lower()
-        assert (worst.get_facecolor()[3], to_hex(worst.get_edgecolor()), worst.get_hatch()) == (0, "#000000", "///")
+        assert to_hex(worst.get_facecolor(), keep_alpha=True) == "#00000000"
+        assert (to_hex(worst.get_edgecolor()), worst.get_hatch()) == ("#000000", "///")
         legend = ax.get_legend()
         assert legend is not None
         assert legend.get_title().get_text() == {"relu": "ReLU", "fluid": "FluidReLU"}[activation]
