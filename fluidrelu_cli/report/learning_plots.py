@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from fluidrelu_cli.report.plots import LINE, find_far, fit, make_figure, name_baseline, signed, wrap
+from fluidrelu_cli.report.plots import LINE, find_far, fit, make_figure, mix_with_white, name_baseline, signed, wrap
 from fluidrelu_cli.report.tables import label
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -27,7 +27,7 @@ TOGETHER = 4
 """The most activations whose curves one panel shows."""
 
 OWN_AXIS = 0.005
-"""The least difference that has an axis of its own where those of the other activations are points beside it."""
+"""The least value that has an axis of its own where those of the other activations are points beside it."""
 
 SEEDS_SHOWN = 3
 LAYERS_SHOWN = 6
@@ -121,22 +121,28 @@ def _epochs() -> MaxNLocator:
 def many_learning_curves(runs: pd.DataFrame, colours: Mapping[str, str], baseline: str) -> Figure:
     """The same of more activations than a panel can show: two panels for each, with the baseline's curves in grey.
 
+    One whose curves would make lines of the others on the same axis has axes of its own.
+
     Args:
         runs: run.RUN_COLUMNS.
         colours: each activation's, in the order in which they are named.
         baseline: the activation that the others are compared with.
     """
     curves = _average(runs)
-    titles = {name: f"{label(name)} (n = {curves[name].seeds})" for name in colours if name in curves}
-    if len(titles) > 1:
-        titles.pop(baseline, None)
-    figure, panels = _stack(titles, [(quantity, 1.0) for quantity in QUANTITIES.values()], "epoch")
+    shown = [name for name in colours if name in curves]
+    tops = pd.DataFrame({name: curves[name].mean.max() for name in shown}).fillna(0.0).to_dict("index")
+    own = {name for column in QUANTITIES for name in _find_own(tops[column])} - {baseline}
+    if len(shown) > 1 and baseline in shown:
+        shown.remove(baseline)
+    titles = {name: _name_panel(name, f"n = {curves[name].seeds}", own) for name in shown}
+    figure, panels = _stack(titles, [(quantity, 1.0) for quantity in QUANTITIES.values()], "epoch", own)
     for name, axes in panels.items():
+        held = {name, baseline} if name in own else curves.keys() - own
         for ax, column in zip(axes, QUANTITIES, strict=True):
             if baseline in curves:
                 curves[baseline].draw(ax, column, "grey", "--")
             curves[name].draw(ax, column, colours[name])
-            _hold_quantity(ax, list(curves.values()), column)
+            _hold_quantity(ax, [curve for each, curve in curves.items() if each in held], column)
     grey = f"; grey, dashed: {label(baseline)}, the baseline" if baseline in curves else ""
     figure.suptitle(wrap(f"By epoch: mean over seeds, and a band of ± one SD{grey}", TITLE_WIDTH), **TITLE)
     return figure
@@ -153,12 +159,8 @@ def learning_differences(by_epoch: Mapping[str, pd.DataFrame], colours: Mapping[
         baseline: the activation that the others are compared with.
     """
     paired = {name: by_epoch[name] for name in colours if name in by_epoch and len(by_epoch[name])}
-    far = find_far([float(table["mean_difference"].abs().max()) for table in paired.values()], OWN_AXIS)
-    own = [name for name, beyond in zip(paired, far, strict=True) if beyond]
-    titles = {
-        name: f"{label(name)} ({table['n'].max()} pairs{', own axis' if name in own else ''})"
-        for name, table in paired.items()
-    }
+    own = _find_own({name: float(table["mean_difference"].abs().max()) for name, table in paired.items()})
+    titles = {name: _name_panel(name, f"{table['n'].max()} pairs", own) for name, table in paired.items()}
     figure, panels = _stack(titles, [("difference", 1.5)], "epoch", own)
     for name, [ax] in panels.items():
         table, colour = paired[name], colours[name]
@@ -176,6 +178,16 @@ def learning_differences(by_epoch: Mapping[str, pd.DataFrame], colours: Mapping[
     title = f"Test accuracy minus {label(baseline)}'s at the same seed, by epoch: {what}"
     figure.suptitle(wrap(title, TITLE_WIDTH), **TITLE)
     return figure
+
+
+def _find_own(sizes: Mapping[str, float]) -> set[str]:
+    """The activations that are so large, in what is drawn of them, that they have vertical axes of their own."""
+    far = find_far(list(sizes.values()), OWN_AXIS)
+    return {name for name, beyond in zip(sizes, far, strict=True) if beyond}
+
+
+def _name_panel(activation: str, count: str, own: Collection[str]) -> str:
+    return f"{label(activation)} ({count}{', own axis' if activation in own else ''})"
 
 
 def _stack(
@@ -318,7 +330,7 @@ def trace(function: Callable[[Array], Array]) -> Traced:
 def activation_functions(
     learned: Mapping[str, Traced], started: Mapping[str, Traced], titles: Mapping[str, str], colours: Mapping[str, str]
 ) -> Figure:
-    """Every activation's function and, below, its derivative: the mean of its kernels, thick, and each kernel's, thin.
+    """Every activation's function and, below, its derivative: the mean of its kernels, dark, and each kernel's, pale.
 
     A few are drawn together, more than that each in panels of its own.
 
@@ -349,7 +361,8 @@ def activation_functions(
         for ax, x, part, (low, high) in zip(panels[name], (INPUTS, BETWEEN), ("values", "slopes"), LIMITS, strict=True):
             kernels = np.ma.masked_invalid(getattr(functions, part))
             if kernels.shape[1] > 1:
-                ax.plot(x, kernels, color=colours[name], linewidth=0.4, alpha=0.25)
+                # Not transparent: where many coincide, they would be as dark as their mean.
+                ax.plot(x, kernels, color=mix_with_white(colours[name]), linewidth=0.4)
             ax.plot(x, kernels.mean(axis=1), color=colours[name], linewidth=width)
             if name in started:
                 start = np.ma.masked_invalid(getattr(started[name], part)).mean(axis=1)
@@ -357,7 +370,7 @@ def activation_functions(
             lowest, highest = ax.dataLim.intervaly
             bottom, top = (0.0, 1.0) if ax.get_autoscaley_on() else ax.get_ylim()  # which others may share
             ax.set_ylim(max(low, min(bottom, lowest - 0.1)), min(high, max(top, highest + 0.1)))
-    thin = "; thick: mean of the kernels, thin: each kernel, dashed: at the start" if started else ""
+    thin = "; dark: mean of all layers' kernels, pale: each kernel, dashed: at the start" if started else ""
     figure.suptitle(wrap(f"The activation functions and their derivatives{thin}", TITLE_WIDTH), **TITLE)
     return figure
 

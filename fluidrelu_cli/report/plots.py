@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import textwrap
 import warnings
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import get_registered_canvas_class
-from matplotlib.colors import to_hex, to_rgba_array
+from matplotlib.colors import to_hex, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -165,6 +166,12 @@ def _other_colours() -> Iterator[str]:
     for step in itertools.count(1):
         for end in (0, 1):  # darker, then lighter
             yield from map(to_hex, end + (hues - end) * 0.5**step)
+
+
+def mix_with_white(colour: str, share: float = 0.6) -> str:
+    """A paler colour, of which so much is white."""
+    red, green, blue = (share + (1 - share) * part for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def name_baseline(activation: str, baseline: str | None) -> str:
@@ -349,9 +356,7 @@ def confidence_sequence(
 def growth(
     growing: pd.DataFrame, activation: str, baseline: str, colour: str, *, log: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """The mean difference of the first n pairs with its 95 % interval, against n.
-
-    The first intervals are many times as wide as the rest, so the axis holds those of the later half.
+    """The mean difference of the first n pairs with its 95 % interval, against n; the axis holds every interval.
 
     Args:
         growing: as by_epoch.growth gives it, of 2 pairs at least.
@@ -363,8 +368,6 @@ def growth(
     """
     ax = ax or make_figure(0.9, 2.8).subplots()
     n, ends = growing["n"], growing[["ci_low", "ci_high"]]
-    held = [0.0, *growing["mean_difference"], *ends[len(growing) // 2 :].stack()]
-    room = 0.05 * (max(held) - min(held)) or 0.001
     ax.axhline(0, color="black", linewidth=1)
     ax.fill_between(n, ends["ci_low"], ends["ci_high"], color=colour, alpha=0.25, linewidth=0)
     ax.plot(n, growing["mean_difference"], color=colour, marker="o", markersize=2.5)
@@ -376,7 +379,6 @@ def growth(
         ax.xaxis.set_major_locator(MaxNLocator(fit(0.7, 3, 8), integer=True))
     ax.yaxis.set_major_formatter(signed)
     ax.set(
-        ylim=(min(held) - room, max(held) + room),
         xlabel=wrap("pairs of runs, in the order of their seeds", 52),
         title=wrap(f"Test accuracy of {label(activation)} minus {label(baseline)}'s:\nmean and 95 % interval", 52),
     )
@@ -659,15 +661,24 @@ def signed(value: float, _position: float) -> str:
 LINES, LINE = 5, 0.17
 """The most lines of a text that names something, in a figure that is not narrow, and the height of one in inches."""
 
+NO_BREAK = "\u00a0"
+"""A space at which no line is broken."""
+
 
 def wrap(text: str, width: int) -> str:
     """A text with a name in it, in a few lines: a long one would leave a figure no room.
 
-    A line has at most so many letters in a figure of the usual width and size of text. What is left out is in the
-    middle. What cannot be printed, and no SVG may have, is replaced.
+    A line has at most so many letters in a figure of the usual width and size of text. A parenthesis that has room in
+    one line is not torn, nor are its parts between commas. What is left out is in the middle. What cannot be printed,
+    and no SVG may have, is replaced.
     """
     room = mpl.rcParams["figure.figsize"][0] / WIDTH * STYLE["font.size"] / mpl.rcParams["font.size"]
-    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, max(round(width * room), 8))]
+    columns = max(round(width * room), 8)
+    short = f"[^(),]{{,{columns - 2}}}"
+    together = re.compile(rf"\([^()]{{,{columns - 2}}}\)|\({short},|(?<=, ){short}[,)]")
+    kept = together.sub(lambda part: part[0].replace(" ", NO_BREAK), text)
+    wrapped = [part for line in kept.split("\n") for part in textwrap.wrap(line, columns)]
+    lines = [line.replace(NO_BREAK, " ") for line in wrapped]
     half = round(LINES / min(room, 1)) // 2
     if len(lines) > 2 * half + 1:
         lines = [*lines[:half], "…", *lines[-half:]]
@@ -705,6 +716,16 @@ def few_ticks() -> MaxNLocator:
     return MaxNLocator(fit(0.9, 2, 6), steps=[1, 2, 5, 10])
 
 
+OUTLINE: Mapping[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": "black",
+    "linewidth": 1.2,
+    "hatch": "///",
+    "hatch_linewidth": 0.6,
+}
+"""Bars that those behind them show through, and that nobody needs colours for to tell them from these."""
+
+
 def best_of_three(
     distributions: Mapping[str, pd.DataFrame],
     colours: Mapping[str, str],
@@ -726,11 +747,11 @@ def best_of_three(
     width = max(0.0005, float(values.max() - values.min()) / 40)  # of a bar: five images of 10,000
     edges = np.arange(values.min() - width / 2, values.max() + width, width)
     for ax, (activation, table) in zip(grid, distributions.items(), strict=True):
-        colour = colours[activation]
-        for row, alpha, hatch, dashes in (("worst", 0.25, "//", ":"), ("best", 0.65, "", "--")):
+        fill = {"facecolor": colours[activation], "alpha": 0.65}
+        for row, dashes, look in (("best", "--", fill), ("worst", ":", OUTLINE)):
             shares = np.histogram(table["accuracy"], edges, weights=table[row])[0]
             named = f"{row} of {spell_count(runs[activation] if runs else 3)}"
-            ax.stairs(100 * shares, edges, fill=True, facecolor=colour, alpha=alpha, hatch=hatch, label=named)
+            ax.stairs(100 * shares, edges, fill=True, label=named, **look)
             if published is not None:
                 number = published.rows[row][activation]
                 ax.axvline(

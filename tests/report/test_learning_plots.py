@@ -87,6 +87,20 @@ def test_many_learning_curves_have_panels_of_their_own_beside_the_baseline_s() -
     assert {ax.get_lines()[1].get_color() for ax in figure.axes} == {colours[name] for name in names[1:]}
 
 
+def test_curves_far_from_the_others_have_axes_of_their_own() -> None:
+    names = ["relu", "fluid", "prelu", "elu", "sigmoid"]
+    near = [(0.96, 0.98)]
+    runs = make_run_table({**dict.fromkeys(names, near), "elu": [(math.nan, math.nan)], "sigmoid": [(0.4, 0.9)]})
+    figure = learning_plots.many_learning_curves(runs, plots.pick_colours(names), "relu")
+    errors = {ax.get_title("left").replace("\n", " "): ax for ax in figure.axes[:3] + figure.axes[6:7]}
+    assert [*errors] == ["FluidReLU (n = 1)", "PReLU (n = 1)", "ELU (n = 1)", "Sigmoid (n = 1, own axis)"]
+    *others, sigmoid = errors.values()
+    assert {ax.get_ylim() for ax in others} == {others[0].get_ylim()}
+    assert 0.04 < others[0].get_ylim()[1] < 0.05
+    assert sigmoid.get_ylim()[1] > 0.6
+    assert [ax.get_yscale() for ax in errors.values()] == ["linear"] * 3 + ["log"]
+
+
 def test_learning_differences_are_of_pairs_with_an_interval_and_a_far_one_has_its_own_axis() -> None:
     runs = make_run_table(
         {
@@ -297,3 +311,15 @@ def test_of_many_layers_six_are_drawn_from_the_first_to_the_last() -> None:
     assert [ax.get_ylabel() for ax in functions.axes] == [f"{layer}, 2 kernels" for layer in shown]
     assert functions.get_suptitle() == "What FluidReLU became (6 of 19 layers); dashed: ReLU"
     assert max(*drawn.get_size_inches(), *functions.get_size_inches()) < 20
+
+
+def test_one_line_a_panel_is_the_mean_of_an_activation_s_kernels() -> None:
+    learned = learning_plots.trace(lambda v: CURVES["prelu"](v[:, None], np.linspace(0.1, 0.3, 9)))
+    start = learning_plots.trace(lambda v: CURVES["prelu"](v[:, None], np.array([0.25])))
+    figure = learning_plots.activation_functions({"fluid": learned}, {"fluid": start}, {"fluid": "mine"}, COLOURS)
+    for ax, part in zip(figure.axes, ("values", "slopes"), strict=True):
+        *kernels, mean, _ = ax.get_lines()
+        assert [line.get_linestyle() for line in ax.get_lines() if line.get_color() == COLOURS["fluid"]] == ["-", "--"]
+        assert {(line.get_color(), line.get_alpha()) for line in kernels} == {("#eebf99", None)}
+        assert np.asarray(mean.get_ydata()) == pytest.approx(getattr(learned, part).mean(axis=1))
+    assert "mean of all layers' kernels" in figure.get_suptitle().replace("\n", " ")

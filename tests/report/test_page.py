@@ -66,6 +66,13 @@ def test_page_in_a_browser(width: int, scheme: str, report: Path, browser: Brows
     )
     assert len(cells) > 50
     assert max(cells) <= width  # none has to be scrolled to
+    figures = opened.evaluate("[...document.images].map(image => [image.clientWidth, image.parentNode.clientWidth])")
+    assert min(image for image, _ in figures) >= 430  # its text is large enough to be read
+    assert max(panel for _, panel in figures) <= width  # where it has no room it is scrolled
+    opened.add_style_tag(content=".numbers { min-width: 900px }")
+    hidden = "[...document.querySelectorAll('section > .scroll')].map(each => each.scrollWidth - each.clientWidth)"
+    assert {each == 0 for each in opened.evaluate(hidden)} == {width == 1200}  # the page's margin has room for it
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
     background = opened.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 27)"}[scheme]
     context.close()
@@ -82,6 +89,14 @@ def test_page_can_be_printed(report: Path, browser: Browser) -> None:
     shown = opened.evaluate(f"{closed}.map(shown => shown.checkVisibility() && shown.clientHeight > 0)")
     assert shown
     assert all(shown)
+    for selector, name, values in (
+        ("table, figure, tr", "breakInside", ["avoid"]),
+        ("h2, summary, section > .scroll", "breakAfter", ["avoid"]),
+        ("summary", "fontWeight", ["600"]),
+        (".panel", "padding", ["0px"]),
+    ):
+        styles = f"[...document.querySelectorAll({selector!r})].map(element => getComputedStyle(element).{name})"
+        assert list(set(opened.evaluate(styles))) == values
     opened.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 from factories import make_run_table
 from hypothesis import example, given, settings
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
@@ -180,6 +180,19 @@ def test_a_long_text_keeps_its_ends() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "wrapped"),
+    [
+        ("FluidReLU (n = 60)", "FluidReLU\n(n = 60)"),
+        ("Tanh (n = 60)", "Tanh (n = 60)"),
+        ("FluidReLU (60 pairs, own axis)", "FluidReLU\n(60 pairs,\nown axis)"),
+        ("ReLU (the first of many seeds, six)", "ReLU (the first\nof many seeds,\nsix)"),
+    ],
+)
+def test_a_parenthesis_is_kept_together(text: str, wrapped: str) -> None:
+    assert plots.wrap(text, 16) == wrapped
+
+
 @pytest.mark.parametrize("seed", [7, 2**62, 2**64])
 def test_dots_of_large_seeds_do_not_lie_on_each_other(seed: int) -> None:
     finals = inference.final_accuracies(make_run_table({"relu": [(0.97,), (0.97,), (0.97,)]}))
@@ -279,14 +292,18 @@ def test_best_of_three_shows_every_set_and_the_paper_s_numbers() -> None:
     }
     figure = plots.best_of_three(distributions, COLOURS, PAPER)
     for ax, (activation, table) in zip(figure.axes, distributions.items(), strict=True):
-        for patch, row in zip(ax.patches, ("worst", "best"), strict=True):
+        for patch, row in zip(ax.patches, ("best", "worst"), strict=True):
             assert isinstance(patch, StepPatch)
             shares, edges, _ = patch.get_data()
             assert sum(shares) == pytest.approx(100)
             mean = sum(shares * (edges[:-1] + edges[1:]) / 2) / 100
             assert mean == pytest.approx((table["accuracy"] * table[row]).sum(), abs=edges[1] - edges[0])
         drawn = [np.asarray(line.get_xdata()).tolist()[0] for line in ax.get_lines()]
-        assert drawn == [PAPER.rows[row][activation] for row in ("worst", "best")]
+        assert drawn == [PAPER.rows[row][activation] for row in ("best", "worst")]
+        best, worst = ax.patches  # told apart without colours, too
+        assert to_hex(best.get_facecolor()) == COLOURS[activation].lower()
+        assert to_hex(worst.get_facecolor(), keep_alpha=True) == "#00000000"
+        assert (to_hex(worst.get_edgecolor()), worst.get_hatch()) == ("#000000", "///")
         legend = ax.get_legend()
         assert legend is not None
         assert legend.get_title().get_text() == {"relu": "ReLU", "fluid": "FluidReLU"}[activation]
@@ -337,7 +354,9 @@ def test_growth_is_a_mean_and_an_interval_against_the_number_of_pairs() -> None:
     last = table.iloc[-1]
     assert sorted({*band[band[:, 0] == 8, 1].round(9)}) == pytest.approx([last["ci_low"], last["ci_high"]])
     assert band[:, 0].min() == 6
-    assert ax.get_ylim()[0] < 0 < last["ci_high"] < ax.get_ylim()[1]
+    longer = growth(IMAGES * 4, 10_000)
+    low, high = plots.growth(longer, "fluid", "relu", "#D55E00").get_ylim()
+    assert low < longer["ci_low"].min() < 0 < longer["ci_high"].max() < high  # the first intervals are the widest
     assert ax.get_title("left") == "Test accuracy of FluidReLU minus ReLU's:\nmean and 95 % interval"
     assert plots.growth(table, "fluid", "relu", "#D55E00", log=True).get_xscale() == "log"
 
