@@ -96,9 +96,10 @@ def test_an_activation_is_the_same_in_all_studies_whatever_was_chosen_for_it(tmp
     assert sections["verdicts"].remarks == (
         "plain: On MNIST with the paper's network after 1 epoch, 8 seeds. Described afterwards in plain.toml: the"
         " runs are older than its first use, so it does not register them. No tuning was declared.",
-        "tuned: On CIFAR-10 with the network cnn3 after 1 epoch, 8 seeds. Described afterwards in tuned.toml: the runs are"
-        " older than its first use, so it does not register them. The learning rate of each and β of FluidReLU were tuned"
-        " on 50 held-out images. Chosen: ReLU (lr = 0.2), FluidReLU (β = 1, lr = 0.2) and FluidReLU (β = 0, lr = 0.2).",
+        "tuned: On CIFAR-10 with the network cnn3 after 1 epoch, 8 seeds. Described afterwards in tuned.toml: the runs"
+        " are older than its first use, so it does not register them. The learning rate of each and β of FluidReLU were"
+        " tuned on 50 held-out images. Chosen: ReLU (lr = 0.2), FluidReLU (β = 1, lr = 0.2) and FluidReLU (β = 0,"
+        " lr = 0.2).",
     )
     assert sections["comparisons"].cells[0][-2:] == ["verdict", "cost"]
     assert [[row[0], *row[3:]] for row in sections["comparisons"].cells[1]] == [
