@@ -217,7 +217,7 @@ def test_a_grid_is_named_by_its_file_or_its_folder_and_a_cell_by_its_own(folder:
     by_file, by_name, cell = (fluidrelu_json("report", name) for name in ("rates.toml", "rates", "rates/lr=0.01"))
     assert by_file == by_name
     assert list(by_name["cells"]) == ["lr=0.001", "lr=0.01"]
-    assert by_name["answer"].startswith("3 seeds cannot establish anything with 2 comparisons; 7 can. So far")
+    assert by_name["answer"].startswith("3 seeds cannot establish anything with 2 comparisons; 7 can. On MNIST with")
     assert (folder / "results" / "rates" / "report" / "report.html").exists()
     assert cell["answer"].startswith("This is one of the 2 cells of rates.toml, and has no verdict of its own: see")
     assert {(row["verdict"], row["p"]) for row in cell["comparisons"]} == {("not judged", None)}
@@ -531,7 +531,7 @@ def test_a_report_by_a_file_that_nothing_was_trained_from_leaves_the_study_undec
     make_study(folder / "results/mine", {"relu": RELU})
     before = words(fluidrelu("report", "mine"))
     (folder / "mine.toml").write_text('activations = ["relu"]\nseeds = 3\n[protocol]\nepochs = 2\n')
-    assert "Declared in mine.toml." in words(fluidrelu("report", "mine.toml"))
+    assert "Described afterwards in mine.toml: the runs" in words(fluidrelu("report", "mine.toml"))
     assert words(fluidrelu("report", "mine")) == before
 
 
