@@ -96,19 +96,23 @@ def test_an_npz_file_says_what_its_images_are(folder: Path, measured: list[tuple
         (["own", "--batch-size", "3"], 2, "Error: own says itself what is measured: leave --batch-size out."),
         (["--json", "--format", "csv"], 2, "Error: --json means --format json: leave out --json or --format csv."),
         (["grid.toml"], 2, "Error: grid.toml varies its protocol: name one of its studies, such as grid/lr=0.1."),
-        (["own"], 2, "names code that does not come with this program, 'mine:Own'"),
+        (["own"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
         (["nothing"], 2, "Error: There is no study 'nothing'"),
         (["--model", "cnn3", "--dataset", "own.npz"], 2, "Error: There is no file own.npz"),
-        (["--act", "mine:Own"], 1, "Error: A training step failed: ArithmeticError: too many; --debug shows where."),
+        (
+            ["--act", "failing_in_cost:Own"],
+            1,
+            "Error: A training step failed: ArithmeticError: too many; --debug shows where.",
+        ),
     ],
 )
 def test_errors(arguments: list[str], code: int, sentence: str, folder: Path) -> None:
     (folder / "mine.toml").write_text(FILE)
     (folder / "grid.toml").write_text(FILE + "[vary]\nlr = [0.1, 0.2]\n")
-    (folder / "mine.py").write_text(
+    (folder / "failing_in_cost.py").write_text(
         "import torch\n\n\nclass Own(torch.nn.Module):\n    def forward(self, v):\n        if len(v) > 2:\n"
         '            raise ArithmeticError("too many")\n        return v\n'
     )
-    make_study(folder / "results" / "own", {"mine:Own": [(0.5,)]})
+    make_study(folder / "results" / "own", {"failing_in_cost:Own": [(0.5,)]})
     result = CliRunner().invoke(app, ["cost", *arguments, "--rounds", "6", "--device", "cpu"])
     assert (result.exit_code, sentence in " ".join(result.stderr.split())) == (code, True), result.output
