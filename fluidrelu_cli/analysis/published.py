@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from fluidrelu_cli.analysis.verdicts import holm
 from fluidrelu_cli.protocol import Protocol, split_model
 
 Array = NDArray[np.float64]
@@ -248,7 +249,7 @@ PREDICTIVE_COLUMNS = (
 )
 
 
-def predict(published: Published, finals: pd.DataFrame, baseline: str) -> pd.DataFrame:
+def predict(published: Published, finals: pd.DataFrame, baseline: str, *, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Whether the published numbers could be those of k more runs like our n: one row each, PREDICTIVE_COLUMNS.
 
     ``about`` is the level or the spread of an activation, or its lead, the difference of its level from the baseline's
@@ -271,9 +272,9 @@ def predict(published: Published, finals: pd.DataFrame, baseline: str) -> pd.Dat
     about normal. If that is as skewed as the committed MNIST runs (-0.9), 6 % of the levels and 6 to 7 % of the ranges
     are below 5 %, at a skewness of -2 as many as 7 to 10 % and 14 % (n from 6 to 60, 4,000 tables each).
 
-    ``p_low`` and ``p_high`` hold 95 % of the p-values of resamples of our seeds (percentile bootstrap, drawn the same
-    way each time): how far p depends on which seeds we trained. Activations with equally many seeds are resampled
-    together.
+    ``p_low`` and ``p_high`` hold 95 % of the p-values of so many resamples of our seeds (percentile bootstrap, drawn
+    the same way each time): how far p depends on which seeds we trained. Activations with equally many seeds are
+    resampled together. Without resamples they are NaN.
 
     Activations with fewer than FEWEST runs, or with equal ones only, are left out.
     """
@@ -283,17 +284,21 @@ def predict(published: Published, finals: pd.DataFrame, baseline: str) -> pd.Dat
     for name, mine in ours.items():
         for about, found in ((LEVEL, published.level(name)), (SPREAD, published.spread(name))):
             if found is not None:
-                rows.append({"about": about, "activation": name, "baseline": "", **_weigh(about, *found, [mine])})
+                rows.append(
+                    {"about": about, "activation": name, "baseline": "", **_weigh(about, *found, [mine], resamples)}
+                )
     for name in [name for name in ours if name != baseline and baseline in ours]:
         level, other = published.level(name), published.level(baseline)
         if level is not None and other is not None:
-            weighed = _weigh(LEAD, level[0], level[1] - other[1], [ours[name], ours[baseline]])
+            weighed = _weigh(LEAD, level[0], level[1] - other[1], [ours[name], ours[baseline]], resamples)
             rows.append({"about": LEAD, "activation": name, "baseline": baseline, **weighed})
     table: pd.DataFrame = pd.DataFrame(rows, columns=list(PREDICTIVE_COLUMNS))
     return table
 
 
-def _weigh(about: str, statistic: str, number: float, arms: Sequence[tuple[Array, int]]) -> dict[str, Any]:
+def _weigh(
+    about: str, statistic: str, number: float, arms: Sequence[tuple[Array, int]], resamples: int
+) -> dict[str, Any]:
     """The numbers of a row of :func:`predict`: of one activation, or of the first one's level minus the second's.
 
     Args:
@@ -301,6 +306,7 @@ def _weigh(about: str, statistic: str, number: float, arms: Sequence[tuple[Array
         statistic: how it is measured.
         number: what is published of it.
         arms: of each activation our runs, and how many were published.
+        resamples: of our seeds.
     """
     scores = [draw_scores(statistic, k, len(mine), stream) for stream, (mine, k) in enumerate(arms)]
 
@@ -314,8 +320,8 @@ def _weigh(about: str, statistic: str, number: float, arms: Sequence[tuple[Array
 
     predicted = draw([mine for mine, _ in arms], DRAWS)
     low, median, high = np.quantile(predicted, (0.025, 0.5, 0.975)).tolist()
-    resamples = zip(*(_resample(mine) for mine, _ in arms), strict=True)
-    p_values = [predictive_p(number, draw(ours, DRAWS_EACH)) for ours in resamples]
+    resampled = zip(*(_resample(mine, resamples) for mine, _ in arms), strict=True)
+    p_values = [predictive_p(number, draw(ours, DRAWS_EACH)) for ours in resampled] or [math.nan]
     p, (p_low, p_high) = predictive_p(number, predicted), np.quantile(p_values, (0.025, 0.975)).tolist()
     mine, k = arms[0]
     return {
@@ -327,15 +333,15 @@ def _weigh(about: str, statistic: str, number: float, arms: Sequence[tuple[Array
         "median": median,
         "high": high,
         "p": p,
-        "p_low": min(p, p_low),  # fewer draws do not reach as low
+        "p_low": np.minimum(p, p_low),  # fewer draws do not reach as low
         "p_high": p_high,
     }
 
 
-def _resample(values: Array) -> Iterator[Array]:
-    """Our runs drawn again with replacement, RESAMPLES times; of equally many values the same places."""
+def _resample(values: Array, times: int) -> Iterator[Array]:
+    """Our runs drawn again with replacement, so many times; of equally many values the same places."""
     random = np.random.default_rng(0)
-    for _ in range(RESAMPLES):
+    for _ in range(times):
         yield values[random.integers(len(values), size=len(values))]
 
 
@@ -343,6 +349,35 @@ def predictive_p(number: float, predicted: Array) -> float:
     """2 min(P(T <= t), P(T >= t)), at most 1, with the number t counted as one of those drawn: so it is never 0."""
     below, above = (int(np.count_nonzero(side)) for side in (predicted <= number, predicted >= number))
     return min(1.0, 2 * (1 + min(below, above)) / (1 + len(predicted)))
+
+
+FIT_COLUMNS = ("cell", *PREDICTIVE_COLUMNS[:-2], "p_least")
+
+
+def fit_protocols(published: Published, finals: Mapping[str, pd.DataFrame], baseline: str) -> pd.DataFrame:
+    """By which protocols k more runs could have given the published numbers: FIT_COLUMNS.
+
+    :func:`predict` of each, the protocols that fit best first. ``p_least`` is the same in all rows of a protocol: the
+    least of its p-values, adjusted for their number (Holm), so that it is below 5 % in at most 5 % of tables that come
+    out of that protocol. That it is above shows little where there are few runs: then much could come out.
+
+    Args:
+        published: the numbers.
+        finals: by protocol, inference.final_accuracies.
+        baseline: the activation from which a lead is counted.
+    """
+    found = [
+        (cell, predict(published, table, baseline, resamples=0).drop(columns=["p_low", "p_high"]))
+        for cell, table in finals.items()
+    ]
+    parts = [
+        table.assign(cell=cell, p_least=min(holm(table["p"].tolist())))[[*FIT_COLUMNS]]
+        for cell, table in found
+        if len(table)
+    ]
+    parts.sort(key=lambda table: float(table["p_least"].iloc[0]), reverse=True)
+    fits: pd.DataFrame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(FIT_COLUMNS))
+    return fits
 
 
 def draw_scores(statistic: str, k: int, n: int, stream: int = 0) -> Array:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fluidrelu_cli.analysis.multiverse import FEWEST_CELLS, keep_common, pool_protocols, weigh_choices, weigh_protocols
-from fluidrelu_cli.analysis.published import SD, Published
+from fluidrelu_cli.analysis.published import SD, Published, fit_protocols
 from fluidrelu_cli.declaration import Cell, Declaration
 from fluidrelu_cli.networks.named import find_model
 from fluidrelu_cli.protocol import split_model
@@ -39,6 +39,8 @@ class Multiverse:
     weights: pd.DataFrame
     weighted: pd.DataFrame
     """multiverse.weigh_protocols; both empty where nothing is published of the baseline."""
+    fits: pd.DataFrame
+    """published.fit_protocols; empty where nothing is published of both."""
     published: Published | None
     interim: bool
 
@@ -77,10 +79,12 @@ def gather(
         pooled, overall = (each.assign(p=math.nan, p_median=math.nan) for each in (pooled, overall))
         effects = effects.assign(field_p=math.nan, field_p_holm=math.nan)
     published = declaration.find_published()
-    nothing = pd.DataFrame()
+    nothing = fits = pd.DataFrame()
+    if published and {about, baseline} <= {*published.activations}:
+        fits = fit_protocols(published, {cell: cells[cell].finals for cell in primary["cell"]}, baseline)
     weights, weighted = weigh_protocols(pairs, published, baseline) if published else (nothing, nothing)
     counts = {name: len(failing) for name, failing in unlearned.items()}
-    made = (counts, declaration.varied, choices, effects, weights, weighted, published, interim)
+    made = (counts, declaration.varied, choices, effects, weights, weighted, fits, published, interim)
     return Multiverse(primary, pooled, overall, *made)
 
 
@@ -143,6 +147,17 @@ def describe(multiverse: Multiverse) -> tuple[Section, ...]:
                 explanations=(wording.CHOICES_EXPLAINED,),
             )
         )
+    if len(multiverse.fits) and multiverse.published:
+        runs = tables.spell_counts(multiverse.published.runs.values())
+        sections.append(
+            Section(
+                "fits",
+                f"The published numbers beside what {runs} more runs of ours would give, {kinds} that fit best first",
+                multiverse.fits,
+                tables.fit_cells(multiverse.fits),
+                explanations=(wording.FITS_EXPLAINED,),
+            )
+        )
     return tuple(sections)
 
 
@@ -170,6 +185,7 @@ def tell(multiverse: Multiverse, place: str) -> str:
         multiverse.unlearned,
         multiverse.effects,
         multiverse.weighted.to_dict("records"),
+        multiverse.fits,
         [str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline")],
         multiverse.varied,
         place=place,

@@ -502,6 +502,18 @@ def agreement_cells(agreement: pd.DataFrame) -> Cells:
     return ["activation", "runs in\ncommon", "equal", "largest\ndifference"], rows
 
 
+def fit_cells(fits: pd.DataFrame) -> Cells:
+    """published.fit_protocols, one row per protocol: the p-value of each published number, and the least adjusted."""
+    numbers = dict.fromkeys(zip(fits["about"], fits["activation"], strict=True))
+    head = ["cell", *(f"{about},\n{label(name)}" for about, name in numbers), "least\n(Holm)"]
+    rows = []
+    for cell, mine in fits.groupby("cell", sort=False):
+        found = dict(zip(zip(mine["about"], mine["activation"], strict=True), mine["p"], strict=True))
+        each = [p_value(found[number]) if number in found else "–" for number in numbers]
+        rows.append([str(cell), *each, p_value(mine["p_least"].iloc[0])])
+    return head, rows
+
+
 def predictive_cells(predictive: pd.DataFrame, runs: str = "three") -> Cells:
     """published.predict, one row per published number.
 

@@ -107,6 +107,10 @@ CHOICES_EXPLAINED = (
     " no choice of their kind had one (F test), adjusted for the number of kinds (Holm); the intervals are not"
     " adjusted."
 )
+FITS_EXPLAINED = (
+    "p: how unusual each published number would be for as many more runs by that protocol (two-sided). Least: the least"
+    " of these, adjusted for their number (Holm). Few runs of a protocol exclude little: much could come of it."
+)
 STOPS_EXPLAINED = (
     "Each cell's runs count as if they had ended there. The stop is chosen by the baseline's mean alone, never by the"
     " difference."
@@ -790,6 +794,7 @@ def multiverse(
     unlearned: Mapping[str, int],
     effects: pd.DataFrame,
     weighted: Sequence[Mapping[Any, Any]],
+    fits: pd.DataFrame,
     pair: Sequence[str],
     varied: Collection[str],
     *,
@@ -804,6 +809,7 @@ def multiverse(
         unlearned: by activation, in how many protocols some run is near guessing.
         effects: multiverse.weigh_choices.
         weighted: the rows of multiverse.weigh_protocols's second table.
+        fits: published.fit_protocols.
         pair: the activation and its baseline.
         varied: the fields in which the cells differ; values of one alone say nothing of others.
         place: :func:`describe_place`.
@@ -830,6 +836,8 @@ def multiverse(
         f" protocols of {row['cells']}."
         for row in weighted
     ]
+    if not fits.empty and not interim:
+        said.append(_tell_fits(fits, name_kinds(varied)))
     return " ".join(said)
 
 
@@ -839,6 +847,18 @@ def _predict(pooled: Mapping[Any, Any], varied: Collection[str]) -> str:
         return ""
     predicted = f"between {difference(pooled['predicted_low'])} and {difference(pooled['predicted_high'])}"
     return f"; in a protocol not tried the difference would lie {predicted} (95 % prediction interval)"
+
+
+def _tell_fits(fits: pd.DataFrame, kinds: str) -> str:
+    """By how many protocols the published numbers could have come out."""
+    least = fits.groupby("cell", sort=False)["p_least"].first()
+    fitting = least.index[least >= ALPHA].tolist()
+    numbers = fits.groupby("cell").size().max()
+    return (
+        f"The published table could have come out of {len(fitting) or 'none'} of the {len(least)} {kinds}"
+        f"{_name_few(fitting)}, in the sense that none of its {numbers} numbers would be unusual there (adjusted"
+        f" p ≥ {ALPHA:g})."
+    )
 
 
 def _tell_unlearned(unlearned: Mapping[str, int], of: str) -> str:

@@ -32,6 +32,7 @@ from fluidrelu_cli.analysis.published import (
     expected_best_of,
     expected_worst_of,
     find_published,
+    fit_protocols,
     predict,
     predictive_p,
     rankings,
@@ -295,3 +296,21 @@ def test_nothing_is_predicted_from_few_runs_or_equal_ones() -> None:
     table = predict(paper, finals_of(relu=[0.9] * 9, fluid=OURS["fluid"]), "relu")
     assert table[["about", "activation"]].to_numpy().tolist() == [["level", "fluid"], ["spread", "fluid"]]
     assert set(table["baseline"]) == {""}
+
+
+def test_protocols_are_held_against_the_published_numbers_best_fit_first() -> None:
+    random = np.random.default_rng(3)
+    table = Published("Table 1", Protocol(), {"relu": 3, "fluid": 3}, mean={"relu": 0.97, "fluid": 0.975})
+    like = finals_of(relu=random.normal(0.97, 0.002, 8).tolist(), fluid=random.normal(0.975, 0.002, 8).tolist())
+    unlike = like.assign(test_accuracy=like["test_accuracy"] - 0.02)
+    few = finals_of(relu=[0.97, 0.971], fluid=[0.97, 0.971])
+    fits = fit_protocols(table, {"few": few, "unlike": unlike, "like": like}, "relu")
+    assert fits["cell"].tolist() == ["like"] * 3 + ["unlike"] * 3
+    single = predict(table, unlike, "relu")
+    mine = fits[fits["cell"] == "unlike"].reset_index(drop=True)
+    assert mine[["about", "activation", "p"]].equals(single[["about", "activation", "p"]])
+    assert mine["p_least"].tolist() == [3 * single["p"].min()] * 3
+    least = fits.drop_duplicates("cell")["p_least"].tolist()
+    assert least[0] > 0.3
+    assert least[1] < 0.001
+    assert fit_protocols(table, {"few": few}, "relu").empty

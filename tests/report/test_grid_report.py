@@ -377,6 +377,23 @@ def test_a_long_table_is_cut_on_a_terminal(tmp_path: Path, monkeypatch: pytest.M
     assert [part for part in whole if isinstance(part, int)] == [3, 6]
 
 
+def test_protocols_by_which_the_published_table_could_have_come_out_are_counted(tmp_path: Path) -> None:
+    text = PROTOCOLS.replace("best.relu = 0.957", "best.relu = 0.957\nbest.fluid = 0.958\nworst.fluid = 0.952")
+    low = {"relu": [value - 0.05 for value in RELU], "fluid": [value - 0.05 for value in ABOVE]}
+    made = document(tmp_path, [*six_cells(by_rate=0.0)[:5], low], text)
+    said = (
+        "The published table could have come out of 5 of the 6 protocols, in the sense that none of its 5 numbers would"
+    )
+    assert f" {said} be unusual there (adjusted p ≥ 0.05). " in made.answer
+    [fits] = [section for section in made.sections if section.name == "fits"]
+    assert fits.cells[0] == [
+        *("cell", "level,\nReLU", "spread,\nReLU", "level,\nFluidReLU", "spread,\nFluidReLU", "lead,\nFluidReLU"),
+        "least\n(Holm)",
+    ]
+    assert [row[0] for row in fits.cells[1]][-1] == "lr=0.1,batch_size=50"
+    assert len(fits.table) == 6 * 5
+
+
 def test_choices_that_are_not_shown_to_matter_are_said_to_be_that(tmp_path: Path) -> None:
     made = document(tmp_path, [*({"relu": RELU, "fluid": MIXED},) * 5, GOOD], PROTOCOLS)
     assert "No choice is shown to change it." in made.answer
