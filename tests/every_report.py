@@ -18,7 +18,18 @@ from fluidrelu_cli.study import load_study
 TABLES = {
     *("summary", "comparisons", "other_comparisons", "studies", "agreement", "cost"),
     *("table2", "rankings", "predictive", "looks", "tuning", "by_epoch", "images", "spread", "regression"),
-    *("multiverse", "choices", "weights", "weighted", "fits", "stops", "verdicts", "ranks"),
+    *(
+        "multiverse",
+        "multiverse_learned",
+        "choices",
+        "choices_learned",
+        "weights",
+        "weighted",
+        "fits",
+        "stops",
+        "verdicts",
+        "ranks",
+    ),
 }
 """Their names."""
 
@@ -84,9 +95,14 @@ def _make_grid(folder: Path) -> Document:
         Path("grid.toml"),
     )
     four = {name: [*runs, runs[0]] for name, runs in {**RUNS, "elu": RUNS["relu"]}.items()}
+    unlearned = {**four, "fluid": [(0.1, 0.1), *four["fluid"][1:]]}
     cells = {
         cell: Evidence(
-            make_study(folder / declaration.study_name(cell), four, **cell.settings),
+            make_study(
+                folder / declaration.study_name(cell),
+                unlearned if cell == declaration.cells[-1] else four,
+                **cell.settings,
+            ),
             declaration=declaration,
         )
         for cell in declaration.cells

@@ -25,9 +25,9 @@ class Multiverse:
     compared: pd.DataFrame
     """grid.compare_cells, of that activation."""
     pooled: pd.DataFrame
-    """multiverse.pool_protocols, of the protocols in which every run learned, where these are enough; else of all."""
-    overall: pd.DataFrame
-    """multiverse.pool_protocols of all."""
+    """multiverse.pool_protocols."""
+    learned: pd.DataFrame
+    """The same of the protocols in which every run learned; empty where these are all, or too few."""
     unlearned: Mapping[str, int]
     """By activation of the two, in how many protocols some run is near guessing."""
     varied: tuple[str, ...]
@@ -36,6 +36,8 @@ class Multiverse:
     """By cell, what was chosen in it."""
     effects: pd.DataFrame
     """multiverse.weigh_choices."""
+    effects_learned: pd.DataFrame
+    """The same of the protocols in which every run learned; empty as those are."""
     weights: pd.DataFrame
     weighted: pd.DataFrame
     """multiverse.weigh_protocols; both empty where nothing is published of the baseline."""
@@ -63,29 +65,42 @@ def gather(
     pairs = keep_common(pd.concat([_tabulate_pairs(name, cells[name], about) for name in primary["cell"]]))
     if not (pairs["cell"].value_counts() > 1).any():
         return None
-    margin = float(primary["margin"].median())
     unlearned = {
         name: {cell for cell in primary["cell"] if cells[cell].has_unlearned(name)} for name in (about, baseline)
     }
     learned = primary[~primary["cell"].isin(set.union(*unlearned.values()))]
-    if len(learned) < FEWEST_CELLS:
-        learned = primary
-    overall = pool_protocols(pairs, margin)
-    pooled = pool_protocols(pairs[pairs["cell"].isin(learned["cell"])], margin)
+    margin = float((primary if learned.empty else learned)["margin"].median())
     choices = list_choices({cell.name: cell for cell in declaration.cells if cell.name in set(primary["cell"])})
-    means = dict(zip(learned["cell"], learned["mean_difference"], strict=True))
-    effects = weigh_choices(means, {cell: choices[cell] for cell in means})
-    if interim:
-        pooled, overall = (each.assign(p=math.nan, p_median=math.nan) for each in (pooled, overall))
-        effects = effects.assign(field_p=math.nan, field_p_holm=math.nan)
+    pooled, effects = _pool(primary, pairs, margin, choices, interim=interim)
+    pooled_learned = effects_learned = pd.DataFrame()
+    if FEWEST_CELLS <= len(learned) < len(primary):
+        pooled_learned, effects_learned = _pool(learned, pairs, margin, choices, interim=interim)
     published = declaration.find_published()
     nothing = fits = pd.DataFrame()
     if published and {about, baseline} <= {*published.activations}:
         fits = fit_protocols(published, {cell: cells[cell].finals for cell in primary["cell"]}, baseline)
     weights, weighted = weigh_protocols(pairs, published, baseline) if published else (nothing, nothing)
     counts = {name: len(failing) for name, failing in unlearned.items()}
-    made = (counts, declaration.varied, choices, effects, weights, weighted, fits, published, interim)
-    return Multiverse(primary, pooled, overall, *made)
+    made = (choices, effects, effects_learned, weights, weighted, fits, published, interim)
+    return Multiverse(primary, pooled, pooled_learned, counts, declaration.varied, *made)
+
+
+def _pool(
+    compared: pd.DataFrame,
+    pairs: pd.DataFrame,
+    margin: float,
+    choices: Mapping[str, Mapping[str, Hashable]],
+    *,
+    interim: bool,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """multiverse.pool_protocols and multiverse.weigh_choices of these protocols; without p-values in the interim."""
+    pooled = pool_protocols(pairs[pairs["cell"].isin(compared["cell"])], margin)
+    means = dict(zip(compared["cell"], compared["mean_difference"], strict=True))
+    effects = weigh_choices(means, {cell: choices[cell] for cell in means})
+    if interim:
+        pooled = pooled.assign(p=math.nan, p_median=math.nan)
+        effects = effects.assign(field_p=math.nan, field_p_holm=math.nan)
+    return pooled, effects
 
 
 def _tabulate_pairs(name: str, evidence: Evidence, about: str) -> pd.DataFrame:
@@ -121,32 +136,34 @@ def list_choices(cells: Mapping[str, Cell]) -> dict[str, dict[str, Hashable]]:
 def describe(multiverse: Multiverse) -> tuple[Section, ...]:
     """The table over all protocols, and that of the choices where they can be told apart."""
     [pooled] = multiverse.pooled.to_dict("records")
-    n, of = len(multiverse.compared), pooled["cells"]
     kinds = wording.name_kinds(multiverse.varied)
-    over = f"{of if of == n else f'{of} of {n}'} {kinds}"
     activation, baseline = (str(multiverse.compared[column].iloc[0]) for column in ("activation", "baseline"))
     more = {"weights": multiverse.weights, "weighted": multiverse.weighted} if len(multiverse.weighted) else {}
+    if len(multiverse.learned):
+        more = {**more, "multiverse_learned": multiverse.learned}
     sections = [
         Section(
             "multiverse",
-            f"{tables.label(activation)} minus {tables.label(baseline)}, over {over}",
+            f"{tables.label(activation)} minus {tables.label(baseline)}, over {pooled['cells']} {kinds}",
             multiverse.pooled,
-            tables.multiverse_cells(multiverse.pooled, multiverse.overall, multiverse.weighted, kinds),
-            remarks=tuple(filter(None, [wording.unlearned_left_out(n - of), wording.shared_seeds(pooled, kinds)])),
-            more={**more, "multiverse_all": multiverse.overall} if of < n else more,
-            explanations=(wording.explain_multiverse(tables.label(baseline) if more else None),),
+            tables.multiverse_cells(multiverse.pooled, multiverse.learned, multiverse.weighted, kinds),
+            remarks=tuple(
+                filter(
+                    None, [wording.shared_seeds(pooled, kinds), wording.NOT_NORMAL if len(multiverse.learned) else None]
+                )
+            ),
+            more=more,
+            explanations=(wording.explain_multiverse(tables.label(baseline) if len(multiverse.weighted) else None),),
         )
     ]
-    if len(multiverse.effects):
-        sections.append(
-            Section(
-                "choices",
-                "What each choice does to the difference",
-                multiverse.effects,
-                tables.choice_cells(multiverse.effects),
-                explanations=(wording.CHOICES_EXPLAINED,),
-            )
-        )
+    for name, effects, where in (
+        ("choices", multiverse.effects, ""),
+        ("choices_learned", multiverse.effects_learned, ", where all runs learned"),
+    ):
+        if len(effects):
+            title = f"What each choice does to the difference{where}"
+            explained = (wording.CHOICES_EXPLAINED,)
+            sections.append(Section(name, title, effects, tables.choice_cells(effects), explanations=explained))
     if len(multiverse.fits) and multiverse.published:
         runs = tables.spell_counts(multiverse.published.runs.values())
         sections.append(
@@ -163,7 +180,7 @@ def describe(multiverse: Multiverse) -> tuple[Section, ...]:
 
 def draw(multiverse: Multiverse, summary: pd.DataFrame) -> Picture:
     """The specification curve."""
-    [pooled] = multiverse.pooled.to_dict("records")
+    [*_, pooled] = [row for each in (multiverse.pooled, multiverse.learned) for row in each.to_dict("records")]
     baseline = str(multiverse.compared["baseline"].iloc[0])
     published = multiverse.published
     rows = published.rows if published and baseline in published.activations else {}
@@ -178,10 +195,10 @@ def draw(multiverse: Multiverse, summary: pd.DataFrame) -> Picture:
 
 def tell(multiverse: Multiverse, place: str) -> str:
     """What to put at the head of the answer, which holds where wording.describe_place says."""
-    [pooled], [overall] = (each.to_dict("records") for each in (multiverse.pooled, multiverse.overall))
+    [pooled] = multiverse.pooled.to_dict("records")
     return wording.multiverse(
         pooled,
-        overall,
+        multiverse.learned.to_dict("records"),
         multiverse.unlearned,
         multiverse.effects,
         multiverse.weighted.to_dict("records"),

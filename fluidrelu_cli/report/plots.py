@@ -441,7 +441,7 @@ def specification_curve(
         cells: as grid.compare_cells gives it, of one activation.
         summary: inference.summary of each cell, with the column cell.
         choices: by cell, the level of each field, by what texts call it; fields of one level are left out.
-        pooled: a row of multiverse.pool_protocols.
+        pooled: a row of multiverse.pool_protocols, of all of them or of those in which every run learned.
         colours: by activation.
         published: numbers of the baseline, by what they are.
     """
@@ -463,9 +463,10 @@ def specification_curve(
     size = min(4.5, 40 * figure.get_figwidth() / len(shown))
     _draw_columns(axes[0], shown[["mean_difference", "ci_low", "ci_high"]], colours[activation], size)
     margin = float(pooled["margin"])
+    of = "mean of all" if pooled["cells"] == len(shown) else "mean where all learned"
     axes[0].axhspan(-margin, margin, color="grey", alpha=0.2, linewidth=0, label=f"margin, ±{margin:.2g}")
     axes[0].axhline(0, color="black", linewidth=1)
-    axes[0].axhline(pooled["mean"], color=colours[activation], linestyle="--", linewidth=1, label="mean of all")
+    axes[0].axhline(pooled["mean"], color=colours[activation], linestyle="--", linewidth=1, label=of)
     axes[0].yaxis.set_major_formatter(signed)
     spread = accuracies["sd"].fillna(0)
     ends = {"low": accuracies["mean"] - spread, "high": accuracies["mean"] + spread}

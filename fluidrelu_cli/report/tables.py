@@ -340,17 +340,17 @@ def rank_cells(table: pd.DataFrame) -> Cells:
 
 
 def multiverse_cells(
-    pooled: pd.DataFrame, overall: pd.DataFrame, weighted: pd.DataFrame, kinds: str = "protocols"
+    pooled: pd.DataFrame, learned: pd.DataFrame, weighted: pd.DataFrame, kinds: str = "protocols"
 ) -> Cells:
     """multiverse.pool_protocols and multiverse.weigh_protocols's second table, one row per number.
 
     Args:
-        pooled: the one, of those protocols in which every run learned.
-        overall: the same of all.
+        pooled: the one.
+        learned: the same of those protocols in which every run learned; it may be empty.
         weighted: the other; it may be empty.
         kinds: what the protocols are called.
     """
-    [row], [its] = pooled.to_dict("records"), overall.to_dict("records")
+    [row] = pooled.to_dict("records")
     margin = f"{row['margin']:.2g}"
     rows = [
         ["mean difference", difference(row["mean"]), limits(row["ci_low"], row["ci_high"])],
@@ -367,14 +367,20 @@ def multiverse_cells(
         ["p of the mean (sign flips)", p_value(row["p"]), "–"],
         ["p of the median (sign flips)", p_value(row["p_median"]), "–"],
     ]
-    if its["cells"] > row["cells"]:
-        rows += [
-            [f"mean difference, all {its['cells']}", difference(its["mean"]), limits(its["ci_low"], its["ci_high"])],
-            [f"median difference, all {its['cells']}", difference(its["median"]), "–"],
-        ]
     for mine in weighted.to_dict("records"):
-        what = f"mean difference, all weighted by {label(mine['activation'])}"
+        what = f"mean difference, weighted by {label(mine['activation'])}"
         rows.append([what, difference(mine["mean"]), limits(mine["ci_low"], mine["ci_high"])])
+    for its in learned.to_dict("records"):
+        rows += [
+            [f"where all runs learned ({its['cells']}):", "", ""],
+            ["mean difference", difference(its["mean"]), limits(its["ci_low"], its["ci_high"])],
+            [
+                "difference in another such protocol",
+                difference(its["mean"]),
+                limits(its["predicted_low"], its["predicted_high"]),
+            ],
+            [f"τ: SD between these {kinds}", *_sd_cells(its)],
+        ]
     return ["", "estimate", "95 % interval"], rows
 
 

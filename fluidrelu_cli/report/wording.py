@@ -111,6 +111,10 @@ FITS_EXPLAINED = (
     "p: how unusual each published number would be for as many more runs by that protocol (two-sided). Least: the least"
     " of these, adjusted for their number (Holm). Few runs of a protocol exclude little: much could come of it."
 )
+NOT_NORMAL = (
+    "The shares of protocols and the prediction take the differences for normally distributed, which they are not where"
+    " some runs have learned hardly anything."
+)
 STOPS_EXPLAINED = (
     "Each cell's runs count as if they had ended there. The stop is chosen by the baseline's mean alone, never by the"
     " difference."
@@ -790,7 +794,7 @@ def answer_grid(
 
 def multiverse(
     pooled: Mapping[Any, Any],
-    overall: Mapping[Any, Any],
+    learned: Sequence[Mapping[Any, Any]],
     unlearned: Mapping[str, int],
     effects: pd.DataFrame,
     weighted: Sequence[Mapping[Any, Any]],
@@ -804,8 +808,8 @@ def multiverse(
     """What the cells of a grid say together: the mean, what to expect elsewhere, the choice that matters most.
 
     Args:
-        pooled: the row of multiverse.pool_protocols, of those in which every run learned.
-        overall: that of all.
+        pooled: the row of multiverse.pool_protocols.
+        learned: the same of the protocols in which every run learned; none where these are all, or too few.
         unlearned: by activation, in how many protocols some run is near guessing.
         effects: multiverse.weigh_choices.
         weighted: the rows of multiverse.weigh_protocols's second table.
@@ -816,9 +820,8 @@ def multiverse(
         interim: whether runs are lacking.
     """
     a, b = map(label, pair)
-    kinds, n = name_kinds(varied), overall["cells"]
-    all_learned = pooled["cells"] == n
-    over = f"over {n} {kinds}" if all_learned else f"over the {pooled['cells']} {kinds} in which all runs learned"
+    kinds, n = name_kinds(varied), pooled["cells"]
+    over = f"over {n} {kinds}"
     found = f"{a}'s mean accuracy is {_apart({'mean_difference': pooled['mean']}, b)} ({_limits(pooled)})"
     said = [f"{_say_where(place, over)}{' so far' if interim else ''}, {found}{_predict(pooled, varied)}."]
     if not interim:
@@ -826,8 +829,12 @@ def multiverse(
         said.append(f"If the two did not differ in any of them, a mean this far from 0 would come by chance with {p}.")
     if any(unlearned.values()):
         said.append(_tell_unlearned(unlearned, f"{n} {kinds}"))
-    if not all_learned:
-        said.append(f"Over all {n} the median difference is {difference(overall['median'])}.")
+        said.append(f"The median difference is {difference(pooled['median'])}.")
+    said += [
+        f"Over the {row['cells']} in which all runs learned the mean difference is {difference(row['mean'])}"
+        f" ({_limits(row)}), which is exploratory, because their outcome chose them."
+        for row in learned
+    ]
     if not effects.empty and not interim:
         said.append(_tell_choice(effects))
     said += [
@@ -865,17 +872,6 @@ def _tell_unlearned(unlearned: Mapping[str, int], of: str) -> str:
     """In how many protocols some run of an activation is near guessing."""
     each = [f"{label(name)} in {n or 'none'}" for name, n in unlearned.items()]
     return f"Some runs have learned hardly anything: those of {_join(each)} of {of}."
-
-
-def unlearned_left_out(n: int) -> str | None:
-    """What is told of so many protocols that are not in a table; None if all are."""
-    if not n:
-        return None
-    them, were = ("1 protocol", "is") if n == 1 else (f"{n} protocols", "are")
-    return (
-        f"{them} in which some run is near guessing {were} left out here, and where choices are compared, because a"
-        " single such run outweighs all others. The rows that say so have all protocols."
-    )
 
 
 def rows_left_out(n: int) -> str:

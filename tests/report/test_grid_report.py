@@ -343,25 +343,28 @@ def test_cells_that_lack_runs_have_estimates_over_protocols_and_no_p_values(tmp_
     assert "weights" not in made.tables
 
 
-def test_protocols_in_which_a_run_learned_nothing_are_counted_and_pooled_apart(tmp_path: Path) -> None:
+def test_protocols_in_which_a_run_learned_nothing_are_counted_and_the_others_pooled_too(tmp_path: Path) -> None:
     text = PROTOCOLS.replace("batch_size = [10, 20, 50]", "batch_size = [10, 20, 50, 100]")
     cells = [*six_cells(by_rate=0.0)[:3], {"relu": RELU, "fluid": [0.1, *ABOVE[1:]]}, *six_cells(by_rate=0.0)[3:]]
     made = document(tmp_path, [*cells, {"relu": RELU, "fluid": [0.2] * SEEDS}], text)
-    over = "over the 6 protocols in which all runs learned, FluidReLU's mean accuracy is 0.000"
-    assert made.answer.startswith(f"{PLACE}{over}")
-    said = "Some runs have learned hardly anything: those of FluidReLU in 2 and ReLU in none of 8 protocols."
-    assert f" {said} Over all 8 the median difference is −0.00005. " in made.answer
+    assert made.answer.startswith(f"{PLACE}over 8 protocols, FluidReLU's mean accuracy is 0.10")
+    said = "Some runs have learned hardly anything: those of FluidReLU in 2 and ReLU in none of 8 protocols. The median"
+    assert (
+        f" {said} difference is −0.00005. Over the 6 in which all runs learned the mean difference is +0.000"
+        in made.answer
+    )
+    assert "which is exploratory, because their outcome chose them." in made.answer
     assert "hardly learned anything yet" not in made.answer
-    assert made.tables["multiverse"]["cells"].tolist() == [6]
-    assert made.tables["multiverse_all"]["cells"].tolist() == [8]
-    [table, choices, *_] = made.sections
-    assert table.title == "FluidReLU minus ReLU, over 6 of 8 protocols"
-    assert "mean difference, all 8" in [row[0] for row in table.cells[1]]
-    assert table.remarks[0].startswith("2 protocols in which some run is near guessing are left out here")
-    assert sum(choices.table["cells"]) == 2 * 6
+    assert made.tables["multiverse"]["cells"].tolist() == [8]
+    assert made.tables["multiverse_learned"]["cells"].tolist() == [6]
+    [table, choices, learned, *_] = made.sections
+    assert "where all runs learned (6):" in [row[0] for row in table.cells[1]]
+    assert "normally distributed" in table.remarks[-1]
+    assert (sum(choices.table["cells"]), sum(learned.table["cells"])) == (2 * 8, 2 * 6)
     few = document(tmp_path / "few", [*cells[:4], *[{"relu": RELU, "fluid": [0.2] * SEEDS}] * 4], text)
     assert few.answer.startswith(f"{PLACE}over 8 protocols, ")
-    assert few.tables["multiverse"]["cells"].tolist() == [8]
+    assert "exploratory" not in few.answer
+    assert "multiverse_learned" not in few.tables
 
 
 def test_a_long_table_is_cut_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -407,7 +407,7 @@ def curve(differences: Sequence[float], choices: Sequence[dict[str, Hashable]], 
     cells["mean_difference"] = differences
     cells["ci_low"], cells["ci_high"] = cells["mean_difference"] - 0.001, cells["mean_difference"] + 0.002
     summary = pd.DataFrame({"cell": names, "activation": "relu", "mean": relu, "sd": 0.002})
-    pooled = {"mean": 0.0004, "margin": 0.0012}
+    pooled = {"cells": len(differences), "mean": 0.0004, "margin": 0.0012}
     lines = {"published best": 0.9784, "published worst": 0.9721}
     by_cell = dict(zip(names, choices, strict=True))
     return plots.specification_curve(cells, summary, by_cell, pooled, plots.COLOURS, lines)
