@@ -525,9 +525,10 @@ def _margin(row: Mapping[Any, Any]) -> str:
 def _beside_margin(row: Mapping[Any, Any]) -> str:
     """How a difference that is shown compares with the margin, if it is smaller or somebody declared the margin."""
     smaller = abs(row["mean_difference"]) < row["margin"]
+    than = f" The mean difference is {'' if smaller else 'no '}smaller than the"
     if row["margin_declared"]:
-        return f" That is {'less' if smaller else 'no less'} than the margin of {_margin(row)}."
-    return f" That is less than the default margin of {_margin(row)}, which nobody declared." if smaller else ""
+        return f"{than} margin of {_margin(row)}."
+    return f"{than} default margin of {_margin(row)}, which nobody declared." if smaller else ""
 
 
 def _excluded(row: Mapping[Any, Any]) -> str:
