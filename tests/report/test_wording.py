@@ -109,8 +109,8 @@ BARELY |= {"ci_low": -0.0004, "ci_high": 0.0014}
             1,
             None,
             "FluidReLU is worse than ReLU: its mean accuracy is 0.00050 lower (20 seeds, 95 % interval −0.00070 to"
-            " −0.00030, p = 0.0312; at most 0.0007 apart). The mean difference is smaller than the default margin of 0.0012"
-            " (5 % of ReLU's errors), which nobody declared.",
+            " −0.00030, p = 0.0312; at most 0.0007 apart). The mean difference is smaller than the default margin of"
+            " 0.0012 (5 % of ReLU's errors), which nobody declared.",
         ),
         (
             comparison(margin=0.0005, margin_declared=True),
