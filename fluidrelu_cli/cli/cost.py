@@ -26,7 +26,6 @@ from fluidrelu_cli.cli.options import (
 )
 from fluidrelu_cli.cli.terminal import count, open_stderr, say, show, show_json, show_text, stop_if_interrupted
 from fluidrelu_cli.cost import FEWEST_ROUNDS, Cost
-from fluidrelu_cli.declaration import ENDING
 from fluidrelu_cli.declared import find_question, open_declared
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Protocol, option
@@ -152,7 +151,8 @@ def _find(results: Path, typed: str, trust: bool) -> _Asked:
         study = open_declared(declaration.home or results, declaration, declaration.name, declaration.protocol)
         asked = _Asked(declaration.activations, declaration.protocol, study)
     for name in (*asked.activations, asked.protocol.model):
-        require_trust(name, study.path, trust or typed.endswith(ENDING))
+    own_file = declaration is not None and declaration.home is None  # not the copy in a folder that is called like one
+        require_trust(name, study.path, trust or own_file)
     return asked
 
 

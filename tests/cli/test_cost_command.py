@@ -9,13 +9,15 @@ from typing import Any
 import pandas as pd
 import pytest
 from command_line import fluidrelu_json
-from factories import make_cost, make_study
+from factories import make_cost, make_declaration, make_study
 from typer.testing import CliRunner
 
 from fluidrelu_cli.cli.app import app
 from fluidrelu_cli.cost import Cost, read_cost
-from fluidrelu_cli.networks.named import Activation
+from fluidrelu_cli.declared import keep_declaration
+from fluidrelu_cli.networks.named import CASTS, Activation
 from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.study import ASKED, Entry
 
 FILE = (
     'activations = ["relu", { name = "fluid", beta = 1000 }, "fluid", "elu"]\nseeds = 2\n[protocol]\nbatch_size = 10\n'
@@ -105,6 +107,8 @@ def test_an_npz_file_says_what_its_images_are(folder: Path, measured: list[tuple
             "Error: A training step failed: ArithmeticError: too many; --debug shows where.",
         ),
     ],
+        (["own.toml"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
+        (["kept"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
 )
 def test_errors(arguments: list[str], code: int, sentence: str, folder: Path) -> None:
     (folder / "mine.toml").write_text(FILE)
@@ -113,6 +117,11 @@ def test_errors(arguments: list[str], code: int, sentence: str, folder: Path) ->
         "import torch\n\n\nclass Own(torch.nn.Module):\n    def forward(self, v):\n        if len(v) > 2:\n"
         '            raise ArithmeticError("too many")\n        return v\n'
     )
-    make_study(folder / "results" / "own", {"failing_in_cost:Own": [(0.5,)]})
+    for name in ("own", "own.toml"):
+        make_study(folder / "results" / name, {"failing_in_cost:Own": [(0.5,)]})
+    kept = make_declaration('activations = ["failing_in_cost:Own"]\nseeds = 1\n' + TUNE, folder / "kept.toml")
+    keep_declaration(kept, folder / "results" / "kept")
+    tried = make_study(folder / "results" / kept.tuning_name, {"relu": [(0.5,)]}, validation_images=5)
+    tried.record(Entry(ASKED, {"relu": 1}, file="kept.toml", sha256=kept.sha256))
     result = CliRunner().invoke(app, ["cost", *arguments, "--rounds", "6", "--device", "cpu"])
     assert (result.exit_code, sentence in " ".join(result.stderr.split())) == (code, True), result.output
