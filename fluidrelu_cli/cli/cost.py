@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fluidrelu_cli.cli.completion import complete_activation, complete_study
+from fluidrelu_cli.cli.completion import complete_activations, complete_study
 from fluidrelu_cli.cli.options import (
     DEFAULT_RESULTS,
     STUDY_OR_FILE,
@@ -53,7 +53,7 @@ def cost(
         typer.Option(
             help="Without a study: an activation; repeat the option for several (left out: relu and fluid)."
             " `fluidrelu acts` lists them.",
-            autocompletion=complete_activation,
+            autocompletion=complete_activations,
             show_default=False,
             rich_help_panel=WHAT,
         ),
@@ -122,13 +122,13 @@ class _Asked:
     @classmethod
     def by_options(cls, act: Sequence[str] | None, requested: dict[str, Any]) -> _Asked:
         from fluidrelu_cli.data.catalogue import canonical
-        from fluidrelu_cli.networks.named import spell_model
+        from fluidrelu_cli.networks.named import expand_casts, spell_model
 
         spelled = {"dataset": canonical, "model": spell_model}
         fields: dict[str, Any] = {
             name: spelled[name](value) if name in spelled else value for name, value in requested.items()
         }
-        return cls(act or DEFAULT_ACTIVATIONS, Protocol(**fields))
+        return cls(expand_casts(act or DEFAULT_ACTIVATIONS), Protocol(**fields))
 
 
 def _find(results: Path, typed: str, trust: bool) -> _Asked:

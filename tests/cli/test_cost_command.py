@@ -67,6 +67,8 @@ def test_options_say_what_is_measured(folder: Path, measured: list[tuple[Any, ..
 
 
 def test_a_file_s_study_keeps_what_is_measured(folder: Path, measured: list[tuple[Any, ...]]) -> None:
+    invoke("cost", "--act", "gelu", "--act", "common")
+    assert measured[-1][0] == ["relu", "GELU", *(name for name in CASTS["common"] if name not in ("relu", "GELU"))]
     (folder / "mine.toml").write_text(FILE)
     csv, said = invoke("cost", "mine.toml", "--format", "csv")
     assert [(names, protocol.batch_size) for names, protocol, *_ in measured] == [(["relu", "fluid", "elu"], 10)]
