@@ -24,6 +24,7 @@ from fluidrelu_cli.cli.options import (
     pick_format,
     with_protocol,
 )
+from fluidrelu_cli.cli.pools import report_command
 from fluidrelu_cli.cli.terminal import count, open_stderr, say, show, show_json, show_text, stop_if_interrupted
 from fluidrelu_cli.cost import FEWEST_ROUNDS, Cost
 from fluidrelu_cli.declared import find_question, open_declared
@@ -106,8 +107,8 @@ def cost(
         show(tables.rich_table(section.title, *section.cells))
         for note in section.footnotes:
             show(note)
-    if asked.study is not None:
-        say(f"Written: {asked.study.cost_path}, which the report shows.")
+    if asked.study is not None and named is not None:
+        say(f"Written: {asked.study.cost_path}, which `{report_command(results, named)}` shows.")
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,8 @@ def _find(results: Path, typed: str, trust: bool) -> _Asked:
     else:
         study = open_declared(declaration.home or results, declaration, declaration.name, declaration.protocol)
         asked = _Asked(declaration.activations, declaration.protocol, study)
-    for name in (*asked.activations, asked.protocol.model):
     own_file = declaration is not None and declaration.home is None  # not the copy in a folder that is called like one
+    for name in (*asked.activations, asked.protocol.model):
         require_trust(name, study.path, trust or own_file)
     return asked
 

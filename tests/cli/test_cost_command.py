@@ -24,6 +24,9 @@ FILE = (
 )
 
 
+TUNE = "[tune]\nlr = [0.1, 0.2]\nseeds = 1\nvalidation_images = 5\n"
+
+
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What is measured meanwhile: the activations' names, the protocol, the images' shape, the classes and images."""
@@ -64,23 +67,26 @@ def test_options_say_what_is_measured(folder: Path, measured: list[tuple[Any, ..
     assert " ReLU ≈ 1 ± 0.00 ≈ 1 ± 0.00 ≈ 1 ± 0.00 1.00 0 FluidReLU 2.00 ± 0.00 " in " ".join(table.split())
     assert "8 rounds of 5 steps of 20 images" in table
     assert list(folder.iterdir()) == []
+    invoke("cost", "--act", "gelu", "--act", "common")
+    assert measured[-1][0] == ["relu", "GELU", *(name for name in CASTS["common"] if name not in ("relu", "GELU"))]
 
 
 def test_a_file_s_study_keeps_what_is_measured(folder: Path, measured: list[tuple[Any, ...]]) -> None:
-    invoke("cost", "--act", "gelu", "--act", "common")
-    assert measured[-1][0] == ["relu", "GELU", *(name for name in CASTS["common"] if name not in ("relu", "GELU"))]
     (folder / "mine.toml").write_text(FILE)
     csv, said = invoke("cost", "mine.toml", "--format", "csv")
     assert [(names, protocol.batch_size) for names, protocol, *_ in measured] == [(["relu", "fluid", "elu"], 10)]
     assert pd.read_csv(io.StringIO(csv))["step"].tolist() == pytest.approx([1, 2, 3])
     path = Path("results") / "mine" / "cost.json"
-    assert said.splitlines()[-1] == f"Written: {path}, which the report shows."
+    assert said.splitlines()[-1] == f"Written: {path}, which `fluidrelu report mine.toml` shows."
     assert read_cost(path).protocol == measured[0][1]
     # and before or after it is trained, named by the file or the study
     make_study(folder / "results" / "mine", {"relu": [(0.5, 0.5)], "elu": [(0.5, 0.5)]}, batch_size=10)
     markdown, _ = invoke("cost", "mine", "--format", "markdown")
     assert markdown.startswith("| activation | step (95 %) |")
     assert measured[1][0] == ["relu", "elu"]
+    make_study(folder / "results" / "grid" / "lr=0.1", {"relu": [(0.5,)]}, lr=0.1)
+    _, said = invoke("cost", "grid/lr=0.1")
+    assert said.splitlines()[-1].endswith("which `fluidrelu report --study grid/lr=0.1` shows.")
     assert [row["activation"] for row in fluidrelu_json("report", "mine")["cost"]] == ["relu", "elu"]
 
 
@@ -101,6 +107,8 @@ def test_an_npz_file_says_what_its_images_are(folder: Path, measured: list[tuple
         (["--json", "--format", "csv"], 2, "Error: --json means --format json: leave out --json or --format csv."),
         (["grid.toml"], 2, "Error: grid.toml varies its protocol: name one of its studies, such as grid/lr=0.1."),
         (["own"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
+        (["own.toml"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
+        (["kept"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
         (["nothing"], 2, "Error: There is no study 'nothing'"),
         (["--model", "cnn3", "--dataset", "own.npz"], 2, "Error: There is no file own.npz"),
         (
@@ -109,8 +117,6 @@ def test_an_npz_file_says_what_its_images_are(folder: Path, measured: list[tuple
             "Error: A training step failed: ArithmeticError: too many; --debug shows where.",
         ),
     ],
-        (["own.toml"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
-        (["kept"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
 )
 def test_errors(arguments: list[str], code: int, sentence: str, folder: Path) -> None:
     (folder / "mine.toml").write_text(FILE)
