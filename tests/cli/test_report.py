@@ -464,11 +464,11 @@ def test_several_studies_have_one_page(folder: Path) -> None:
     assert load_study(folder / "results" / "b").log[-1].what == LOOKED
     by_names = fluidrelu_json("report", "a", "results/b")
     assert by_names["answer"] == fluidrelu_json("report", "studies/a.toml", "studies/b.toml")["answer"]
-    assert "Statistical significance" in fluidrelu("report", "a", "b", "--checklist")
     for arguments, refusal in (
         (("a", "b", "a"), "a is named twice: leave one out."),
         (("a", "results/a"), "Two of the studies are called a: leave one out."),
         (("a", "b", "--focus", "fluid"), "Several studies are compared as their files say: leave --focus out."),
+        (("a", "b", "--checklist"), "--checklist is of one study: ask for that of each by itself."),
         (("a", "b", "--beside", "b"), "Several studies are compared as their files say: leave --beside out."),
         (("a", "c"), "There is no study 'c'"),
         (("a", "studies/none.toml"), "Only one of these studies has results to compare with relu: name two."),
