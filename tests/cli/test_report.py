@@ -75,7 +75,7 @@ def test_a_report_that_cannot_be_written_is_printed_all_the_same(folder: Path) -
     (folder / "results" / "local" / "report" / "study.json").touch()
     output = words(fluidrelu("report", code=1))
     assert "results/local: data set mnist" in output
-    assert "Error: results/local/report holds a study, not what is derived from one: move it to another name" in output
+    assert "Error: results/local/report/study.json is no file of a report, which replaces its whole folder" in output
 
 
 def test_report_in_a_format_prints_that_alone(undisturbed: Path) -> None:
