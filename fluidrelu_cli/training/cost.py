@@ -81,13 +81,14 @@ def measure_cost(
             validation_images=None,
         )
 
-        def make_training(activation: Activation, steps: int) -> Training:
-            dataset = draw_images(steps * size, shape, classes)
+        one_step, one_turn = (draw_images(steps * size, shape, classes) for steps in (1, steps_per_turn(STEPS)))
+
+        def make_training(activation: Activation, dataset: Dataset) -> Training:
             return Training(activation, [Trial(timed, activation.name, 0)], dataset, device)
 
-        needs = {each.name: count_needs(make_training(each, 1)) for each in activations}
+        needs = {each.name: count_needs(make_training(each, one_step)) for each in activations}
         turns: dict[tuple[str, bool], Iterator[Turn]] = {
-            (each.name, again): time_turns(make_training(each, steps_per_turn(STEPS)), STEPS, device, clock)
+            (each.name, again): time_turns(make_training(each, one_turn), STEPS, device, clock)
             for each, again in (*((each, False) for each in activations), (activations[0], True))
         }
         in_turn(turns, 1, on_turn)
