@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import torch
 from torch import Tensor
 
-from fluidrelu_cli.cost import MACHINE, REFERENCE, Cost, Measured
+from fluidrelu_cli.cost import INSTANT, MACHINE, REFERENCE, Cost, Measured
 from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.networks.architectures import Shape
 from fluidrelu_cli.networks.named import Activation, resolve
@@ -96,7 +96,7 @@ def measure_cost(
         measured = [_gather(name, mine, needs[name]) for (name, _), mine in times.items()]
         recorded = record_machine(device)
     machine = Provenance(**{name: getattr(recorded, name) for name in MACHINE})
-    when = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = datetime.now(timezone.utc).strftime(INSTANT)
     return Cost(protocol, tuple(measured[:-1]), measured[-1], STEPS, machine, when)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from fluidrelu_cli.cost import Cost
+from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol
-from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.training.cost import STEPS, draw_images, list_functions, measure_cost
 from fluidrelu_cli.training.timing import in_turn
 
@@ -66,9 +68,9 @@ def test_activations_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> No
     cost = measure(f"{OWN}Slow", "prelu@lr=0.1", "prelu", on_turn=lambda: turns.append(Clock.now))
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), random_state)
+    assert drawn == [5, 5 * (1 + 2 * STEPS)]  # once for all
     assert len(turns) == 7 * 4  # one round warms up
     assert [each.activation for each in cost.activations] == ["relu", f"{OWN}Slow", "prelu"]
-    assert drawn == [5, 5 * (1 + 2 * STEPS)]  # once for all
     relu, slow, prelu = cost.activations
     # the clock is read once at the end of as many steps, and after each pass
     assert {*relu.step_seconds} == {*cost.again.step_seconds} == {1 / STEPS}
