@@ -5,9 +5,9 @@ This module imports no torch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ FEWEST_ROUNDS = 6
 
 LONGEST_SECONDS = 1e6
 """More than any step takes."""
+
+MOST = 2**50
+"""More bytes, values and steps than any machine has or does."""
+
+INSTANT = "%Y-%m-%dT%H:%M:%SZ"
+"""How a file has an instant, in UTC."""
 
 MACHINE = ("versions", "system", "cpu", "cpu_capability", "cpu_family", "cpu_flags", "device", "gpu", "threads")
 """The fields of a run's provenance that say where it was measured."""
@@ -58,7 +64,7 @@ class Measured:
                 raise ValueError(f"the {name}_seconds of {self.activation} are no seconds of each round")
         for name, least in (("saved_bytes", 1), ("parameters", 0)):
             value = getattr(self, name)
-            if type(value) is not int or not least <= value < 2**62:
+            if type(value) is not int or not least <= value <= MOST:
                 raise ValueError(f"{name} of {self.activation}: {value!r:.100}")
 
 
@@ -68,6 +74,13 @@ PASSES = ("step", "forward", "backward")
 
 def _is_time(value: object) -> bool:
     return type(value) in (int, float) and 1e-9 <= value <= LONGEST_SECONDS  # type: ignore[operator]
+
+
+def _is_instant(value: object) -> bool:
+    try:
+        return datetime.strptime(value, INSTANT).strftime(INSTANT) == value  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -98,9 +111,9 @@ class Cost:
             len(each.step_seconds) != self.rounds for each in (*self.activations, self.again)
         ):
             raise ValueError(f"its activations do not all have the same number of rounds, at least {FEWEST_ROUNDS}")
-        if type(self.steps) is not int or not 1 <= self.steps < 2**62:
+        if type(self.steps) is not int or not 1 <= self.steps <= MOST:
             raise ValueError(f"steps: {self.steps!r:.100}")
-        if not isinstance(self.when, str) or not re.fullmatch(r"[\d-]{10}T[\d:]{8}Z", self.when, re.ASCII):
+        if not _is_instant(self.when):
             raise ValueError(f"when: {self.when!r:.100}")
 
     @property

@@ -123,10 +123,8 @@ def replace_folder(folder: Path, contents: Mapping[str, str | bytes]) -> None:
         contents: each file's content by its path in the folder.
 
     Raises:
-        StorageError: if it cannot be written, or holds a study; then the folder is as it was.
+        StorageError: if it cannot be written; then the folder is as it was.
     """
-    if (folder / "study.json").exists() or (folder / "runs").exists():
-        raise StorageError(f"{folder} holds a study, not what is derived from one: move it to another name first.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with lock_file(folder.with_name(f".{folder.name}.lock"), "--results"):

@@ -501,13 +501,14 @@ class _Reader:
             if name in tried:
                 raise self.wrong(f"[tune] has two tables for {name}: leave one out.")
             if isinstance(each, list):
-                tried[name] = self.read_tables(f"[{where}]", each)
+                shared = [field for field in common if field in OF_ARM and field not in split_arm(name)[1]]
+                tried[name] = self.read_tables(f"[{where}]", each, shared)
             else:
                 self.check_keys(f"{where} ", each, (*OF_ARM, *OF_TUNING))
-                tried[name] = self.read_combinations(where, {**common, **each}, OF_ARM)
+                tried[name] = self.read_tried(where, {**common, **each})
         for name in arms:
             if name not in tried:
-                tried[name] = self.read_combinations("[tune]", common, OF_ARM)
+                tried[name] = self.read_tried("[tune]", common)
             self.check_fields(tried[name][0], name)
         if protocol.validation_images is not None:
             raise self.wrong("[protocol] validation_images belongs below [tune]: move it there.")
@@ -519,13 +520,31 @@ class _Reader:
             self.value("[tune] ", "validation_images", table["validation_images"]),
         )
 
-    def read_tables(self, where: str, tables: Sequence[Any]) -> list[dict[str, Any]]:
-        """The settings that an activation is tried with, one by one."""
+    def read_tried(self, where: str, table: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The settings that an activation is tried with: combinations in which every value comes."""
+        tried = self.read_combinations(where, table, OF_ARM)
+        for name in tried[0]:
+            n = len(table[name])
+            if len(tried) < n:
+                raise self.wrong(
+                    f"{where} sample = {len(tried)} leaves out some of the {n} values of {name}: make it {n} or more,"
+                    " or leave values out."
+                )
+        return tried
+
+    def read_tables(self, where: str, tables: Sequence[Any], shared: Sequence[str]) -> list[dict[str, Any]]:
+        """The settings that an activation is tried with, one by one.
+
+        Args:
+            where: how a message names them.
+            tables: as TOML has them.
+            shared: what the others are tried with, so that none of these keeps the protocol's instead.
+        """
         found: list[dict[str, Any]] = []
         for each in tables:
             if not isinstance(each, dict):
                 raise self.wrong(f"{where} must be tables of settings, such as {{ lr = 0.01, beta = 1000 }}.")
-            self.check_keys(f"{where} ", each, OF_ARM, required=found[0] if found else ())
+            self.check_keys(f"{where} ", each, OF_ARM, required=found[0] if found else shared)
             settings = {name: self.value(f"{where} ", name, value) for name, value in sorted(each.items())}
             if settings in found:
                 raise self.wrong(f"{where} has {shown(settings)} twice: leave one out.")

@@ -105,16 +105,6 @@ def test_folder_that_cannot_be_replaced_stays(source: str, tmp_path: Path, monke
     assert not list(tmp_path.glob(".*.tmp"))
 
 
-@pytest.mark.parametrize("name", ["study.json", "runs/relu-seed0.csv"])
-def test_folder_that_is_a_study_is_never_replaced(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "report" / name
-    path.parent.mkdir(parents=True)
-    path.write_text("years of work")
-    with pytest.raises(StorageError, match="holds a study"):
-        replace_folder(tmp_path / "report", {"b.csv": "two"})
-    assert path.read_text() == "years of work"
-
-
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_file_system_without_locks_is_told(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object) -> None:

@@ -74,6 +74,9 @@ def test_an_activation_is_tried_with_settings_of_its_own_and_no_more_often() -> 
     )
     tried = make_declaration(rows).tuning_arms()["fluid"]
     assert [arm for arm, _ in tried] == [f"fluid@beta={beta}@lr=0.1" for beta in (3, 1, 10, 20)]
+    fixed = rows.replace('"relu"', '"relu", "elu@lr=1"') + "[[tune.'elu@lr=1']]\nmomentum = 0\n" * 4
+    with pytest.raises(UsageError, match=r"has \{momentum = 0\.0\} twice"):  # but not that it lacks lr
+        make_declaration(fixed)
     # a study's spelling is found by the arms that were tried, each without what was chosen for it
     trained = ["relu@lr=0.1", "fluid@beta=1@lr=0.1", "fluid@beta=0@lr=0.1", "mine:Act@beta=10@lr=0.1"]
     assert read.spelled(trained).activations == read.activations

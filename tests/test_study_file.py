@@ -508,6 +508,10 @@ WRONG = [
         " or leave it out.",
     ),
     (
+        START + TUNE + "lr = [1, 2, 3]\nsample = 2",
+        "[tune] sample = 2 leaves out some of the 3 values of lr: make it 3 or more, or leave values out.",
+    ),
+    (
         'activations = ["fluid", "fluid@beta=2"]\nseeds = 3\n'
         + TUNE
         + "lr = [1, 2]\n[tune.fluid]\nlr = [1]\nbeta = [1, 2]",
@@ -518,6 +522,7 @@ WRONG = [
         for rows, said in (
             ("[1]", "[[tune.fluid]] must be tables of settings, such as {{ lr = 0.01, beta = 1000 }}."),
             ("[{lr = 1, beta = 2}, {lr = 1}]", "[[tune.fluid]] beta is missing: add it."),
+            ("[{beta = 1}, {beta = 2}]", "[[tune.fluid]] lr is missing: add it."),
             ("[{lr = 1}, {lr = 1, beta = 2}, {lr = 1}]", "[[tune.fluid]] has {{lr = 1.0}} twice: leave one out."),
             ("[{epochs = 1}]", '[[tune.fluid]] there is no key "epochs": use beta, lr, momentum or weight_decay.'),
             ("[]", "[tune] tries nothing: name a setting and its values, such as lr = [0.001, 0.01]."),

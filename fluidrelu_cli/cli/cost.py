@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from fluidrelu_cli.cli.completion import complete_activation, complete_study
+from fluidrelu_cli.cli.completion import complete_activations, complete_study
 from fluidrelu_cli.cli.options import (
     DEFAULT_RESULTS,
     STUDY_OR_FILE,
@@ -24,9 +24,9 @@ from fluidrelu_cli.cli.options import (
     pick_format,
     with_protocol,
 )
+from fluidrelu_cli.cli.pools import report_command
 from fluidrelu_cli.cli.terminal import count, open_stderr, say, show, show_json, show_text, stop_if_interrupted
 from fluidrelu_cli.cost import FEWEST_ROUNDS, Cost
-from fluidrelu_cli.declaration import ENDING
 from fluidrelu_cli.declared import find_question, open_declared
 from fluidrelu_cli.errors import FluidReluError, UsageError, one_line
 from fluidrelu_cli.protocol import WHAT, Protocol, option
@@ -54,7 +54,7 @@ def cost(
         typer.Option(
             help="Without a study: an activation; repeat the option for several (left out: relu and fluid)."
             " `fluidrelu acts` lists them.",
-            autocompletion=complete_activation,
+            autocompletion=complete_activations,
             show_default=False,
             rich_help_panel=WHAT,
         ),
@@ -107,8 +107,8 @@ def cost(
         show(tables.rich_table(section.title, *section.cells))
         for note in section.footnotes:
             show(note)
-    if asked.study is not None:
-        say(f"Written: {asked.study.cost_path}, which the report shows.")
+    if asked.study is not None and named is not None:
+        say(f"Written: {asked.study.cost_path}, which `{report_command(results, named)}` shows.")
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,13 @@ class _Asked:
     @classmethod
     def by_options(cls, act: Sequence[str] | None, requested: dict[str, Any]) -> _Asked:
         from fluidrelu_cli.data.catalogue import canonical
-        from fluidrelu_cli.networks.named import spell_model
+        from fluidrelu_cli.networks.named import expand_casts, spell_model
 
         spelled = {"dataset": canonical, "model": spell_model}
         fields: dict[str, Any] = {
             name: spelled[name](value) if name in spelled else value for name, value in requested.items()
         }
-        return cls(act or DEFAULT_ACTIVATIONS, Protocol(**fields))
+        return cls(expand_casts(act or DEFAULT_ACTIVATIONS), Protocol(**fields))
 
 
 def _find(results: Path, typed: str, trust: bool) -> _Asked:
@@ -151,8 +151,9 @@ def _find(results: Path, typed: str, trust: bool) -> _Asked:
     else:
         study = open_declared(declaration.home or results, declaration, declaration.name, declaration.protocol)
         asked = _Asked(declaration.activations, declaration.protocol, study)
+    own_file = declaration is not None and declaration.home is None  # not the copy in a folder that is called like one
     for name in (*asked.activations, asked.protocol.model):
-        require_trust(name, study.path, trust or typed.endswith(ENDING))
+        require_trust(name, study.path, trust or own_file)
     return asked
 
 

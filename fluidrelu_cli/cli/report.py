@@ -168,6 +168,8 @@ def report(
         raise UsageError(f"{into} is there already: name another folder with --output, or move it away.")
     kinds = ("png", "svg", *([figures] if figures else ()))
     typed = list_studies(results, named or [], study)
+    if shown == CHECKLIST and len(typed) > 1:
+        raise UsageError("--checklist is of one study: ask for that of each by itself.")
     compared = {"--baseline": baseline, "--focus": focus, "--against": against, "--beside": beside}
     draft, looked, folder = _draft(results, typed, compared, trust)
     if shown == CHECKLIST:

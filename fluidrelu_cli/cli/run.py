@@ -33,7 +33,7 @@ from fluidrelu_cli.files import write_whole
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.stopping import Stopping
 from fluidrelu_cli.study import ASKED, Entry
-from fluidrelu_cli.study_file import STARTING_FILE, find_files, name_keys, read_declaration
+from fluidrelu_cli.study_file import STARTING_FILE, find_files, name_keys, read_declaration, shown_key
 
 if TYPE_CHECKING:
     from fluidrelu_cli.experiment import Request
@@ -70,6 +70,8 @@ def run(
         if warning:
             say(f"{declaration.path}: {warning}")
     if dry_run:
+        for declaration in declarations:
+            _resolve(declaration)
         asked = [part for declaration in declarations for part in list_asked(declaration, results)]
         show_forecast(asked, workers, device, data_dir)
         return
@@ -169,6 +171,29 @@ def _naming(declaration: Declaration) -> Iterator[None]:
         raise UsageError(f"{declaration.path}: {name_keys(str(error))}") from error
 
 
+def _resolve(declaration: Declaration) -> dict[str, Activation]:
+    """The activations of a file by their names in it.
+
+    Raises UsageError if there is no such activation, or one is to have a factor and learns nothing.
+    """
+    from fluidrelu_cli.networks.named import resolve
+
+    tuned = [name for name, fields in declaration.tuned_fields().items() if "beta" in fields]
+    with _naming(declaration):
+        found = {name: resolve(name) for name in declaration.activations}
+        factored = [name for name, each in found.items() if name in tuned or each.beta is not None]
+        learners = [name for name in factored if any(True for _ in found[name].make(1).parameters())]
+        for name in factored:
+            if name not in learners and name in tuned:
+                where = next((f"write it below [tune.{shown_key(each)}]" for each in learners), "leave it out")
+                raise UsageError(
+                    f"[tune] tries beta for {name}, which learns nothing that could have a factor: {where}."
+                )
+            if name not in learners:
+                raise UsageError(f"{name} learns nothing that could have a factor: name it without @beta.")
+    return found
+
+
 @dataclass
 class _Question:
     """A study file on its way to being trained."""
@@ -180,10 +205,7 @@ class _Question:
     tuning: Request | None = None
 
     def __post_init__(self) -> None:
-        from fluidrelu_cli.networks.named import resolve
-
-        with _naming(self.declaration):
-            self.activations = {name: resolve(name) for name in self.declaration.activations}
+        self.activations = _resolve(self.declaration)
         self.declaration = self.declaration.settled({name: it.name for name, it in self.activations.items()})
 
     def first_requests(self) -> list[_Wanted]:

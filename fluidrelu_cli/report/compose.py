@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fluidrelu_cli.declaration import TUNING
+from fluidrelu_cli.errors import StorageError
 from fluidrelu_cli.files import csv_text, replace_folder
 from fluidrelu_cli.report import plots, tables, wording
 from fluidrelu_cli.report.commands import list_commands
@@ -114,6 +115,21 @@ def derive_files(document: Document) -> dict[str, str | bytes]:
 
 
 def write_report(document: Document, folder: Path) -> Path:
-    """Replace a study's folder of derived files; the page's path. StorageError if that fails."""
-    replace_folder(folder, derive_files(document))
+    """Replace a folder of derived files; the page's path. StorageError if that fails, or other files would be lost."""
+    contents = derive_files(document)
+    for path in sorted([*folder.glob("[!.]*"), *folder.glob("figures/[!.]*")]):
+        if path.relative_to(folder).as_posix() not in contents and not _is_derived(path):
+            raise StorageError(
+                f"{path} is no file of a report, which replaces its whole folder: move it away, or name another folder"
+                " with --output."
+            )
+    replace_folder(folder, contents)
     return folder / "report.html"
+
+
+def _is_derived(path: Path) -> bool:
+    """Whether another report could have written what is in a report's folder: a table in both its forms, a figure."""
+    if path.parent.name == "figures":
+        return path.suffix in (".png", ".svg", ".pdf")
+    forms = (".csv", ".md")
+    return path.name == "figures" or (path.suffix in forms and all(path.with_suffix(each).is_file() for each in forms))

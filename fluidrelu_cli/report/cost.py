@@ -9,6 +9,7 @@ import pandas as pd
 
 from fluidrelu_cli.analysis.cost import compare_cost
 from fluidrelu_cli.cost import PASSES, REFERENCE, Cost
+from fluidrelu_cli.errors import printable
 from fluidrelu_cli.protocol import split_arm
 from fluidrelu_cli.report.document import Section
 from fluidrelu_cli.report.tables import Cells, label
@@ -79,7 +80,7 @@ def _describe_measurement(cost: Cost, reference: Mapping[Any, Any]) -> str:
     where = f"{machine.gpu or machine.cpu or 'a processor of unknown name'}{capability}"
     threads = "" if machine.gpu or not machine.threads else f", {machine.threads} thread{'s' * (machine.threads > 1)}"
     passes = ", ".join(f"{name} {_milliseconds(reference[f'{name}_seconds'])}" for name in PASSES[1:])
-    return (
+    return printable(
         f"Measured on {where}{threads}, torch {machine.versions.get('torch') or 'of unknown version'}, on"
         f" {cost.when[:10]}: {cost.rounds} rounds of {cost.steps} steps of {cost.protocol.batch_size} images."
         f" {_IT}'s step took {_milliseconds(reference['step_seconds'])} ({passes}) and saved"

@@ -27,10 +27,10 @@ from fluidrelu_cli.report.functions import define_activations
 from fluidrelu_cli.report.sections import list_doubts
 from fluidrelu_cli.study import DEFAULT_BASELINE
 
-OVERVIEW_COLUMNS = ("cell", "dataset", "model", "epochs", *COMPARISON_COLUMNS, "cost")
+OVERVIEW_COLUMNS = ("cell", "dataset", "model", "epochs", *COMPARISON_COLUMNS, "cost", "cost_differs")
 """Of its comparisons: cell is the study, an activation is called as its file does where settings were chosen for it,
-p_holm and verdict of a primary comparison are adjusted for the studies, and cost is the time of a step over that of the
-baseline, NaN where it was not measured.
+p_holm and verdict of a primary comparison are adjusted for the studies, cost is the time of a step over that of the
+baseline, NaN where it was not measured, and cost_differs is whether that can be told from noise.
 """
 
 
@@ -112,13 +112,14 @@ def compare_studies(studies: Mapping[str, Evidence]) -> pd.DataFrame:
     for study, evidence in studies.items():
         table = _rename(evidence, evidence.comparisons)
         protocol, costs = evidence.protocol, _find_costs(evidence)
+        mine = [costs.get(split_arm(arm)[0], (math.nan, False)) for arm in table["arm"]]
         where: dict[str, Any] = {
             "cell": study,
             "dataset": protocol.dataset,
             "model": protocol.model,
             "epochs": protocol.epochs,
         }
-        parts.append(table.assign(**where, cost=[costs.get(split_arm(arm)[0], math.nan) for arm in table["arm"]]))
+        parts.append(table.assign(**where, cost=[cost for cost, _ in mine], cost_differs=[each for _, each in mine]))
     joined = pd.concat(parts, ignore_index=True)
     compared: pd.DataFrame = joined.loc[joined["n"] > 0, list(OVERVIEW_COLUMNS)].reset_index(drop=True)
     primary = compared["family"] == PRIMARY
@@ -128,13 +129,15 @@ def compare_studies(studies: Mapping[str, Evidence]) -> pd.DataFrame:
     return compared
 
 
-def _find_costs(evidence: Evidence) -> dict[str, float]:
-    """By activation, the time of a training step over that of the baseline, as far as it was measured."""
-    if evidence.cost is None:
+def _find_costs(evidence: Evidence) -> dict[str, tuple[float, bool]]:
+    """By activation, the time of a training step over that of the baseline, and whether they can be told apart.
+
+    As far as it was measured; nothing beside another baseline than REFERENCE, whose noise alone was measured.
+    """
+    if evidence.cost is None or split_arm(evidence.baseline)[0] != REFERENCE:
         return {}
-    steps = {**compare_cost(evidence.cost).set_index("activation")["step"].to_dict(), REFERENCE: 1.0}
-    baseline = steps.get(split_arm(evidence.baseline)[0], math.nan)
-    return {name: step / baseline for name, step in steps.items()}
+    table = compare_cost(evidence.cost)
+    return dict(zip(table["activation"], zip(table["step"], table["step_differs"], strict=True), strict=True))
 
 
 def _rank(studies: Mapping[str, Evidence], summary: pd.DataFrame) -> Ranking | None:

@@ -309,7 +309,7 @@ def overview_cells(compared: pd.DataFrame) -> Cells:
         for row in mine.to_dict("records"):
             effect = [difference(row["mean_difference"]), limits(row["ci_low"], row["ci_high"])]
             verdict = [f"{row['wins']}/{row['n']}", p_value(row["p_holm"]), row["verdict"]]
-            cost = [spell_ratio(row["cost"])] if priced else []
+            cost = [spell_ratio(row["cost"], differs=row["cost_differs"])] if priced else []
             rows.append([label(row["activation"]), *effect, *verdict, *cost])
     return head, rows
 
@@ -328,9 +328,11 @@ def accuracy_cells(summary: pd.DataFrame, places: Mapping[str, str]) -> Cells:
     return _by_study(found, dict.fromkeys(summary["activation"]), places)
 
 
-def spell_ratio(value: float) -> str:
-    """How many times as much; a dash where it is not known."""
-    return "–" if math.isnan(value) else f"{value:.2f}×"
+def spell_ratio(value: float, *, differs: bool) -> str:
+    """How many times as much, ``≈ 1`` where that cannot be told from noise; a dash where it is not known."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:.2f}×" if differs else "≈ 1"
 
 
 def rank_cells(table: pd.DataFrame) -> Cells:

@@ -371,7 +371,8 @@ def compares_nothing(study: str, baseline: str) -> str:
 def explain_overview(*, costs: bool) -> str:
     """What the columns of a table over several studies mean."""
     cost = (
-        " Cost: the time of a training step over that of the baseline, measured side by side on the study's network."
+        " Cost: the time of a training step over that of the baseline, measured side by side on the study's network;"
+        " ≈ 1 where it cannot be told from noise."
         if costs
         else ""
     )

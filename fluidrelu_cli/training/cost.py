@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import torch
 from torch import Tensor
 
-from fluidrelu_cli.cost import MACHINE, REFERENCE, Cost, Measured
+from fluidrelu_cli.cost import INSTANT, MACHINE, REFERENCE, Cost, Measured
 from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.networks.architectures import Shape
 from fluidrelu_cli.networks.named import Activation, resolve
@@ -81,13 +81,14 @@ def measure_cost(
             validation_images=None,
         )
 
-        def make_training(activation: Activation, steps: int) -> Training:
-            dataset = draw_images(steps * size, shape, classes)
+        one_step, one_turn = (draw_images(steps * size, shape, classes) for steps in (1, steps_per_turn(STEPS)))
+
+        def make_training(activation: Activation, dataset: Dataset) -> Training:
             return Training(activation, [Trial(timed, activation.name, 0)], dataset, device)
 
-        needs = {each.name: count_needs(make_training(each, 1)) for each in activations}
+        needs = {each.name: count_needs(make_training(each, one_step)) for each in activations}
         turns: dict[tuple[str, bool], Iterator[Turn]] = {
-            (each.name, again): time_turns(make_training(each, steps_per_turn(STEPS)), STEPS, device, clock)
+            (each.name, again): time_turns(make_training(each, one_turn), STEPS, device, clock)
             for each, again in (*((each, False) for each in activations), (activations[0], True))
         }
         in_turn(turns, 1, on_turn)
@@ -95,7 +96,7 @@ def measure_cost(
         measured = [_gather(name, mine, needs[name]) for (name, _), mine in times.items()]
         recorded = record_machine(device)
     machine = Provenance(**{name: getattr(recorded, name) for name in MACHINE})
-    when = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    when = datetime.now(timezone.utc).strftime(INSTANT)
     return Cost(protocol, tuple(measured[:-1]), measured[-1], STEPS, machine, when)
 
 

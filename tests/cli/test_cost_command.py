@@ -9,17 +9,22 @@ from typing import Any
 import pandas as pd
 import pytest
 from command_line import fluidrelu_json
-from factories import make_cost, make_study
+from factories import make_cost, make_declaration, make_study
 from typer.testing import CliRunner
 
 from fluidrelu_cli.cli.app import app
 from fluidrelu_cli.cost import Cost, read_cost
-from fluidrelu_cli.networks.named import Activation
+from fluidrelu_cli.declared import keep_declaration
+from fluidrelu_cli.networks.named import CASTS, Activation
 from fluidrelu_cli.protocol import Protocol
+from fluidrelu_cli.study import ASKED, Entry
 
 FILE = (
     'activations = ["relu", { name = "fluid", beta = 1000 }, "fluid", "elu"]\nseeds = 2\n[protocol]\nbatch_size = 10\n'
 )
+
+
+TUNE = "[tune]\nlr = [0.1, 0.2]\nseeds = 1\nvalidation_images = 5\n"
 
 
 @pytest.fixture
@@ -62,6 +67,8 @@ def test_options_say_what_is_measured(folder: Path, measured: list[tuple[Any, ..
     assert " ReLU ≈ 1 ± 0.00 ≈ 1 ± 0.00 ≈ 1 ± 0.00 1.00 0 FluidReLU 2.00 ± 0.00 " in " ".join(table.split())
     assert "8 rounds of 5 steps of 20 images" in table
     assert list(folder.iterdir()) == []
+    invoke("cost", "--act", "gelu", "--act", "common")
+    assert measured[-1][0] == ["relu", "GELU", *(name for name in CASTS["common"] if name not in ("relu", "GELU"))]
 
 
 def test_a_file_s_study_keeps_what_is_measured(folder: Path, measured: list[tuple[Any, ...]]) -> None:
@@ -70,13 +77,16 @@ def test_a_file_s_study_keeps_what_is_measured(folder: Path, measured: list[tupl
     assert [(names, protocol.batch_size) for names, protocol, *_ in measured] == [(["relu", "fluid", "elu"], 10)]
     assert pd.read_csv(io.StringIO(csv))["step"].tolist() == pytest.approx([1, 2, 3])
     path = Path("results") / "mine" / "cost.json"
-    assert said.splitlines()[-1] == f"Written: {path}, which the report shows."
+    assert said.splitlines()[-1] == f"Written: {path}, which `fluidrelu report mine.toml` shows."
     assert read_cost(path).protocol == measured[0][1]
     # and before or after it is trained, named by the file or the study
     make_study(folder / "results" / "mine", {"relu": [(0.5, 0.5)], "elu": [(0.5, 0.5)]}, batch_size=10)
     markdown, _ = invoke("cost", "mine", "--format", "markdown")
     assert markdown.startswith("| activation | step (95 %) |")
     assert measured[1][0] == ["relu", "elu"]
+    make_study(folder / "results" / "grid" / "lr=0.1", {"relu": [(0.5,)]}, lr=0.1)
+    _, said = invoke("cost", "grid/lr=0.1")
+    assert said.splitlines()[-1].endswith("which `fluidrelu report --study grid/lr=0.1` shows.")
     assert [row["activation"] for row in fluidrelu_json("report", "mine")["cost"]] == ["relu", "elu"]
 
 
@@ -97,6 +107,8 @@ def test_an_npz_file_says_what_its_images_are(folder: Path, measured: list[tuple
         (["--json", "--format", "csv"], 2, "Error: --json means --format json: leave out --json or --format csv."),
         (["grid.toml"], 2, "Error: grid.toml varies its protocol: name one of its studies, such as grid/lr=0.1."),
         (["own"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
+        (["own.toml"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
+        (["kept"], 2, "names code that does not come with this program, 'failing_in_cost:Own'"),
         (["nothing"], 2, "Error: There is no study 'nothing'"),
         (["--model", "cnn3", "--dataset", "own.npz"], 2, "Error: There is no file own.npz"),
         (
@@ -113,6 +125,11 @@ def test_errors(arguments: list[str], code: int, sentence: str, folder: Path) ->
         "import torch\n\n\nclass Own(torch.nn.Module):\n    def forward(self, v):\n        if len(v) > 2:\n"
         '            raise ArithmeticError("too many")\n        return v\n'
     )
-    make_study(folder / "results" / "own", {"failing_in_cost:Own": [(0.5,)]})
+    for name in ("own", "own.toml"):
+        make_study(folder / "results" / name, {"failing_in_cost:Own": [(0.5,)]})
+    kept = make_declaration('activations = ["failing_in_cost:Own"]\nseeds = 1\n' + TUNE, folder / "kept.toml")
+    keep_declaration(kept, folder / "results" / "kept")
+    tried = make_study(folder / "results" / kept.tuning_name, {"relu": [(0.5,)]}, validation_images=5)
+    tried.record(Entry(ASKED, {"relu": 1}, file="kept.toml", sha256=kept.sha256))
     result = CliRunner().invoke(app, ["cost", *arguments, "--rounds", "6", "--device", "cpu"])
     assert (result.exit_code, sentence in " ".join(result.stderr.split())) == (code, True), result.output

@@ -75,7 +75,7 @@ def test_a_report_that_cannot_be_written_is_printed_all_the_same(folder: Path) -
     (folder / "results" / "local" / "report" / "study.json").touch()
     output = words(fluidrelu("report", code=1))
     assert "results/local: data set mnist" in output
-    assert "Error: results/local/report holds a study, not what is derived from one: move it to another name" in output
+    assert "Error: results/local/report/study.json is no file of a report, which replaces its whole folder" in output
 
 
 def test_report_in_a_format_prints_that_alone(undisturbed: Path) -> None:
@@ -464,11 +464,11 @@ def test_several_studies_have_one_page(folder: Path) -> None:
     assert load_study(folder / "results" / "b").log[-1].what == LOOKED
     by_names = fluidrelu_json("report", "a", "results/b")
     assert by_names["answer"] == fluidrelu_json("report", "studies/a.toml", "studies/b.toml")["answer"]
-    assert "Statistical significance" in fluidrelu("report", "a", "b", "--checklist")
     for arguments, refusal in (
         (("a", "b", "a"), "a is named twice: leave one out."),
         (("a", "results/a"), "Two of the studies are called a: leave one out."),
         (("a", "b", "--focus", "fluid"), "Several studies are compared as their files say: leave --focus out."),
+        (("a", "b", "--checklist"), "--checklist is of one study: ask for that of each by itself."),
         (("a", "b", "--beside", "b"), "Several studies are compared as their files say: leave --beside out."),
         (("a", "c"), "There is no study 'c'"),
         (("a", "studies/none.toml"), "Only one of these studies has results to compare with relu: name two."),

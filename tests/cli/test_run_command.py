@@ -137,6 +137,26 @@ def test_an_activation_that_there_is_not_is_named_with_the_file(copy: Path, data
     assert "Error: grid.toml: There is no activation 'fluide'. Did you mean fluid or" in said
 
 
+@pytest.mark.parametrize(
+    ("activations", "said"),
+    [
+        ('["common@beta=3"]', "relu@beta=3 learns nothing that could have a factor: name it without @beta."),
+        (
+            '["fluid", "relu"]',
+            "[tune] tries beta for relu, which learns nothing that could have a factor: write it below [tune.fluid].",
+        ),
+        ('["relu", "elu"]', "[tune] tries beta for relu, which learns nothing that could have a factor: leave it out."),
+    ],
+)
+@pytest.mark.parametrize("option", [(), ("--dry-run",)])
+def test_a_factor_for_what_learns_nothing_is_refused(
+    activations: str, said: str, option: Sequence[str], folder: Path, data_dir: Path
+) -> None:
+    tune = "" if "@" in activations else "[tune]\nbeta = [1, 10]\nseeds = 1\nvalidation_images = 5\n"
+    (folder / "mine.toml").write_text(f"activations = {activations}\nseeds = 1\n{tune}")
+    assert f"Error: mine.toml: {said}" in words(train(folder, data_dir, "mine.toml", *option, code=2))
+
+
 def test_settings_are_tuned_and_a_named_activation_is_trusted(folder: Path, data_dir: Path) -> None:
     (folder / "own_act.py").write_text("import torch\n\nclass Soft(torch.nn.Softplus):\n    pass\n")
     (folder / "tuned.toml").write_text(

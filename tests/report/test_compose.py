@@ -16,7 +16,7 @@ import pytest
 from factories import make_run, make_study
 from matplotlib.figure import Figure
 
-from fluidrelu_cli.errors import one_line
+from fluidrelu_cli.errors import StorageError, one_line
 from fluidrelu_cli.protocol import Protocol, Trial
 from fluidrelu_cli.report.compose import build_document, derive_files, illustrate, write_report
 from fluidrelu_cli.report.document import Document
@@ -118,10 +118,16 @@ def test_the_folder_is_replaced_whole_and_can_be_made_again(illustrated: Documen
     folder = tmp_path / "report"
     assert write_report(illustrated, folder) == folder / "report.html"
     before = contents(folder)
-    (folder / "studies.csv").write_text("of a study that stood beside")
+    for name in ("studies.csv", "studies.md", "figures/old.pdf", ".DS_Store"):
+        (folder / name).write_text("of a study that stood beside")
     (folder / "summary.csv").unlink()
     write_report(illustrated, folder)
     assert contents(folder) == before
+    for name in ("notes.txt", "notes.md", "figures/drawing.odg", "study.json"):
+        (folder / name).write_text("somebody's own")
+        with pytest.raises(StorageError, match=rf"{name} is no file of a report, .*: move it away, or name another"):
+            write_report(illustrated, folder)
+        (folder / name).unlink()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ def study(tmp_path: Path) -> Study:
 
 
 def test_what_is_within_noise_is_no_difference() -> None:
-    section = describe_cost(make(fluid=0.006, elu=0.0041))
+    cost = make(fluid=0.006, elu=0.0041)
+    section = describe_cost(cost)
     assert section.title == "Cost relative to ReLU"
     head = ["activation", "step\n(95 %)", "forward\n(95 %)", "backward\n(95 %)", "saved\nmemory", "learned"]
     assert section.cells == (
@@ -45,6 +47,8 @@ def test_what_is_within_noise_is_no_difference() -> None:
         "Measured on Some CPU (AVX2), 1 thread, torch 2.15.0, on 2026-11-25: 6 rounds of 5 steps of 20 images. ReLU's"
         " step took 4 ms (forward 1 ms, backward 2 ms) and saved 1.00 MB for the backward pass.",
     )
+    forged = replace(cost, machine=replace(cost.machine, gpu="\x1b[31mX"))
+    assert describe_cost(forged).remarks[0].startswith(r"Measured on \x1b[31mX, torch 2.15.0")
 
 
 def test_a_report_has_the_cost_that_its_study_keeps(study: Study) -> None:

@@ -21,8 +21,9 @@ from fluidrelu_cli.report import overview_plots, plots, wording
 from fluidrelu_cli.report.compose import illustrate
 from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.formats import FORMATS, to_parts
-from fluidrelu_cli.report.overview import build_overview_document
+from fluidrelu_cli.report.overview import build_overview_document, compare_studies
 from fluidrelu_cli.report.page import render_page
+from fluidrelu_cli.report.tables import overview_cells
 from fluidrelu_cli.study import load_study
 
 Accuracies = Mapping[str, Sequence[Sequence[float]]]
@@ -183,6 +184,18 @@ def test_effects_have_a_panel_per_study_and_a_number_if_they_are_far(studies: li
     assert max(map(abs, panels[0].get_xlim())) < 0.03
     assert panels[3].get_xlim()[1] > 0.05
     assert [label.get_text() for label in panels[0].get_yticklabels()] == ["FluidReLU", "ELU", "Tanh"]
+
+
+def test_a_cost_within_noise_is_no_number_and_is_relative_to_relu_alone(tmp_path: Path) -> None:
+    seconds = {"relu": [0.002] * 6, "fluid": [0.0019, 0.00205] * 3, "elu": [0.003] * 6}
+    found = {}
+    for baseline in ("relu", "elu"):
+        study = declare(tmp_path, baseline, {baseline: runs(0.9, 1), "fluid": runs(0.92, 1)}, seeds=1).study
+        make_cost(seconds, [0.002] * 6, epochs=1).write(study.cost_path)
+        found[baseline] = compare_studies({baseline: Evidence(study, baseline=baseline)})
+    assert [row[-1] for row in overview_cells(found["relu"])[1]] == ["", "≈ 1"]
+    assert found["relu"][["cost", "cost_differs"]].to_numpy().tolist() == [[pytest.approx(0.9875), False]]
+    assert found["elu"]["cost"].isna().all()
 
 
 def test_studies_without_such_a_comparison_are_left_out(studies: list[Evidence], tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from fluidrelu_cli.cost import Cost
+from fluidrelu_cli.data.dataset import Dataset
 from fluidrelu_cli.networks.named import resolve
 from fluidrelu_cli.protocol import Protocol
-from fluidrelu_cli.training.cost import STEPS, list_functions, measure_cost
+from fluidrelu_cli.training.cost import STEPS, draw_images, list_functions, measure_cost
 from fluidrelu_cli.training.timing import in_turn
 
 OWN = f"{__name__}:"
@@ -52,12 +55,20 @@ def measure(*names: str, batch: int = 5, on_turn: Callable[[], None] = lambda: N
     return measure_cost(functions, protocol, (1, 4, 4), 2, images, "cpu", rounds=6, on_turn=on_turn, clock=Clock())
 
 
-def test_activations_are_measured_in_turn() -> None:
+def test_activations_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def draw(number: int, *what: Any) -> Dataset:
+        drawn.append(number)
+        return draw_images(number, *what)
+
+    monkeypatch.setattr("fluidrelu_cli.training.cost.draw_images", draw)
     turns: list[float] = []
     threads, random_state = torch.get_num_threads(), torch.get_rng_state()
     cost = measure(f"{OWN}Slow", "prelu@lr=0.1", "prelu", on_turn=lambda: turns.append(Clock.now))
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), random_state)
+    assert drawn == [5, 5 * (1 + 2 * STEPS)]  # once for all
     assert len(turns) == 7 * 4  # one round warms up
     assert [each.activation for each in cost.activations] == ["relu", f"{OWN}Slow", "prelu"]
     relu, slow, prelu = cost.activations
