@@ -40,8 +40,13 @@ class Ranking:
 
     @property
     def groups(self) -> list[list[str]]:
-        """The largest groups of activations that are not told apart, from the best on; none of a single one."""
+        """The largest groups of activations that are not told apart, from the best on; none of a single one.
+
+        All are one group where Friedman's test says nothing against it.
+        """
         names, ranks = self.table["activation"].tolist(), self.table["mean_rank"].tolist()
+        if self.p >= ALPHA:
+            return [names]
         ends = [sum(each - first <= self.critical_difference for each in ranks) for first in ranks]
         return [names[i:end] for i, end in enumerate(ends) if end - i > 1 and (i == 0 or end > ends[i - 1])]
 
@@ -55,7 +60,7 @@ def rank_activations(accuracies: pd.DataFrame) -> Ranking | None:
     n, k = accuracies.shape
     if n < FEWEST_DATA_SETS or k < FEWEST_ACTIVATIONS:
         return None
-    ranks = accuracies.rank(axis=1, ascending=False)  # equal ones share the mean of their ranks
+    ranks = accuracies.round(12).rank(axis=1, ascending=False)  # equal ones share the mean of their ranks
     means = ranks.mean().sort_values(kind="stable")
     table = pd.DataFrame({"activation": means.index, "mean_rank": means.to_numpy()})
     return Ranking(table, n, friedman_p(ranks.to_numpy()), find_critical_difference(k, n))

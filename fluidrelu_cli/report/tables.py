@@ -48,8 +48,9 @@ def _spell(value: float, digits: int, sign: str = "-", *, in_points: bool = Fals
     """
     if math.isnan(value):
         return "–"
-    exact = Decimal(f"{value:.10f}")
-    rounded = round(exact, digits) + 0 if exact.is_finite() else exact
+    if not abs(value) < 1e15:  # a decimal has 28 digits
+        return f"{value:{sign}.3g}".replace("-", "−")
+    rounded = round(Decimal(f"{value:.10f}"), digits) + 0
     return f"{rounded.scaleb(2) if in_points else rounded:{sign}f}".replace("-", "−")
 
 

@@ -289,12 +289,15 @@ def overview(compared: pd.DataFrame, baseline: str, ranking: Ranking | None) -> 
         mine = compared["activation"] == activation
         found = {verdict: names[mine & (compared["verdict"] == verdict)].tolist() for verdict in _COUNTED}
         said = [
-            f"{_COUNTED[verdict]} {len(where)}{_name_few(where) if len(where) < mine.sum() else ''}"
+            f"{_COUNTED[verdict]} {len(where)}{_name_few(where) if len(where) < len(studies) else ''}"
             for verdict, where in found.items()
             if where
         ]
         told.setdefault((-len(found[BETTER]), len(found[WORSE]), _join(said)), []).append(activation)
-    in_order = "; ".join(f"{_names(told[key])} {key[2]}" for key in sorted(told, key=lambda key: key[:2]))
+    in_order = "; ".join(
+        f"{_names(told[key])} {'is' if len(told[key]) == 1 else 'are'} {key[2]}"
+        for key in sorted(told, key=lambda key: key[:2])
+    )
     text = f"Against {label(baseline)}, over {over}: {in_order}."
     return text if ranking is None else f"{text} {tell_ranks(ranking)}"
 
@@ -387,7 +390,8 @@ def explain_overview(*, costs: bool) -> str:
 RANKS_EXPLAINED = (
     "Mean rank: 1 is the highest mean accuracy on every data set; equal ones share a rank. Two activations are told"
     " apart if their mean ranks differ by more than the critical difference, at 5 % for all pairs together. This takes"
-    " the data sets for a sample of those that matter, and depends on which activations are ranked."
+    " the data sets for a sample of those that matter, and depends on which activations are ranked. Studies of one data"
+    " set count as one, by the mean of their accuracies, whatever their networks and epochs are."
 )
 
 
@@ -418,7 +422,8 @@ def name_network(model: str) -> str:
 
 
 def _capitalise(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    first = text[:1]
+    return (first.upper() if first.isascii() else first) + text[1:]  # β is no B
 
 
 def _say_where(place: str, sentence: str) -> str:
@@ -437,7 +442,8 @@ def tuned(declared: Declaration | None) -> str:
         }
         of_each = [name_setting(field) for field, names in whose.items() if len(names) == len(fields)]
         told = [f"the {_join(of_each)} of each"] if of_each else []
-        told += [f"{name_setting(field)} of {_names(names)}" for field, names in whose.items() if names != [*fields]]
+        some = sorted((field == "beta", field) for field, names in whose.items() if names != [*fields])
+        told += [f"{'' if beta else 'the '}{name_setting(field)} of {_names(whose[field])}" for beta, field in some]
         were = "was" if len(whose) == 1 else "were"
         text = f"{_join(told)} {were} tuned on {declared.tuning.validation_images:,} held-out images."
         said.append(_capitalise(text))
@@ -651,8 +657,10 @@ def _tell_registration(file: str, first: Entry | None) -> str:
     """
     if first is None:
         return f"Described afterwards in {file}: the runs are older than its first use, so it does not register them."
-    runs = f"{first.finished} run{' was' if first.finished == 1 else 's were'}"
-    return f"Declared in {file}{f' after {runs} finished, which it does not register' if first.finished else ''}."
+    if not first.finished:
+        return f"Declared in {file}."
+    were, those = ("run was", "that one") if first.finished == 1 else ("runs were", "those")
+    return f"Declared in {file} when {first.finished} {were} finished already: it is no plan for {those}."
 
 
 def _tell_changes(declaration: Declaration, log: Sequence[Entry], changes: Changes | None) -> Iterator[str]:
@@ -695,13 +703,11 @@ def _tell_seeds(changes: Changes, declaration: Declaration) -> Iterator[str]:
 def _tell_exploratory(changes: Changes | None, declaration: Declaration) -> str:
     """What changes that were made after looking make exploratory: all, or comparisons besides the primary one.
 
-    Those of activations that have other seeds; of all others where one was left out, as p-values are adjusted for them.
+    These are adjusted for each other, so that what concerns one of them concerns all.
     """
     if changes is None or changes.of_primary or not changes.seeds:
         return ", so p-values and verdicts are exploratory"
-    left_out = not all(now for _, now in changes.seeds.values())
-    compared = declaration.compare or ()
-    names = [name for name in declaration.activations if name not in compared] if left_out else [*changes.seeds]
+    names = [name for name in declaration.activations if name not in (declaration.compare or ())]
     comparisons = "comparison of {} with {} is" if len(names) == 1 else "comparisons of {} with {} are"
     return f", so the {comparisons.format(_names(names), label(declaration.baseline))} exploratory" if names else ""
 
@@ -1375,8 +1381,8 @@ def where(facts: Mapping[str, str], activations: Iterable[str] = ()) -> str:
     networks = ", ".join(map(name_network, models)) if len(models) < 4 else f"{len(models)} networks"
     usual, named = Protocol().facts(), {"dataset", "model", "epochs", "batch size", "lr"}
     others = [f"{name} {value}" for name, value in facts.items() if name not in named and value != usual.get(name)]
-    rate = f" and learning rate {facts['lr']}" if "lr" in facts else ""
     own = sorted({name.replace("_", " ") for each in activations for name in split_arm(each)[1]} - {"beta"})
+    rate = f" and learning rate {facts['lr']}" if "lr" in facts and "lr" not in own else ""
     return (
         f"data set {facts['dataset']}, {networks}, {epochs} at batch size {facts['batch size']}"
         f"{rate}{''.join(f', {other}' for other in others)}."

@@ -69,3 +69,11 @@ def test_all_are_equal() -> None:
 @pytest.mark.parametrize("shape", [(4, 8), (9, 2)])
 def test_too_few_have_no_ranks(shape: tuple[int, int]) -> None:
     assert rank_activations(pd.DataFrame(np.zeros(shape))) is None
+
+
+def test_accuracies_that_differ_by_rounding_alone_share_a_rank_and_without_a_finding_all_are_one_group() -> None:
+    ranking = rank_activations(pd.DataFrame({"a": [0.1 + 0.2] * 5, "b": [0.3] * 5, "c": [0.1, 0.5, 0.1, 0.5, 0.3]}))
+    assert ranking is not None
+    assert ranking.table["mean_rank"].tolist()[0] == ranking.table["mean_rank"].tolist()[1]
+    assert ranking.p >= 0.05
+    assert [sorted(group) for group in ranking.groups] == [["a", "b", "c"]]

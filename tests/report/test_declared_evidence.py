@@ -190,7 +190,7 @@ ALL = ", so p-values and verdicts are exploratory"
             [replace(FIRST, sha256=None), replace(FIRST, finished=1), replace(FIRST, finished=9)],
             0,
             Changes(),
-            "Declared in mine.toml after 1 run was finished, which it does not register.",
+            "Declared in mine.toml when 1 run was finished already: it is no plan for that one.",
         ),
         (
             [OTHER],

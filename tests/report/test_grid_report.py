@@ -264,7 +264,7 @@ def test_runs_older_than_the_file_are_told_of_in_any_cell(tmp_path: Path) -> Non
     [entry] = (line for line in second[1].study.log if line.sha256)
     second[1].study.log = (replace(entry, finished=5),)
     assert build_grid_document(declaration, dict([first, second])).standing == (
-        "Declared in mine.toml after 5 runs were finished, which it does not register."
+        "Declared in mine.toml when 5 runs were finished already: it is no plan for those."
     )
     second[1].study.log = ()
     assert "older" in build_grid_document(declaration, dict([first, second])).standing

@@ -82,8 +82,8 @@ def test_an_activation_is_the_same_in_all_studies_whatever_was_chosen_for_it(tmp
     document = build_overview_document([plain, make_tuned(tmp_path)])
     assert document.question == "Which activation is better than ReLU, and on which data?"
     assert document.answer == (
-        "Against ReLU, over 2 data sets: FluidReLU (β = 0) better on 1; FluidReLU better on 1 (MNIST) and worse on 1"
-        " (CIFAR-10); ELU equal within the margin on 1."
+        "Against ReLU, over 2 data sets: FluidReLU (β = 0) is better on 1 (CIFAR-10); FluidReLU is better on 1 (MNIST)"
+        " and worse on 1 (CIFAR-10); ELU is equal within the margin on 1 (MNIST)."
     )
     sections = {section.name: section for section in document.sections}
     assert sections["verdicts"].cells == (
@@ -146,7 +146,7 @@ def test_enough_data_sets_have_ranks(studies: list[Evidence], tmp_path: Path) ->
         " (Nemenyi's test)."
     )
     assert ranks.remarks == (said,)
-    over = "FluidReLU better on 5; ELU equal within the margin on 5; Tanh worse on 5."
+    over = "FluidReLU is better on 5; ELU is equal within the margin on 5; Tanh is worse on 5."
     assert document.answer == f"Against ReLU, over 5 data sets: {over} {said}"
     assert [picture.name for picture in document.pictures] == ["effects", "critical-difference"]
     # a second study of one data set is no further one, ranks are of what all have, and of what is finished
@@ -154,11 +154,11 @@ def test_enough_data_sets_have_ranks(studies: list[Evidence], tmp_path: Path) ->
     again = declare(tmp_path, "again", fewer)
     document = build_overview_document([*studies, again])
     assert document.tables["ranks"]["activation"].tolist() == ["fluid", "elu", "relu"]
-    assert document.answer.startswith("Against ReLU, over 6 studies of 5 data sets: FluidReLU better on 6;")
+    assert document.answer.startswith("Against ReLU, over 6 studies of 5 data sets: FluidReLU is better on 6;")
     interim = declare(tmp_path, "interim", fewer, seeds=9)
     document = build_overview_document([*studies, interim])
     assert "ranks" not in document.tables
-    assert "FluidReLU better on 5 and without a verdict yet on 1 (interim);" in document.answer
+    assert "FluidReLU is better on 5 and without a verdict yet on 1 (interim);" in document.answer
     assert "ranks" not in build_overview_document([*studies[:4], again]).tables
 
 

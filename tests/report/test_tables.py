@@ -99,7 +99,8 @@ def test_markdown_shows_any_name_as_it_is(head: str, cell: str) -> None:
         (0.97545, 4, "0.9754"),
         (0.97555, 4, "0.9756"),
         (-0.001, 2, "0.00"),
-        (-math.inf, 4, "−Infinity"),
+        (-math.inf, 4, "−inf"),
+        (1e300, 4, "1e+300"),
         (math.nan, 4, "–"),
     ],
 )

@@ -261,7 +261,7 @@ def test_what_varies_is_no_place() -> None:
         ),
         (
             "[tune]\nseeds = 2\nvalidation_images = 50\n[tune.fluid]\nbeta = [1, 10]\n[tune.relu]\nlr = [1, 2]",
-            "Learning rate of ReLU and β of FluidReLU were tuned on 50 held-out images.",
+            "The learning rate of ReLU and β of FluidReLU were tuned on 50 held-out images.",
         ),
         (
             'tuned = "epochs."\n[tune]\nlr = [0.1, 0.2]\nseeds = 2\nvalidation_images = 5000',
