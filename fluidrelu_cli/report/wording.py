@@ -309,7 +309,7 @@ _COUNTED = {
     UNDECIDED: "undecided on",
     NOT_JUDGED: "not judged on",
     INTERIM: "without a verdict yet on",
-    TOO_FEW: "with too few pairs on",
+    TOO_FEW: "in too few pairs on",
 }
 """What is said of so many studies, by the verdict in them."""
 

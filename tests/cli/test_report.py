@@ -456,7 +456,7 @@ def test_several_studies_have_one_page(folder: Path) -> None:
     for name, dataset in (("a", "mnist"), ("b", "kmnist")):
         make_study(folder / "results" / name, BOTH, dataset=dataset)
     said = words(fluidrelu("report", "studies"))
-    assert "Against ReLU, over 2 data sets: FluidReLU with too few pairs on 2." in said
+    assert "Against ReLU, over 2 data sets: FluidReLU is in too few pairs on 2." in said
     assert "studies/none.toml is left out: studies/none.toml has no run yet: train it with" in said
     assert "studies/rates.toml is left out: it varies something, so report it by itself." in said
     assert "Written: results/report/report.html" in said
