@@ -127,6 +127,8 @@ def test_every_format_has_it(studies: list[Evidence]) -> None:
     written["terminal"] = "\n".join(part for part in to_parts(document) if isinstance(part, str))
     for name in ("markdown", "json", "page", "terminal"):
         assert (name, document.answer in written[name]) == (name, True)
+    for name in ("page", "terminal"):
+        assert (name, "Apart from data set, only the activation differs" in written[name]) == (name, True)
     for name in ("markdown", "latex", "page"):
         assert (name, "Data sets × activations" in written[name]) == (name, True)
     assert [drawing.name for drawing in document.drawings] == ["effects"]
