@@ -390,9 +390,20 @@ def explain_overview(*, costs: bool) -> str:
 RANKS_EXPLAINED = (
     "Mean rank: 1 is the highest mean accuracy on every data set; equal ones share a rank. Two activations are told"
     " apart if their mean ranks differ by more than the critical difference, at 5 % for all pairs together. This takes"
-    " the data sets for a sample of those that matter, and depends on which activations are ranked. Studies of one data"
-    " set count as one, by the mean of their accuracies, whatever their networks and epochs are."
+    " the data sets for a sample of those that matter, and depends on which activations are ranked."
 )
+
+
+def averaged(datasets: Sequence[str]) -> str:
+    """That several studies of one data set count once among the ranks.
+
+    Args:
+        datasets: those of which there are several.
+    """
+    return (
+        f"The studies of {_join([name_data(each) for each in datasets])} count once per data set, by the mean of their"
+        " accuracies, whatever their networks and epochs are."
+    )
 
 
 def describe_place(protocol: Protocol, varied: Collection[str] = (), *, stops: bool = False) -> str:

@@ -157,6 +157,8 @@ def test_enough_data_sets_have_ranks(studies: list[Evidence], tmp_path: Path) ->
     again = declare(tmp_path, "again", fewer)
     document = build_overview_document([*studies, again])
     assert document.tables["ranks"]["activation"].tolist() == ["fluid", "elu", "relu"]
+    said = "The studies of MNIST count once per data set, by the mean of their accuracies, whatever their networks"
+    assert any(remark.startswith(said) for section in document.sections for remark in section.remarks)
     assert document.answer.startswith("Against ReLU, over 6 studies of 5 data sets: FluidReLU is better on 6;")
     interim = declare(tmp_path, "interim", fewer, seeds=9)
     document = build_overview_document([*studies, interim])
