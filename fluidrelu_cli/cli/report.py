@@ -361,10 +361,10 @@ def _gather_several(results: Path, typed: Sequence[str], trust: bool) -> list[Ev
     Raises UsageError if one is not there, or two have one name.
     """
     found: dict[str, Evidence] = {}
-    for each in typed:
-        if _is_grid(results, each):
-            say(f"{each} is left out: it varies something, so report it by itself.")
-            continue
+    grids = [each for each in typed if _is_grid(results, each)]
+    if grids:
+        say(f"Left out: {', '.join(grids)}. What varies something has a report of its own: name each by itself.")
+    for each in (each for each in typed if each not in grids):
         try:
             evidence = _gather(results, [each], None, None, None, trust)
         except UsageError:

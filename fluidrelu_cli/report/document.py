@@ -140,12 +140,21 @@ class Document:
         unheeded = {name.replace("_", " ") for name in OF_ARM if own and all(name in settings for settings in own)}
         if not any(not each.betas or self.protocol.beta in each.betas.values() for each in learners):
             unheeded.add("beta")
-        varied: dict[str, dict[str, None]] = {}
+        values = {name.replace("_", " "): ", ".join(each) for name, each in self._find_values().items()}
+        return {name: value for name, value in (self.protocol.facts() | values).items() if name not in unheeded}
+
+    @property
+    def varied(self) -> list[str]:
+        """The fields of the protocol that differ between its cells."""
+        return [name for name, values in self._find_values().items() if len(values) > 1]
+
+    def _find_values(self) -> dict[str, list[str]]:
+        """By field that cells set, its values in all of them, each once."""
+        found: dict[str, dict[str, None]] = {}
         for settings in self.cells.values():
             for name, value in settings.items():
-                varied.setdefault(name.replace("_", " "), {})[str(value)] = None
-        facts = {**self.protocol.facts(), **{name: ", ".join(values) for name, values in varied.items()}}
-        return {name: value for name, value in facts.items() if name not in unheeded}
+                found.setdefault(name, {})[str(value)] = None
+        return {name: [*values] for name, values in found.items()}
 
     @property
     def remarks(self) -> list[str]:

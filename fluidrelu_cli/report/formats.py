@@ -29,7 +29,7 @@ def to_parts(document: Document, *, explain: bool = True) -> Iterator[Table | st
         document: the report.
         explain: also say what the columns mean, which is the same in every study.
     """
-    where = wording.where(document.facts, [each.name for each in document.activations])
+    where = wording.where(document.facts, [each.name for each in document.activations], document.varied)
     yield from (document.question, document.answer, *filter(None, [document.standing]), "")
     yield from (f"{document.where}: {where}", "")
     for section in document.sections:

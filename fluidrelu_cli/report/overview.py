@@ -174,12 +174,13 @@ def _describe(
     )
     yield Section("summary", "Mean accuracy ± sample SD over seeds", summary, tables.accuracy_cells(summary, places))
     if ranking is not None:
+        several = [name for name, n in Counter(each.protocol.dataset for each in studies.values()).items() if n > 1]
         yield Section(
             "ranks",
             f"Mean ranks over {ranking.data_sets} data sets",
             ranking.table,
             tables.rank_cells(ranking.table),
-            (wording.tell_ranks(ranking),),
+            (wording.tell_ranks(ranking), *([wording.averaged(several)] if several else [])),
             explanations=(wording.RANKS_EXPLAINED,),
         )
 

@@ -24,7 +24,7 @@ def render_page(document: Document, home: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    where = wording.where(document.facts, [each.name for each in document.activations])
+    where = wording.where(document.facts, [each.name for each in document.activations], document.varied)
     return environment.get_template("report.html").render(
         document=document,
         home=home,

@@ -291,13 +291,14 @@ def _by_study(
 ) -> Cells:
     """One row per activation and one column per study: both texts of each, below each other where there are many."""
     many = len(places) > ONE_LINE
-    wrapped = {
-        study: "\n".join(textwrap.wrap(place, 9, break_long_words=False, break_on_hyphens=False))
-        for study, place in places.items()
-    }
-    head = ["activation", *(wrapped if many else places).values()]
-    texts = {pair: ("\n" if many else " ").join(both) for pair, both in found.items()}
+    head = ["activation", *(map(_fold, places.values()) if many else places.values())]
+    texts = {pair: "\n".join(map(_fold, both)) if many else " ".join(both) for pair, both in found.items()}
     return head, [[label(name), *(texts.get((name, study), "–") for study in places)] for name in activations]
+
+
+def _fold(text: str) -> str:
+    """Lines of at most nine characters, as far as its words, and the parts of a name, are no longer."""
+    return "\n".join(textwrap.wrap(text, 9, break_long_words=False))
 
 
 def overview_cells(compared: pd.DataFrame) -> Cells:

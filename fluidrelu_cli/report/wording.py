@@ -390,9 +390,20 @@ def explain_overview(*, costs: bool) -> str:
 RANKS_EXPLAINED = (
     "Mean rank: 1 is the highest mean accuracy on every data set; equal ones share a rank. Two activations are told"
     " apart if their mean ranks differ by more than the critical difference, at 5 % for all pairs together. This takes"
-    " the data sets for a sample of those that matter, and depends on which activations are ranked. Studies of one data"
-    " set count as one, by the mean of their accuracies, whatever their networks and epochs are."
+    " the data sets for a sample of those that matter, and depends on which activations are ranked."
 )
+
+
+def averaged(datasets: Sequence[str]) -> str:
+    """That several studies of one data set count once among the ranks.
+
+    Args:
+        datasets: those of which there are several.
+    """
+    return (
+        f"The studies of {_join([name_data(each) for each in datasets])} count once per data set, by the mean of their"
+        " accuracies, whatever their networks and epochs are."
+    )
 
 
 def describe_place(protocol: Protocol, varied: Collection[str] = (), *, stops: bool = False) -> str:
@@ -1369,26 +1380,37 @@ def not_in_figure(name: str, activation: str, reason: str) -> str:
     return f"The figure {name} is drawn without {label(activation)} ({reason})."
 
 
-def where(facts: Mapping[str, str], activations: Iterable[str] = ()) -> str:
-    """What was trained and how, in short.
+def where(facts: Mapping[str, str], activations: Iterable[str] = (), varied: Collection[str] = ()) -> str:
+    """What was trained and how, in short: what all runs have in common, and in what those of a seed differ.
 
     Args:
         facts: of the protocol, by the fields' names in words, as far as they hold for any activation.
         activations: those that were trained, some perhaps with settings of their own.
+        varied: fields that differ between the cells of a grid, or between several studies.
     """
-    epochs = f"{facts['epochs']} epoch{'' if facts['epochs'] == '1' else 's'}"
-    models = facts["model"].split(", ")
-    networks = ", ".join(map(name_network, models)) if len(models) < 4 else f"{len(models)} networks"
-    usual, named = Protocol().facts(), {"dataset", "model", "epochs", "batch size", "lr"}
-    others = [f"{name} {value}" for name, value in facts.items() if name not in named and value != usual.get(name)]
-    own = sorted({name.replace("_", " ") for each in activations for name in split_arm(each)[1]} - {"beta"})
-    rate = f" and learning rate {facts['lr']}" if "lr" in facts and "lr" not in own else ""
-    return (
-        f"data set {facts['dataset']}, {networks}, {epochs} at batch size {facts['batch size']}"
-        f"{rate}{''.join(f', {other}' for other in others)}."
-        f" Only the activation{' and its own ' + _join(own) if own else ''} differ{'' if own else 's'} between the runs"
-        " of a seed."
-    )
+    own = sorted({name for each in activations for name in split_arm(each)[1]})
+    apart = [name for name in varied if name not in own]
+    differing = {name.replace("_", " ") for name in (*own, *apart)}
+    usual, always = Protocol().facts(), ("dataset", "model", "epochs", "batch size", "lr")
+    others = [name for name, value in facts.items() if name not in always and value != usual.get(name)]
+    same = [_tell_fact(name, facts[name]) for name in (*always, *others) if name in facts and name not in differing]
+    names = [_PLACES.get(name) or name_setting(name) for name in apart]
+    only = f"Apart from {_join(names)}, only" if apart else "Only"
+    its_own = f" and its own {_join([name_setting(name) for name in own])} differ" if own else " differs"
+    sentence = f"{only} the activation{its_own} between the runs of a seed."
+    return f"{', '.join(same)}. {sentence}" if same else sentence
+
+
+def _tell_fact(name: str, value: str) -> str:
+    if name == "model":
+        return name_network(value)
+    if name == "epochs":
+        return f"{value} epoch{'' if value == '1' else 's'}"
+    return f"{_PLACES.get(name) or name_setting(name)} {value}"
+
+
+_PLACES = {"dataset": "data set", "model": "network"}
+"""Fields of the protocol as sentences call them; the tables keep the fields' own names."""
 
 
 def needed(modules: Iterable[str], data: str | None) -> Iterator[str]:

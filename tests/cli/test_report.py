@@ -452,13 +452,14 @@ def test_several_studies_have_one_page(folder: Path) -> None:
     (folder / "studies").mkdir()
     for name, dataset in (("a", "mnist"), ("b", "kmnist"), ("none", "svhn")):
         (folder / "studies" / f"{name}.toml").write_text(f'{declared}dataset = "{dataset}"\n')
-    (folder / "rates.toml").rename(folder / "studies" / "rates.toml")
+    text = (folder / "rates.toml").rename(folder / "studies" / "rates.toml").read_text()
+    (folder / "studies" / "sizes.toml").write_text(text)
     for name, dataset in (("a", "mnist"), ("b", "kmnist")):
         make_study(folder / "results" / name, BOTH, dataset=dataset)
     said = words(fluidrelu("report", "studies"))
     assert "Against ReLU, over 2 data sets: FluidReLU is in too few pairs on 2." in said
     assert "studies/none.toml is left out: studies/none.toml has no run yet: train it with" in said
-    assert "studies/rates.toml is left out: it varies something, so report it by itself." in said
+    assert "Left out: studies/rates.toml, studies/sizes.toml. What varies something has a report of its own" in said
     assert "Written: results/report/report.html" in said
     assert (folder / "results" / "report" / "verdicts.csv").exists()
     assert load_study(folder / "results" / "b").log[-1].what == LOOKED
@@ -474,7 +475,7 @@ def test_several_studies_have_one_page(folder: Path) -> None:
         (("a", "studies/none.toml"), "Only one of these studies has results to compare with relu: name two."),
     ):
         assert refusal in words(fluidrelu("report", *arguments, code=2))
-    for name in ("rates", "none", "b"):
+    for name in ("rates", "sizes", "none", "b"):
         (folder / "studies" / f"{name}.toml").unlink()
     assert "Written: results/a/report/report.html" in words(fluidrelu("report", "studies"))
 

@@ -245,6 +245,14 @@ def test_standing_in_sentences(log: list[Entry], not_counted: int, changes: Chan
     assert wording.standing(make_declaration(DECLARED), log, not_counted, changes) == said
 
 
+def test_what_concerns_one_of_the_other_comparisons_concerns_all() -> None:
+    more = make_declaration(DECLARED.replace('"elu"', '"elu", "tanh"'))
+    log = [OTHER, LOOK, replace(FIRST, sha256=more.sha256)]
+    assert wording.standing(more, log, 0, Changes({"elu": (2, 3)})) == SEEN.format(
+        "seeds of ELU 2 → 3", ", so the comparisons of ELU and Tanh with ReLU are exploratory"
+    )
+
+
 def test_a_study_whose_copy_was_tampered_with_says_so(tmp_path: Path) -> None:
     declaration = make_declaration(DECLARED)
     study = make_study(tmp_path, {"relu": RUNS, "fluid": RUNS})

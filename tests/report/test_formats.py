@@ -59,7 +59,7 @@ def test_the_terminal_shows_protocol_answer_and_every_table(document: Document) 
     text = " ".join(console.file.getvalue().split())
     assert text.startswith(
         f"{document.question} {document.answer} {document.standing} {document.where}: data set mnist, the paper's"
-        " network, 2 epochs at batch"
+        " network, 2 epochs, batch size 50"
     )
     for section in document.sections:
         assert section.title in text

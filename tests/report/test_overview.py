@@ -14,6 +14,7 @@ from factories import make_cost, make_declaration, make_study
 
 from fluidrelu_cli.analysis.inference import side_by_side
 from fluidrelu_cli.analysis.ranks import rank_activations
+from fluidrelu_cli.analysis.verdicts import TOO_FEW
 from fluidrelu_cli.declaration import FIRST_TUNING_SEED
 from fluidrelu_cli.declared import settle
 from fluidrelu_cli.errors import UsageError
@@ -23,7 +24,7 @@ from fluidrelu_cli.report.evidence import Evidence
 from fluidrelu_cli.report.formats import FORMATS, to_parts
 from fluidrelu_cli.report.overview import build_overview_document, compare_studies
 from fluidrelu_cli.report.page import render_page
-from fluidrelu_cli.report.tables import overview_cells
+from fluidrelu_cli.report.tables import overview_cells, verdict_cells
 from fluidrelu_cli.study import load_study
 
 Accuracies = Mapping[str, Sequence[Sequence[float]]]
@@ -127,6 +128,8 @@ def test_every_format_has_it(studies: list[Evidence]) -> None:
     written["terminal"] = "\n".join(part for part in to_parts(document) if isinstance(part, str))
     for name in ("markdown", "json", "page", "terminal"):
         assert (name, document.answer in written[name]) == (name, True)
+    for name in ("page", "terminal"):
+        assert (name, "Apart from data set, only the activation differs" in written[name]) == (name, True)
     for name in ("markdown", "latex", "page"):
         assert (name, "Data sets × activations" in written[name]) == (name, True)
     assert [drawing.name for drawing in document.drawings] == ["effects"]
@@ -154,12 +157,22 @@ def test_enough_data_sets_have_ranks(studies: list[Evidence], tmp_path: Path) ->
     again = declare(tmp_path, "again", fewer)
     document = build_overview_document([*studies, again])
     assert document.tables["ranks"]["activation"].tolist() == ["fluid", "elu", "relu"]
+    said = "The studies of MNIST count once per data set, by the mean of their accuracies, whatever their networks"
+    assert any(remark.startswith(said) for section in document.sections for remark in section.remarks)
     assert document.answer.startswith("Against ReLU, over 6 studies of 5 data sets: FluidReLU is better on 6;")
     interim = declare(tmp_path, "interim", fewer, seeds=9)
     document = build_overview_document([*studies, interim])
     assert "ranks" not in document.tables
     assert "FluidReLU is better on 5 and without a verdict yet on 1 (interim);" in document.answer
     assert "ranks" not in build_overview_document([*studies[:4], again]).tables
+
+
+def test_many_studies_have_narrow_columns() -> None:
+    row = {"activation": "elu", "cell": "a", "verdict": TOO_FEW, "mean_difference": 0.1}
+    assert verdict_cells(pd.DataFrame([row]), dict.fromkeys("abcd", "Fashion-MNIST\npaper, 2 epochs")) == (
+        ["activation", *["Fashion-\nMNIST\npaper, 2\nepochs"] * 4],
+        [["ELU", "too few\npairs\n+0.10000", *"–––"]],
+    )
 
 
 def test_what_is_not_told_apart_is_joined() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -581,11 +582,11 @@ def test_what_still_falls_is_told_once_for_all_cells() -> None:
     assert wording.still_learning("relu", [0.25, 0.25], 2) == told.format("25 % in the last epoch in all 2 cells")
 
 
-@pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch at batch size 20"), (3, "3 epochs at batch size 20")])
+@pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch"), (3, "3 epochs")])
 def test_where_the_runs_are_from(epochs: int, words: str) -> None:
     assert wording.where(Protocol(epochs=epochs).facts()) == (
-        f"data set mnist, the paper's network, {words} and learning rate 0.001. Only the activation differs between the"
-        " runs of a seed."
+        f"data set mnist, the paper's network, {words}, batch size 20, learning rate 0.001. Only the activation differs"
+        " between the runs of a seed."
     )
 
 
@@ -605,20 +606,35 @@ def test_conditions_are_counted() -> None:
 def test_the_protocol_line_names_every_field_that_is_not_the_default() -> None:
     facts = Protocol(train_images=500, schedule="cosine", lr=0.01).facts()
     assert wording.where(facts) == (
-        "data set mnist, the paper's network, 2 epochs at batch size 20 and learning rate 0.01, train images 500,"
-        " schedule cosine. Only the activation differs between the runs of a seed."
+        "data set mnist, the paper's network, 2 epochs, batch size 20, learning rate 0.01, train images 500, schedule"
+        " cosine. Only the activation differs between the runs of a seed."
     )
 
 
-def test_each_network_of_a_grid_is_named() -> None:
-    facts = Protocol().facts() | {"model": "cnn3, paper:hidden=8,pooling=average"}
-    assert ", the network cnn3, the paper's network (hidden=8, pooling=average), 2 epochs" in wording.where(facts)
-
-
-def test_what_differs_between_the_runs_of_a_seed_is_named() -> None:
-    facts = {name: value for name, value in Protocol().facts().items() if name != "lr"}
-    assert wording.where(facts, ["fluid@beta=10@lr=0.1", "relu@lr=0.2@weight_decay=1"]) == (
-        "data set mnist, the paper's network, 2 epochs at batch size 20. Only the activation and its own lr and weight"
-        " decay differ between the runs of a seed."
-    )
-    assert wording.where(facts, ["fluid@beta=10"]).endswith("Only the activation differs between the runs of a seed.")
+@pytest.mark.parametrize(
+    ("activations", "varied", "said"),
+    [
+        (
+            ["fluid@beta=10@lr=0.1", "relu@lr=0.2@weight_decay=1"],
+            (),
+            "data set mnist, the paper's network, 2 epochs, batch size 20. Only the activation and its own β, learning"
+            " rate and weight decay differ between the runs of a seed.",
+        ),
+        (
+            ["relu"],
+            ("model", "epochs", "batch_size"),
+            "data set mnist, learning rate 0.001. Apart from network, epochs and batch size, only the activation"
+            " differs between the runs of a seed.",
+        ),
+        (
+            ["relu@lr=0.1"],
+            ("dataset", "model", "epochs", "batch_size", "lr"),
+            "Apart from data set, network, epochs and batch size, only the activation and its own learning rate differ"
+            " between the runs of a seed.",
+        ),
+    ],
+)
+def test_what_differs_between_the_runs_of_a_seed_is_named(
+    activations: list[str], varied: Sequence[str], said: str
+) -> None:
+    assert wording.where(Protocol().facts(), activations, varied) == said
